@@ -1,0 +1,114 @@
+"""What a training function or script is handed: a folder to leave things in, and words to log with.
+
+A run is a folder. Everything here only writes files, so functions are tested with `tmp_path`, scripts
+log without a network, and the worker has one thing to watch:
+
+    metrics.jsonl      one JSON object per line: {"name", "value", "step", "at"}
+    properties.jsonl   one JSON object per line: {"tag": {…}} or {"property": {…}}
+    outputs/           kept when the run ends
+    logs/              kept too, and uploaded while the run goes on
+
+This file is standard library only and runs on Python 3.6 and later: it is also used inside the
+environments that training scripts ask for.
+"""
+
+import datetime
+import json
+import os
+from pathlib import Path
+from typing import Any, Dict, Optional, Sequence
+
+
+class RunContext:
+    """A run as seen from inside. First parameter of every training function.
+
+    Example:
+        >>> def train(run: RunContext, penalty: float = 1.0):
+        ...     run.log("accuracy", 0.97)
+        ...     joblib.dump(model, run.outputs / "model.joblib")
+    """
+
+    def __init__(
+        self, path: Any, id: str = "offline", experiment: str = "offline", outputs: Any = None
+    ) -> None:
+        self.path = Path(path)
+        self.id = id
+        self.experiment = experiment
+        self.outputs = Path(outputs) if outputs else self.path / "outputs"
+        self.outputs.mkdir(parents=True, exist_ok=True)
+
+    @classmethod
+    def from_environment(cls) -> Optional["RunContext"]:
+        """The run this process belongs to, or None outside a run."""
+        folder = os.environ.get("FITQ_RUN_FOLDER")
+        if not folder:
+            return None
+        return cls(
+            folder,
+            id=os.environ.get("FITQ_RUN_ID", "offline"),
+            experiment=os.environ.get("FITQ_EXPERIMENT", "offline"),
+            outputs=os.environ.get("FITQ_OUTPUTS"),
+        )
+
+    def log(self, name: str, value: Any, step: Optional[int] = None) -> None:
+        """Log one number or text. The same name again makes a series.
+
+        Raises:
+            TypeError: the value is a list; `log_list` takes those.
+        """
+        plain = plain_value(value)
+        if isinstance(plain, (list, dict)):
+            raise TypeError(
+                "log(%r) takes one number or text, not a %s; use log_list or log_row"
+                % (name, type(value).__name__)
+            )
+        self._append("metrics.jsonl", _metric(name, plain, step))
+
+    def log_list(self, name: str, values: Sequence[Any]) -> None:
+        """Log several values of one series at once."""
+        for value in values:
+            self._append("metrics.jsonl", _metric(name, plain_value(value), None))
+
+    def log_row(self, name: str, **columns: Any) -> None:
+        """Log one row of a table: `log_row("fold", index=1, accuracy=0.9)`."""
+        row = {k: plain_value(v) for k, v in columns.items()}
+        self._append("metrics.jsonl", _metric(name, row, None))
+
+    def log_table(self, name: str, table: Dict[str, Sequence[Any]]) -> None:
+        """Log a whole table given as columns of equal length."""
+        for row in zip(*table.values()):
+            self.log_row(name, **dict(zip(table.keys(), row)))
+
+    def tag(self, key: str, value: Any = "") -> None:
+        """Set a tag on the run."""
+        self._append("properties.jsonl", {"tag": {str(key): str(value)}})
+
+    def _append(self, file: str, record: Dict[str, Any]) -> None:
+        line = json.dumps(record) + "\n"
+        # One write of one line in append mode: several processes of a run may log at once.
+        fd = os.open(str(self.path / file), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(fd, line.encode("utf-8"))
+        finally:
+            os.close(fd)
+
+
+def plain_value(value: Any) -> Any:
+    """A number, text, list or dict that JSON can carry; numpy values are converted."""
+    if hasattr(value, "tolist"):  # numpy scalars and arrays
+        value = value.tolist()
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        # JSON has no NaN; their names survive the way and are charted as gaps
+        return value if value == value and abs(value) != float("inf") else str(value)
+    if isinstance(value, (list, tuple)):
+        return [plain_value(v) for v in value]
+    if isinstance(value, dict):
+        return {str(k): plain_value(v) for k, v in value.items()}
+    return str(value)
+
+
+def _metric(name: str, value: Any, step: Optional[int]) -> Dict[str, Any]:
+    at = datetime.datetime.now(datetime.timezone.utc).isoformat()
+    return {"name": str(name), "value": value, "step": step, "at": at}

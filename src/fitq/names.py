@@ -1,0 +1,81 @@
+"""Names: what may be one, how new ones are made, and which one was probably meant."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import secrets
+from collections.abc import Iterable
+
+from fitq.errors import InvalidRequest
+
+#: noun → (pattern, what the pattern means in words). Names become URL segments, object keys and
+#: queue names, so nothing outside these patterns ever reaches a store.
+PATTERNS: dict[str, tuple[re.Pattern[str], str]] = {
+    "experiment": (
+        re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"),
+        "1–128 letters, digits, '.', '_' or '-', starting with a letter or digit",
+    ),
+    "function": (
+        re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}"),
+        "1–128 letters, digits, '.', '_' or '-', starting with a letter",
+    ),
+    "pool": (
+        re.compile(r"[a-z][a-z0-9-]{0,62}"),
+        "1–63 lower-case letters, digits or '-', starting with a letter",
+    ),
+    "model": (
+        re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}"),
+        "1–255 letters, digits, '.', '_' or '-', starting with a letter or digit",
+    ),
+    "alias": (
+        re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}"),
+        "1–64 letters, digits, '_' or '-', starting with a letter",
+    ),
+    "endpoint": (
+        re.compile(r"[a-z]([-a-z0-9]{1,30}[a-z0-9])"),
+        "3–32 lower-case letters, digits or '-', starting with a letter, not ending in '-'",
+    ),
+    "run": (
+        re.compile(r"[a-z0-9][a-z0-9-]{0,63}"),
+        "1–64 lower-case letters, digits or '-'",
+    ),
+    "workspace": (
+        re.compile(r"[a-z][a-z0-9-]{0,62}"),
+        "1–63 lower-case letters, digits or '-', starting with a letter",
+    ),
+    "snapshot": (re.compile(r"[0-9a-f]{64}"), "64 lower-case hex digits"),
+}
+
+_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # no l, o, 0, 1: they are misread aloud
+
+
+def check_name(noun: str, name: str) -> str:
+    """Return `name` if it may name a `noun`.
+
+    Raises:
+        InvalidRequest: it may not; the message says what a good name looks like.
+    """
+    pattern, words = PATTERNS[noun]
+    if not pattern.fullmatch(name):
+        shown = name if len(name) <= 60 else name[:57] + "…"
+        raise InvalidRequest(
+            f"{shown!r} is not a valid {noun} name.",
+            hint=f"Use {words}.",
+            at=noun,
+            expected=words,
+            got=shown,
+        )
+    return name
+
+
+def new_run_id(stem: str) -> str:
+    """A fresh run id that starts with a readable stem: `iris-k3f9x2ma`."""
+    readable = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:24].strip("-") or "run"
+    return f"{readable}-{''.join(secrets.choice(_ALPHABET) for _ in range(8))}"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A sentence with near matches of `name`, or the empty string."""
+    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    return f"Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""

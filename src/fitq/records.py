@@ -1,0 +1,397 @@
+"""The things fitq keeps, as frozen values. A change is a new value; JSON in and out lives here, so
+stores, HTTP and SDK share one definition. What each thing is for: docs/glossary.md."""
+
+from __future__ import annotations
+
+import enum
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import msgspec
+
+from fitq.errors import InvalidRequest
+
+JsonScalar = str | int | float | bool | None
+Json = JsonScalar | list[Any] | dict[str, Any]
+
+
+class RunStatus(enum.StrEnum):
+    """Where a run is, in Azure's spelling."""
+
+    QUEUED = "Queued"  #: accepted; waits for a worker of its pool
+    PREPARING = "Preparing"  #: a worker fetches its snapshot, inputs and environment
+    RUNNING = "Running"  #: the user's code runs
+    FINALIZING = "Finalizing"  #: outputs and logs are being kept
+    COMPLETED = "Completed"  #: it ended with exit code 0
+    FAILED = "Failed"  #: it did not; `failure` says why
+    CANCELED = "Canceled"  #: somebody stopped it
+
+    @property
+    def is_final(self) -> bool:
+        return not TRANSITIONS[self]
+
+
+#: The only way from one status to the next. Back to Queued: an attempt was lost or handed back.
+TRANSITIONS: dict[RunStatus, frozenset[RunStatus]] = {
+    RunStatus.QUEUED: frozenset({RunStatus.PREPARING, RunStatus.CANCELED, RunStatus.FAILED}),
+    RunStatus.PREPARING: frozenset(
+        {
+            RunStatus.RUNNING,
+            RunStatus.QUEUED,
+            RunStatus.FINALIZING,
+            RunStatus.CANCELED,
+            RunStatus.FAILED,
+        }
+    ),
+    RunStatus.RUNNING: frozenset(
+        {RunStatus.FINALIZING, RunStatus.QUEUED, RunStatus.CANCELED, RunStatus.FAILED}
+    ),
+    RunStatus.FINALIZING: frozenset(
+        {RunStatus.COMPLETED, RunStatus.QUEUED, RunStatus.CANCELED, RunStatus.FAILED}
+    ),
+    RunStatus.COMPLETED: frozenset(),
+    RunStatus.FAILED: frozenset(),
+    RunStatus.CANCELED: frozenset(),
+}
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
+    """Base of everything that is kept. Unknown fields are ignored: newer programs may add some."""
+
+
+RecordT = TypeVar("RecordT", bound=msgspec.Struct)
+
+
+class TimelineEntry(Record, frozen=True, kw_only=True):
+    """One change of a run's status."""
+
+    status: RunStatus
+    at: datetime
+    attempt: int
+    reason: str = ""  #: why, where it is not the ordinary course of things
+
+
+class Failure(Record, frozen=True, kw_only=True):
+    """Why a run ended as Failed or Canceled."""
+
+    kind: str  #: user_error, import_error, killed, timed_out, canceled, …
+    message: str  #: one sentence
+    lines: list[str] = []  #: the decisive lines of the log, oldest first
+    hint: str = ""  #: the likely fix
+    exit_code: int | None = None  #: negative: ended by that signal
+
+
+class Usage(Record, frozen=True, kw_only=True):
+    """What a run used, measured."""
+
+    queue_seconds: float = 0.0  #: from accepted to claimed
+    run_seconds: float = 0.0  #: wall time of the user's process
+    cpu_seconds: float = 0.0  #: user + system time of it and the children it waited for
+    peak_memory_bytes: int = 0  #: largest resident size of one process of the run
+
+
+class Resources(Record, frozen=True, kw_only=True):
+    """What a run asks for."""
+
+    cpus: float | None = None
+    memory_bytes: int | None = None
+
+
+class EnvironmentRecord(Record, frozen=True, kw_only=True):
+    """The packages a run asked for and what it really got."""
+
+    name: str = "worker"  #: as the user called it
+    spec: dict[str, Any] | None = None  #: conda specification or pip requirements, if one was sent
+    resolved_to: str = ""  #: "worker": the interpreter of the worker itself
+
+
+class Versions(Record, frozen=True, kw_only=True):
+    """What really ran."""
+
+    python: str = ""
+    packages: dict[str, str] = {}  #: distribution name in lower case → version
+
+
+class RunRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/runs`. Exactly one of function, script, command."""
+
+    experiment: str = "default"
+    function: str | None = None
+    snapshot: str | None = None
+    script: str | None = None
+    command: str | None = None
+    arguments: list[str | int | float] = []
+    parameters: dict[str, JsonScalar] = {}
+    environment: str | dict[str, Any] | None = None
+    pool: str | None = None
+    resources: Resources = Resources()
+    inputs: dict[str, str] = {}
+    timeout_seconds: float | None = None
+    max_attempts: int = 3
+    environment_variables: dict[str, str] = {}
+    tags: dict[str, str] = {}
+    display_name: str = ""
+    git: dict[str, str] = {}
+
+
+class RunRecord(Record, frozen=True, kw_only=True):
+    """One execution of a function or script. Changes until its status is final."""
+
+    id: str
+    experiment: str
+    status: RunStatus
+    created_at: datetime
+    pool: str
+    function: str | None = None
+    snapshot: str | None = None  #: SHA-256 of the snapshot's bytes
+    script: str | None = None  #: path inside the snapshot
+    command: str | None = None
+    arguments: list[str] = []
+    parameters: dict[str, JsonScalar] = {}
+    environment: EnvironmentRecord = EnvironmentRecord()
+    resources: Resources = Resources()
+    inputs: dict[str, str] = {}
+    timeout_seconds: float | None = None
+    max_attempts: int = 3
+    environment_variables: dict[str, str] = {}
+    tags: dict[str, str] = {}
+    display_name: str = ""
+    git: dict[str, str] = {}
+    attempt: int = 0  #: 0 until first claimed; the fencing token of every later write
+    worker: str = ""  #: who holds the attempt
+    cancel_requested: bool = False
+    timeline: list[TimelineEntry] = []
+    warnings: list[str] = []
+    failure: Failure | None = None
+    versions: Versions = Versions()
+    usage: Usage = Usage()
+    workspace: str = "default"
+    sequence: int = 0  #: counts changes; a store replaces version n only by n + 1
+
+    @property
+    def actor(self) -> str:
+        """The training function that executes it: its own, or the one that runs scripts."""
+        return self.function or "run_script"
+
+    @property
+    def title(self) -> str:
+        """What ran, in one word for lists."""
+        return self.display_name or self.function or self.script or self.command or self.id
+
+
+class ArtifactRecord(Record, frozen=True, kw_only=True):
+    """A file a run left behind. Never changes."""
+
+    path: str  #: relative to the run's folder, with forward slashes: outputs/model.joblib
+    size_bytes: int
+    sha256: str = ""  #: 64 lower-case hex digits; empty while the run still writes it
+
+
+class MetricPoint(Record, frozen=True, kw_only=True):
+    """One logged value."""
+
+    name: str
+    value: Json  #: number, text, list, or for log_row and log_table one row as an object
+    at: datetime
+    step: int | None = None
+
+
+class FinalRecord(Record, frozen=True, kw_only=True):
+    """What is known of a run for ever: written once, with put-if-absent."""
+
+    run: RunRecord
+    artifacts: list[ArtifactRecord] = []
+    metrics: list[MetricPoint] = []
+    nonce: str = ""  #: tells a retry of our own put from somebody else's
+
+
+class Parameter(Record, frozen=True, kw_only=True):
+    """One typed parameter of a training function."""
+
+    name: str
+    type: str  #: float, int, str, bool, or any
+    required: bool
+    default: JsonScalar = None
+    choices: list[JsonScalar] = []  #: from a Literal annotation
+
+
+class FunctionRecord(Record, frozen=True, kw_only=True):
+    """A training function that a pool's workers know how to run."""
+
+    name: str
+    pool: str
+    parameters: list[Parameter] = []
+    description: str = ""
+    file: str = ""  #: where it was loaded from, relative to the functions folder
+    error: str = ""  #: set instead of parameters when its file did not import
+
+
+class WorkerRecord(Record, frozen=True, kw_only=True):
+    """A live worker, as it last reported itself."""
+
+    id: str
+    pool: str
+    slots: int
+    seen_at: datetime
+    started_at: datetime
+    runs: list[str] = []  #: what it executes now
+    versions: Versions = Versions()
+
+
+class PoolRecord(Record, frozen=True, kw_only=True):
+    """The workers that read one queue, and what waits there."""
+
+    name: str
+    queued: int = 0
+    running: int = 0
+    workers: int = 0
+    min_workers: int = 0
+    max_workers: int | None = None
+    idle_seconds: int = 300
+    oldest_queued_seconds: float | None = None
+
+
+class PoolSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `PUT /v1/pools/{name}`."""
+
+    min_workers: int = 0
+    max_workers: int | None = None
+    idle_seconds: int = 300
+
+
+class Column(Record, frozen=True, kw_only=True):
+    """One input column of a model."""
+
+    kind: str  #: number, integer, boolean or string
+    name: str = ""  #: empty when the model was fitted on an array without names
+    nullable: bool = False  #: whether the model's own pipeline takes missing values
+
+
+class InputSchema(Record, frozen=True, kw_only=True):
+    """What rows a model takes. `layout` is "rows" (a list of rows) or "texts" (a list of strings)."""
+
+    columns: list[Column]
+    layout: str = "rows"
+    example: list[Any] = []  #: rows that the model was seen to answer
+    source: str = "model"  #: "sample_input", or "model": what the fitted estimator tells
+
+    @property
+    def width(self) -> int:
+        return len(self.columns)
+
+
+class ModelRecord(Record, frozen=True, kw_only=True):
+    """A registered artifact: name, version, input schema, and the run it came from."""
+
+    name: str
+    version: int
+    created_at: datetime
+    path: str  #: the artifact's path in its run, or the uploaded file's name
+    sha256: str
+    size_bytes: int
+    object_key: str  #: where the bytes are
+    run: str | None = None
+    experiment: str | None = None
+    description: str = ""
+    tags: dict[str, str] = {}
+    properties: dict[str, str] = {}
+    framework: str = "ScikitLearn"  #: as declared
+    framework_version: str = ""  #: as declared; serving goes by `versions`
+    versions: Versions = Versions()  #: what really wrote the file
+    resources: dict[str, float] = {}  #: cpu, memory_in_gb, gpu as declared
+    estimator: str = ""  #: class name of the fitted object
+    methods: list[str] = []  #: predict-like methods it has
+    default_method: str = "predict"
+    input_schema: InputSchema | None = None  #: None: not something that can be scored
+    classes: list[Json] = []
+    warnings: list[str] = []
+    workspace: str = "default"
+    nonce: str = ""
+
+    @property
+    def id(self) -> str:
+        return f"{self.name}:{self.version}"
+
+
+class RegisterRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/models` (JSON), or its `metadata` field (multipart, with a `file`)."""
+
+    name: str
+    run: str | None = None
+    path: str | None = None
+    description: str = ""
+    tags: dict[str, str] = {}
+    properties: dict[str, str] = {}
+    framework: str = "ScikitLearn"
+    framework_version: str = ""
+    resources: dict[str, float] = {}
+    sample_input: list[Any] | None = None  #: rows as lists, records as objects, or texts
+
+
+class EndpointRecord(Record, frozen=True, kw_only=True):
+    """A stable address that scores with chosen versions of a model, behind keys."""
+
+    name: str
+    model: str
+    traffic: dict[str, int]  #: version → percent, 100 in all
+    created_at: datetime
+    updated_at: datetime
+    auth: str = "key"  #: key, token or none
+    method: str | None = None  #: predict-like method used when a request names none
+    description: str = ""
+    tags: dict[str, str] = {}
+    key_generations: dict[str, int] = {"primary": 1, "secondary": 1}
+    workspace: str = "default"
+
+
+class EndpointRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `PUT /v1/endpoints/{name}`."""
+
+    model: str
+    traffic: dict[str, int] | None = None  #: None: the newest version gets everything
+    auth: str = "key"
+    method: str | None = None
+    description: str = ""
+    tags: dict[str, str] = {}
+
+
+def now() -> datetime:
+    """This moment, in UTC."""
+    return datetime.now(UTC)
+
+
+def to_json(value: object) -> bytes:
+    """Any record, or lists and dicts of them, as JSON. NaN and infinity become null."""
+    return msgspec.json.encode(value)
+
+
+def to_builtins(value: object) -> Any:
+    """Any record as plain dicts and lists, with times as RFC 3339 text."""
+    return msgspec.to_builtins(value)
+
+
+def from_json(data: bytes | str, kind: type[RecordT]) -> RecordT:
+    """A record from JSON that a program of ours wrote or a client sent.
+
+    Raises:
+        InvalidRequest: malformed JSON or a wrong field; `at` is the JSON path.
+    """
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        text = str(exc)
+        message, _, path = text.partition(" - at `")
+        raise InvalidRequest(
+            f"The JSON body is wrong: {message}.", at=path.rstrip("`") or "$", hint=_fields_of(kind)
+        ) from exc
+    except RecursionError as exc:
+        raise InvalidRequest("The JSON body is nested too deeply.", at="$") from exc
+
+
+def from_builtins(value: object, kind: type[RecordT]) -> RecordT:
+    """A record from decoded JSON (the SDK's side of an answer)."""
+    return msgspec.convert(value, type=kind)
+
+
+def _fields_of(kind: type[msgspec.Struct]) -> str:
+    return f"Fields: {', '.join(f.name for f in msgspec.structs.fields(kind))}."

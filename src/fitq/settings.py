@@ -1,0 +1,114 @@
+"""Every setting, once: name, default, meaning. Read in a composition root, handed down, never global."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, get_type_hints
+
+from fitq.errors import InvalidRequest
+
+
+def _setting(default: Any, help: str, *, example: str = "", secret: bool = False) -> Any:
+    return field(default=default, metadata={"help": help, "example": example, "secret": secret})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What one program was told from outside. The variable of field `x` is `FITQ_X`."""
+
+    # Where things are
+    redis_url: str = _setting(
+        "redis://127.0.0.1:6379/0",
+        "Redis or Valkey: what changes",
+        example="redis://:pw@redis:6379/0",
+        secret=True,
+    )
+    s3_url: str = _setting(
+        "http://127.0.0.1:9000", "S3 address: what does not change", example="http://minio:9000"
+    )
+    s3_access_key: str = _setting("", "S3 access key", example="fitq")
+    s3_secret_key: str = _setting("", "S3 secret key", secret=True)
+    bucket: str = _setting("fitq", "bucket that holds everything", example="fitq")
+    workspace: str = _setting("default", "workspace served", example="default")
+    # What clients are told
+    url: str = _setting("http://127.0.0.1:8700", "control-plane address", example="http://host:8700")
+    scoring_url: str = _setting("http://127.0.0.1:8701", "scoring address", example="http://host:8701")
+    token: str = _setting("", "bearer token that opens everything", secret=True)
+    # Where programs listen
+    api_host: str = _setting("127.0.0.1", "address the API binds", example="0.0.0.0")
+    api_port: int = _setting(8700, "port of API and dashboard", example="8700")
+    scoring_host: str = _setting("127.0.0.1", "address scoring binds", example="0.0.0.0")
+    scoring_port: int = _setting(8701, "port of scoring", example="8701")
+    allowed_hosts: str = _setting(
+        "127.0.0.1,localhost,[::1]",
+        "Host headers that are answered, besides those of the two addresses; '*' for any",
+        example="ml.example.org",
+    )
+    # Workers
+    pool: str = _setting("default", "pool this worker reads", example="cpu")
+    slots: int = _setting(1, "runs this worker process executes at once", example="1")
+    functions: str = _setting("", "folder of training functions", example="./functions")
+    work_dir: str = _setting("", "where runs execute; a temporary folder if empty", example="/work")
+    grace_seconds: float = _setting(3.0, "between SIGTERM and SIGKILL of a run", example="3")
+    log_bytes: int = _setting(20_000_000, "log kept per run; more is cut and said so")
+    # Limits of what is sent to us (Azure's numbers for snapshots)
+    snapshot_bytes: int = _setting(300_000_000, "largest snapshot, unpacked", example="300000000")
+    snapshot_files: int = _setting(2000, "most files in a snapshot", example="2000")
+    body_bytes: int = _setting(10_000_000, "largest JSON body", example="10000000")
+    model_bytes: int = _setting(2_000_000_000, "largest uploaded model file")
+    # Scoring
+    score_rows: int = _setting(100_000, "most rows in one scoring request", example="100000")
+    score_seconds: float = _setting(60.0, "longest one prediction may take", example="60")
+    # Logs
+    log_format: str = _setting("text", "text or json", example="json")
+    log_level: str = _setting("info", "debug, info, warning or error", example="info")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str], **changes: Any) -> Settings:
+        """Read `FITQ_…` variables; `changes` win.
+
+        Raises:
+            InvalidRequest: a value has the wrong type; names variable, value and a good example.
+        """
+        types = get_type_hints(cls)
+        values = {
+            f.name: _convert(f, types[f.name], environment[variable(f.name)])
+            for f in dataclasses.fields(cls)
+            if environment.get(variable(f.name), "") != ""
+        }
+        return cls(**{**values, **changes})
+
+    def to_environment(self) -> dict[str, str]:
+        """The variables from which `from_environment` makes these settings again."""
+        return {
+            variable(f.name): str(getattr(self, f.name))
+            for f in dataclasses.fields(self)
+            if getattr(self, f.name) != f.default
+        }
+
+    def __repr__(self) -> str:
+        shown = (f"{f.name}={shown_value(f, getattr(self, f.name))}" for f in dataclasses.fields(self))
+        return f"Settings({', '.join(shown)})"
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    return f"FITQ_{name.upper()}"
+
+
+def shown_value(setting: dataclasses.Field[Any], value: object) -> str:
+    """A value as it may be printed: secrets as `***`."""
+    return "***" if setting.metadata["secret"] and value else repr(value)
+
+
+def _convert(setting: dataclasses.Field[Any], kind: type, text: str) -> Any:
+    try:
+        return kind(text)
+    except ValueError as exc:
+        example = setting.metadata["example"] or setting.default
+        raise InvalidRequest(
+            f"{variable(setting.name)} is {text!r}, which is not {kind.__name__}.",
+            hint=f"A good value is {example!r} ({setting.metadata['help']}).",
+        ) from exc

@@ -1,0 +1,127 @@
+"""Models and endpoints as they lie in the object store. Reading needs nothing else, so scoring
+answers while Redis is away. Writing them is `fitq.registry`'s business."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from fitq.errors import NotFound
+from fitq.names import check_name, did_you_mean
+from fitq.records import EndpointRecord, ModelRecord, from_json
+from fitq.store.keys import ObjectKeys
+from fitq.store.protocols import ObjectStore
+
+
+class ModelSummary(NamedTuple):
+    """A model's name and all that hangs on it."""
+
+    name: str
+    versions: list[int]  #: oldest first
+    aliases: dict[str, int]
+    latest: ModelRecord
+
+
+class Catalog:
+    """Finds models and endpoints of one workspace."""
+
+    def __init__(self, objects: ObjectStore, workspace: str) -> None:
+        self.objects = objects
+        self.keys = ObjectKeys(workspace)
+
+    def model_names(self) -> list[str]:
+        return self.objects.list_folders(self.keys.models())
+
+    def versions(self, name: str) -> list[int]:
+        """Version numbers, oldest first; empty if there is no such model."""
+        prefix = self.keys.model_versions(check_name("model", name))
+        stems = (o.key[len(prefix) :].removesuffix(".json") for o in self.objects.list(prefix))
+        return sorted(int(stem) for stem in stems if stem.isdigit())
+
+    def aliases(self, name: str) -> dict[str, int]:
+        prefix = self.keys.model_aliases(check_name("model", name))
+        found = [o.key for o in self.objects.list(prefix)]
+        return {k[len(prefix) :].removesuffix(".json"): self._alias_at(k) for k in found}
+
+    def _alias_at(self, key: str) -> int:
+        data = self.objects.get(key)
+        return int(msgspec.json.decode(data)["version"]) if data else 0
+
+    def model(self, name: str, version: str | int | None = None) -> ModelRecord:
+        """A model by version number or alias; the newest version when none is given.
+
+        Raises:
+            NotFound: says which versions and aliases there are.
+        """
+        number = self.resolve(name, version)
+        data = self.objects.get(self.keys.model_version(name, number))
+        if data is None:
+            raise self._no_version(name, str(version or number))
+        return from_json(data, ModelRecord)
+
+    def resolve(self, name: str, version: str | int | None = None) -> int:
+        """The version number that a version, an alias or nothing means now."""
+        if version is None or version == "latest":
+            versions = self.versions(name)
+            if not versions:
+                raise self._no_model(name)
+            return versions[-1]
+        if str(version).isdigit():
+            return int(version)
+        alias = check_name("alias", str(version))
+        found = self._alias_at(self.keys.model_alias(check_name("model", name), alias))
+        if not found:
+            raise self._no_version(name, alias)
+        return found
+
+    def summary(self, name: str) -> ModelSummary:
+        """Everything about one model name."""
+        versions = self.versions(name)
+        if not versions:
+            raise self._no_model(name)
+        return ModelSummary(name, versions, self.aliases(name), self.model(name, versions[-1]))
+
+    def summaries(self) -> list[ModelSummary]:
+        return [self.summary(name) for name in self.model_names()]
+
+    def endpoint(self, name: str) -> EndpointRecord:
+        data = self.objects.get(self.keys.endpoint(check_name("endpoint", name)))
+        if data is None:
+            names = [e.name for e in self.endpoints()]
+            raise NotFound(
+                f"There is no endpoint {name!r}. {did_you_mean(name, names)}".strip(),
+                hint="Deploy one with: fitq endpoints deploy NAME --model MODEL",
+                endpoints=names[:20],
+            )
+        return from_json(data, EndpointRecord)
+
+    def endpoints(self) -> list[EndpointRecord]:
+        keys = [o.key for o in self.objects.list(self.keys.endpoints())]
+        found = (self.objects.get(key) for key in keys)
+        return [from_json(data, EndpointRecord) for data in found if data is not None]
+
+    def endpoint_secret(self) -> bytes | None:
+        """From which endpoint keys are derived; None until the first endpoint is deployed."""
+        return self.objects.get(self.keys.endpoint_secret())
+
+    def _no_model(self, name: str) -> NotFound:
+        names = self.model_names()
+        return NotFound(
+            f"There is no model {name!r}. {did_you_mean(name, names)}".strip(),
+            hint="Register one with: fitq models register NAME --run RUN --path outputs/model.joblib",
+            models=names[:20],
+        )
+
+    def _no_version(self, name: str, version: str) -> NotFound:
+        versions = self.versions(name)
+        if not versions:
+            return self._no_model(name)
+        aliases = self.aliases(name)
+        return NotFound(
+            f"Model {name!r} has no version {version}. Versions: {', '.join(map(str, versions))}."
+            + (f" Aliases: {', '.join(aliases)}." if aliases else ""),
+            hint=f"List them with: fitq models show {name}",
+            versions=versions,
+            aliases=aliases,
+        )

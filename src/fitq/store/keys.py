@@ -1,0 +1,122 @@
+"""Every key in both stores, in one place.
+
+Redis, under `fitq:<workspace>:`
+
+    run:<id>               string  RunRecord as JSON
+    run:<id>:log           string  the log so far; a byte offset in it is a position for readers
+    run:<id>:metrics       list    MetricPoint as JSON, in the order they were logged
+    runs                   zset    run id by creation time
+    runs:status:<status>   zset    the same, one per status
+    runs:experiment:<name> zset    the same, one per experiment
+    experiments            zset    experiment name by newest run
+    idempotency:<sha256>   string  run id, for a day
+    functions              hash    <pool>/<name> → FunctionRecord
+    pools                  hash    <name> → PoolSettings
+    workers                hash    <worker id> → WorkerRecord
+
+Dramatiq keeps the queues themselves under its own prefix, `dramatiq:<pool>`.
+
+Object store, under `<workspace>/`
+
+    snapshots/<sha256>.tar.gz           a submitted folder
+    open/<run>.json                     the accepted run as it was asked for; gone when the run is final.
+                                        Written before 202: it is what "accepted" means.
+    runs/<run>/attempts/<n>/<path>      files of one attempt
+    runs/<run>/final.json               FinalRecord, put if absent: the one truth about a run that ended
+    models/<name>/versions/<v>.json     ModelRecord, put if absent
+    models/<name>/aliases/<alias>.json  {"version": n}
+    models/<name>/files/<sha256>        the bytes of a model
+    endpoints/<name>.json               EndpointRecord
+    secrets/endpoint-keys               32 random bytes from which endpoint keys are derived
+"""
+
+from __future__ import annotations
+
+
+class ObjectKeys:
+    """Keys in the bucket, for one workspace."""
+
+    def __init__(self, workspace: str) -> None:
+        self._root = workspace
+
+    def snapshot(self, sha256: str) -> str:
+        return f"{self._root}/snapshots/{sha256}.tar.gz"
+
+    def open_runs(self) -> str:
+        return f"{self._root}/open/"
+
+    def open_run(self, run_id: str) -> str:
+        return f"{self._root}/open/{run_id}.json"
+
+    def attempt_file(self, run_id: str, attempt: int, path: str) -> str:
+        return f"{self._root}/runs/{run_id}/attempts/{attempt}/{path}"
+
+    def final(self, run_id: str) -> str:
+        return f"{self._root}/runs/{run_id}/final.json"
+
+    def models(self) -> str:
+        return f"{self._root}/models/"
+
+    def model_versions(self, name: str) -> str:
+        return f"{self._root}/models/{name}/versions/"
+
+    def model_version(self, name: str, version: int) -> str:
+        return f"{self._root}/models/{name}/versions/{version}.json"
+
+    def model_aliases(self, name: str) -> str:
+        return f"{self._root}/models/{name}/aliases/"
+
+    def model_alias(self, name: str, alias: str) -> str:
+        return f"{self._root}/models/{name}/aliases/{alias}.json"
+
+    def model_file(self, name: str, sha256: str) -> str:
+        return f"{self._root}/models/{name}/files/{sha256}"
+
+    def endpoints(self) -> str:
+        return f"{self._root}/endpoints/"
+
+    def endpoint(self, name: str) -> str:
+        return f"{self._root}/endpoints/{name}.json"
+
+    def endpoint_secret(self) -> str:
+        return f"{self._root}/secrets/endpoint-keys"
+
+
+class StateKeys:
+    """Keys in Redis, for one workspace."""
+
+    def __init__(self, workspace: str) -> None:
+        self._root = f"fitq:{workspace}:"
+
+    def run(self, run_id: str) -> str:
+        return f"{self._root}run:{run_id}"
+
+    def log(self, run_id: str) -> str:
+        return f"{self._root}run:{run_id}:log"
+
+    def metrics(self, run_id: str) -> str:
+        return f"{self._root}run:{run_id}:metrics"
+
+    def runs(self) -> str:
+        return f"{self._root}runs"
+
+    def runs_by_status(self, status: str) -> str:
+        return f"{self._root}runs:status:{status}"
+
+    def runs_by_experiment(self, experiment: str) -> str:
+        return f"{self._root}runs:experiment:{experiment}"
+
+    def experiments(self) -> str:
+        return f"{self._root}experiments"
+
+    def idempotency(self, digest: str) -> str:
+        return f"{self._root}idempotency:{digest}"
+
+    def functions(self) -> str:
+        return f"{self._root}functions"
+
+    def pools(self) -> str:
+        return f"{self._root}pools"
+
+    def workers(self) -> str:
+        return f"{self._root}workers"

@@ -1,0 +1,169 @@
+"""Both stores in memory, for unit tests: the same behaviour, no server, gone with the process."""
+
+from __future__ import annotations
+
+import builtins
+import threading
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from fitq.records import (
+    FunctionRecord,
+    MetricPoint,
+    PoolSettings,
+    RunRecord,
+    RunStatus,
+    WorkerRecord,
+)
+from fitq.store.protocols import ObjectInfo
+
+
+class MemoryState:
+    """A `StateStore`."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._runs: dict[str, RunRecord] = {}
+        self._logs: dict[str, bytes] = {}
+        self._metrics: dict[str, list[MetricPoint]] = {}
+        self._once: dict[str, str] = {}
+        self._functions: dict[str, list[FunctionRecord]] = {}
+        self._pools: dict[str, PoolSettings] = {}
+        self._workers: dict[str, WorkerRecord] = {}
+
+    def ping(self) -> None:
+        return None
+
+    def add_run(self, run: RunRecord) -> bool:
+        with self._lock:
+            return self._runs.setdefault(run.id, run) is run
+
+    def get_run(self, run_id: str) -> RunRecord | None:
+        return self._runs.get(run_id)
+
+    def replace_run(self, run: RunRecord) -> bool:
+        with self._lock:
+            current = self._runs.get(run.id)
+            if current is None or current.sequence != run.sequence - 1:
+                return False
+            self._runs[run.id] = run
+            return True
+
+    def _select(self, experiment: str | None, status: RunStatus | None) -> list[RunRecord]:
+        return [
+            r
+            for r in self._runs.values()
+            if experiment in (None, r.experiment) and status in (None, r.status)
+        ]
+
+    def list_runs(
+        self,
+        *,
+        experiment: str | None = None,
+        status: RunStatus | None = None,
+        newest_first: bool = True,
+        offset: int = 0,
+        limit: int = 100,
+    ) -> list[RunRecord]:
+        found = self._select(experiment, status)
+        found.sort(key=lambda r: (r.created_at, r.id), reverse=newest_first)
+        return found[offset : offset + limit]
+
+    def count_runs(self, *, experiment: str | None = None, status: RunStatus | None = None) -> int:
+        return len(self._select(experiment, status))
+
+    def list_experiments(self) -> list[str]:
+        runs = self.list_runs(newest_first=False, limit=10**9)
+        newest = {r.experiment: r.created_at for r in runs}
+        return sorted(newest, key=lambda name: newest[name], reverse=True)
+
+    def append_log(self, run_id: str, data: bytes) -> int:
+        with self._lock:
+            self._logs[run_id] = self._logs.get(run_id, b"") + data
+            return len(self._logs[run_id])
+
+    def read_log(self, run_id: str, offset: int, limit: int) -> bytes:
+        return self._logs.get(run_id, b"")[offset : offset + limit]
+
+    def append_metrics(self, run_id: str, points: list[MetricPoint]) -> None:
+        with self._lock:
+            self._metrics.setdefault(run_id, []).extend(points)
+
+    def read_metrics(self, run_id: str) -> list[MetricPoint]:
+        return list(self._metrics.get(run_id, []))
+
+    def drop_live(self, run_id: str) -> None:
+        self._logs.pop(run_id, None)
+        self._metrics.pop(run_id, None)
+
+    def remember_once(self, digest: str, run_id: str, seconds: int) -> str:  # noqa: ARG002
+        with self._lock:
+            return self._once.setdefault(digest, run_id)
+
+    def publish_functions(self, pool: str, functions: list[FunctionRecord]) -> None:
+        self._functions[pool] = functions
+
+    def list_functions(self) -> list[FunctionRecord]:
+        found = [f for functions in self._functions.values() for f in functions]
+        return sorted(found, key=lambda f: (f.pool, f.name))
+
+    def put_pool(self, name: str, settings: PoolSettings) -> None:
+        self._pools[name] = settings
+
+    def list_pools(self) -> dict[str, PoolSettings]:
+        return dict(self._pools)
+
+    def report_worker(self, worker: WorkerRecord) -> None:
+        self._workers[worker.id] = worker
+
+    def forget_worker(self, worker_id: str) -> None:
+        self._workers.pop(worker_id, None)
+
+    def list_workers(self) -> list[WorkerRecord]:
+        return sorted(self._workers.values(), key=lambda w: w.id)
+
+
+class MemoryObjects:
+    """An `ObjectStore`."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._objects: dict[str, bytes] = {}
+
+    def ping(self) -> None:
+        return None
+
+    def ensure_bucket(self) -> None:
+        return None
+
+    def put(self, key: str, data: bytes | BinaryIO, size_bytes: int | None = None) -> None:
+        self._objects[key] = data if isinstance(data, bytes) else data.read(size_bytes or -1)
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        with self._lock:
+            if key in self._objects:
+                return False
+            self._objects[key] = data
+            return True
+
+    def get(self, key: str) -> bytes | None:
+        return self._objects.get(key)
+
+    def open(self, key: str) -> Iterator[bytes] | None:
+        data = self._objects.get(key)
+        return None if data is None else iter([data])
+
+    def size(self, key: str) -> int | None:
+        data = self._objects.get(key)
+        return None if data is None else len(data)
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        keys = sorted(k for k in self._objects if k.startswith(prefix))
+        return iter([ObjectInfo(k, len(self._objects[k])) for k in keys])
+
+    def list_folders(self, prefix: str) -> builtins.list[str]:
+        below = (k[len(prefix) :] for k in self._objects if k.startswith(prefix))
+        return sorted({rest.split("/", 1)[0] for rest in below if "/" in rest})
+
+    def delete(self, key: str) -> None:
+        self._objects.pop(key, None)

@@ -1,0 +1,124 @@
+"""The two seams. Every implementation passes the same tests (tests/contracts/).
+
+Both kinds raise `Unavailable` when they cannot be reached, and nothing else for that reason.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple, Protocol
+
+from fitq.records import (
+    FunctionRecord,
+    MetricPoint,
+    PoolSettings,
+    RunRecord,
+    RunStatus,
+    WorkerRecord,
+)
+
+
+class StateStore(Protocol):
+    """What changes."""
+
+    def ping(self) -> None: ...
+
+    def add_run(self, run: RunRecord) -> bool:
+        """Keep a new run and index it. False: one with that id exists."""
+
+    def get_run(self, run_id: str) -> RunRecord | None: ...
+
+    def replace_run(self, run: RunRecord) -> bool:
+        """Compare and set: succeeds only over the same run with `sequence` one less."""
+
+    def list_runs(
+        self,
+        *,
+        experiment: str | None = None,
+        status: RunStatus | None = None,
+        newest_first: bool = True,
+        offset: int = 0,
+        limit: int = 100,
+    ) -> list[RunRecord]:
+        """Runs by creation time, at most `limit`, after skipping `offset`."""
+
+    def count_runs(self, *, experiment: str | None = None, status: RunStatus | None = None) -> int: ...
+
+    def list_experiments(self) -> list[str]:
+        """Names, the one with the newest run first."""
+
+    def append_log(self, run_id: str, data: bytes) -> int:
+        """Add to the live log; returns its new length in bytes."""
+
+    def read_log(self, run_id: str, offset: int, limit: int) -> bytes: ...
+
+    def append_metrics(self, run_id: str, points: list[MetricPoint]) -> None: ...
+
+    def read_metrics(self, run_id: str) -> list[MetricPoint]: ...
+
+    def drop_live(self, run_id: str) -> None:
+        """Forget log and metrics of a run: it starts anew, or they are in the object store now."""
+
+    def remember_once(self, digest: str, run_id: str, seconds: int) -> str:
+        """The run id first remembered under `digest` (this one, if none was)."""
+
+    def publish_functions(self, pool: str, functions: list[FunctionRecord]) -> None:
+        """Replace what a pool knows."""
+
+    def list_functions(self) -> list[FunctionRecord]: ...
+
+    def put_pool(self, name: str, settings: PoolSettings) -> None: ...
+
+    def list_pools(self) -> dict[str, PoolSettings]: ...
+
+    def report_worker(self, worker: WorkerRecord) -> None: ...
+
+    def forget_worker(self, worker_id: str) -> None: ...
+
+    def list_workers(self) -> list[WorkerRecord]:
+        """All that ever reported and were not forgotten; `seen_at` tells who lives."""
+
+
+class ObjectInfo(NamedTuple):
+    """One object in a listing."""
+
+    key: str
+    size_bytes: int
+
+
+class ObjectStore(Protocol):
+    """What does not change."""
+
+    def ping(self) -> None: ...
+
+    def ensure_bucket(self) -> None:
+        """Make the bucket if it is missing and we may."""
+
+    def put(self, key: str, data: bytes | BinaryIO, size_bytes: int | None = None) -> None:
+        """Keep bytes, or `size_bytes` from a binary file."""
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        """One small put that exactly one of many racing writers wins. False: the key is taken.
+
+        An answer may be lost after the store applied the put; a caller that must know whether
+        the kept bytes are its own writes a nonce into them and looks.
+        """
+
+    def get(self, key: str) -> bytes | None:
+        """The bytes, or None if there is no such key."""
+
+    def open(self, key: str) -> Iterator[bytes] | None:
+        """The bytes in pieces, or None if there is no such key."""
+
+    def size(self, key: str) -> int | None:
+        """Size in bytes, or None if there is no such key."""
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """All objects below a prefix, in key order."""
+
+    def list_folders(self, prefix: str) -> builtins.list[str]:
+        """Names one level below a prefix that ends in '/', without slashes."""
+
+    def delete(self, key: str) -> None:
+        """Gone afterwards, whether or not it was there."""

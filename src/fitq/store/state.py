@@ -1,0 +1,251 @@
+"""What changes, in Redis or Valkey. Key layout: `store/keys.py`.
+
+A run is one JSON string beside the sorted sets that index it. Both change together in one Lua
+script, and only over the version the caller read (`sequence`), so no reader sees a run in two lists.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar, cast
+
+import redis
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+from fitq.errors import Unavailable
+from fitq.records import (
+    FunctionRecord,
+    MetricPoint,
+    PoolSettings,
+    RunRecord,
+    RunStatus,
+    WorkerRecord,
+    from_json,
+    to_json,
+)
+from fitq.store.keys import StateKeys
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# KEYS: run, runs, by new status, by experiment, experiments   ARGV: json, id, score, experiment
+_ADD = """
+if redis.call('SETNX', KEYS[1], ARGV[1]) == 0 then return 0 end
+for i = 2, 4 do redis.call('ZADD', KEYS[i], ARGV[3], ARGV[2]) end
+redis.call('ZADD', KEYS[5], 'GT', ARGV[3], ARGV[4])
+return 1
+"""
+# KEYS: run, by old status, by new status   ARGV: json, id, score, expected sequence
+_REPLACE = """
+local current = redis.call('GET', KEYS[1])
+if not current or cjson.decode(current).sequence ~= tonumber(ARGV[4]) then return 0 end
+redis.call('SET', KEYS[1], ARGV[1])
+if KEYS[2] ~= KEYS[3] then
+  redis.call('ZREM', KEYS[2], ARGV[2])
+  redis.call('ZADD', KEYS[3], ARGV[3], ARGV[2])
+end
+return 1
+"""
+
+
+def translated(call: Callable[P, T]) -> Callable[P, T]:
+    """Turn every way Redis can be away into `Unavailable`."""
+
+    @functools.wraps(call)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return call(*args, **kwargs)
+        except redis.AuthenticationError as exc:
+            raise Unavailable(f"Redis refuses our password: {exc}", hint=_LOOK) from exc
+        except (redis.RedisError, OSError) as exc:
+            raise Unavailable(f"Redis does not answer: {exc}") from exc
+
+    return wrapped
+
+
+_LOOK = "Look at FITQ_REDIS_URL of this program."
+
+
+def connect(url: str) -> redis.Redis:
+    """A client with short patience: whoever may wait, waits around it."""
+    return redis.Redis.from_url(
+        url,
+        socket_timeout=5,
+        socket_connect_timeout=2,
+        health_check_interval=15,
+        retry=Retry(ExponentialBackoff(cap=0.2, base=0.02), 2),
+    )
+
+
+class RedisState:
+    """A `StateStore`."""
+
+    def __init__(self, client: redis.Redis, workspace: str) -> None:
+        self._redis = client
+        self._keys = StateKeys(workspace)
+        self._add = client.register_script(_ADD)
+        self._replace = client.register_script(_REPLACE)
+
+    @translated
+    def ping(self) -> None:
+        self._redis.ping()
+
+    @translated
+    def add_run(self, run: RunRecord) -> bool:
+        k = self._keys
+        keys = [
+            k.run(run.id),
+            k.runs(),
+            k.runs_by_status(run.status),
+            k.runs_by_experiment(run.experiment),
+            k.experiments(),
+        ]
+        args: list[bytes | str | float] = [to_json(run), run.id, _score(run), run.experiment]
+        return bool(self._add(keys, args))
+
+    @translated
+    def get_run(self, run_id: str) -> RunRecord | None:
+        data = cast(bytes | None, self._redis.get(self._keys.run(run_id)))
+        return None if data is None else from_json(data, RunRecord)
+
+    @translated
+    def replace_run(self, run: RunRecord) -> bool:
+        old_status = self._status_before(run)
+        k = self._keys
+        keys = [k.run(run.id), k.runs_by_status(old_status), k.runs_by_status(run.status)]
+        args: list[bytes | str | float] = [
+            to_json(run),
+            run.id,
+            _score(run),
+            run.sequence - 1,
+        ]
+        return bool(self._replace(keys, args))
+
+    def _status_before(self, run: RunRecord) -> str:
+        # The script refuses any version but the one read here, so this status is the indexed one.
+        data = cast(bytes | None, self._redis.get(self._keys.run(run.id)))
+        return run.status if data is None else from_json(data, RunRecord).status
+
+    @translated
+    def list_runs(
+        self,
+        *,
+        experiment: str | None = None,
+        status: RunStatus | None = None,
+        newest_first: bool = True,
+        offset: int = 0,
+        limit: int = 100,
+    ) -> list[RunRecord]:
+        if experiment is not None and status is not None:
+            ids = self._both(experiment, status, newest_first)[offset : offset + limit]
+        else:
+            key = self._index(experiment, status)
+            ids = cast(
+                list[bytes],
+                self._redis.zrange(key, offset, offset + limit - 1, desc=newest_first),
+            )
+        if not ids:
+            return []
+        found = cast(list[bytes | None], self._redis.mget(self._keys.run(i.decode()) for i in ids))
+        return [from_json(data, RunRecord) for data in found if data is not None]
+
+    def _index(self, experiment: str | None, status: RunStatus | None) -> str:
+        if experiment is not None:
+            return self._keys.runs_by_experiment(experiment)
+        return self._keys.runs() if status is None else self._keys.runs_by_status(status)
+
+    def _both(self, experiment: str, status: RunStatus, newest_first: bool) -> list[bytes]:
+        keys = {self._keys.runs_by_experiment(experiment): 1, self._keys.runs_by_status(status): 0}
+        ids = cast(list[bytes], self._redis.zinter(keys))
+        return ids[::-1] if newest_first else ids
+
+    @translated
+    def count_runs(self, *, experiment: str | None = None, status: RunStatus | None = None) -> int:
+        if experiment is not None and status is not None:
+            return len(self._both(experiment, status, newest_first=True))
+        return self._redis.zcard(self._index(experiment, status))
+
+    @translated
+    def list_experiments(self) -> list[str]:
+        names = cast(list[bytes], self._redis.zrange(self._keys.experiments(), 0, -1, desc=True))
+        return [n.decode() for n in names]
+
+    @translated
+    def append_log(self, run_id: str, data: bytes) -> int:
+        return self._redis.append(self._keys.log(run_id), data)
+
+    @translated
+    def read_log(self, run_id: str, offset: int, limit: int) -> bytes:
+        found = self._redis.getrange(self._keys.log(run_id), offset, offset + limit - 1)
+        return cast(bytes, found)
+
+    @translated
+    def append_metrics(self, run_id: str, points: list[MetricPoint]) -> None:
+        if points:
+            self._redis.rpush(self._keys.metrics(run_id), *(to_json(p) for p in points))
+
+    @translated
+    def read_metrics(self, run_id: str) -> list[MetricPoint]:
+        lines = cast(list[bytes], self._redis.lrange(self._keys.metrics(run_id), 0, -1))
+        return [from_json(line, MetricPoint) for line in lines]
+
+    @translated
+    def drop_live(self, run_id: str) -> None:
+        self._redis.delete(self._keys.log(run_id), self._keys.metrics(run_id))
+
+    @translated
+    def remember_once(self, digest: str, run_id: str, seconds: int) -> str:
+        key = self._keys.idempotency(digest)
+        before = self._redis.set(key, run_id, nx=True, get=True, ex=seconds)
+        return run_id if before is None else cast(bytes, before).decode()
+
+    @translated
+    def publish_functions(self, pool: str, functions: list[FunctionRecord]) -> None:
+        key = self._keys.functions()
+        stale = [f for f in self._hash(key) if f.startswith(f"{pool}/")]
+        with self._redis.pipeline(transaction=True) as pipe:
+            if stale:
+                pipe.hdel(key, *stale)
+            if functions:
+                pipe.hset(key, mapping={f"{pool}/{f.name}": to_json(f) for f in functions})
+            pipe.execute()
+
+    @translated
+    def list_functions(self) -> list[FunctionRecord]:
+        found = [from_json(v, FunctionRecord) for v in self._hash(self._keys.functions()).values()]
+        return sorted(found, key=lambda f: (f.pool, f.name))
+
+    @translated
+    def put_pool(self, name: str, settings: PoolSettings) -> None:
+        self._redis.hset(self._keys.pools(), name, to_json(settings))
+
+    @translated
+    def list_pools(self) -> dict[str, PoolSettings]:
+        found = self._hash(self._keys.pools())
+        return {name: from_json(data, PoolSettings) for name, data in found.items()}
+
+    @translated
+    def report_worker(self, worker: WorkerRecord) -> None:
+        self._redis.hset(self._keys.workers(), worker.id, to_json(worker))
+
+    @translated
+    def forget_worker(self, worker_id: str) -> None:
+        self._redis.hdel(self._keys.workers(), worker_id)
+
+    @translated
+    def list_workers(self) -> list[WorkerRecord]:
+        found = [from_json(v, WorkerRecord) for v in self._hash(self._keys.workers()).values()]
+        return sorted(found, key=lambda w: w.id)
+
+    def _hash(self, key: str) -> dict[str, bytes]:
+        found = cast(dict[bytes, bytes], self._redis.hgetall(key))
+        return {name.decode(): value for name, value in found.items()}
+
+
+def _score(run: RunRecord) -> float:
+    return run.created_at.timestamp()
+
+
+__all__: list[Any] = ["RedisState", "connect", "translated"]
