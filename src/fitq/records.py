@@ -166,6 +166,8 @@ class RunRecord(Record, frozen=True, kw_only=True):
     versions: Versions = Versions()
     usage: Usage = Usage()
     workspace: str = "default"
+    idempotency: str = ""  #: digest of the key it was submitted with
+    request_digest: str = ""  #: of the request itself: the same key must carry the same request
     sequence: int = 0  #: counts changes; a store replaces version n only by n + 1
 
     @property

@@ -19,6 +19,7 @@ Dramatiq keeps the queues themselves under its own prefix, `dramatiq:<pool>`.
 Object store, under `<workspace>/`
 
     snapshots/<sha256>.tar.gz           a submitted folder
+    snapshots/<sha256>.files.json       the paths in it
     open/<run>.json                     the accepted run as it was asked for; gone when the run is final.
                                         Written before 202: it is what "accepted" means.
     runs/<run>/attempts/<n>/<path>      files of one attempt
@@ -41,6 +42,12 @@ class ObjectKeys:
 
     def snapshot(self, sha256: str) -> str:
         return f"{self._root}/snapshots/{sha256}.tar.gz"
+
+    def snapshot_files(self, sha256: str) -> str:
+        return f"{self._root}/snapshots/{sha256}.files.json"
+
+    def runs(self) -> str:
+        return f"{self._root}/runs/"
 
     def open_runs(self) -> str:
         return f"{self._root}/open/"

@@ -153,6 +153,10 @@ class MemoryObjects:
         data = self._objects.get(key)
         return None if data is None else iter([data])
 
+    def get_range(self, key: str, offset: int, length: int) -> bytes | None:
+        data = self._objects.get(key)
+        return None if data is None else data[offset : offset + length]
+
     def size(self, key: str) -> int | None:
         data = self._objects.get(key)
         return None if data is None else len(data)

@@ -130,6 +130,20 @@ class S3Objects:
         return _pieces(answer)
 
     @translated
+    def get_range(self, key: str, offset: int, length: int) -> bytes | None:
+        try:
+            answer = self._client.get_object(
+                bucket_name=self._bucket, object_name=key, offset=offset, length=length
+            )
+        except S3Error as exc:
+            if exc.code == "InvalidRange":
+                return b""
+            if exc.code in _MISSING:
+                return None
+            raise
+        return b"".join(_pieces(answer))
+
+    @translated
     def size(self, key: str) -> int | None:
         try:
             return self._client.stat_object(bucket_name=self._bucket, object_name=key).size

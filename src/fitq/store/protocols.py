@@ -111,6 +111,9 @@ class ObjectStore(Protocol):
     def open(self, key: str) -> Iterator[bytes] | None:
         """The bytes in pieces, or None if there is no such key."""
 
+    def get_range(self, key: str, offset: int, length: int) -> bytes | None:
+        """At most `length` bytes from `offset`; empty past the end, None if there is no such key."""
+
     def size(self, key: str) -> int | None:
         """Size in bytes, or None if there is no such key."""
 

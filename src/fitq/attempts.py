@@ -1,0 +1,150 @@
+"""Rules of an attempt: how a worker takes a run, changes it, and ends it once.
+
+Every change is a compare-and-set over the version that was read, and carries the attempt's number. A
+worker whose attempt is over, because the run was canceled or given to somebody else, is *fenced*: its
+next change raises `Fenced` and nothing of it becomes visible.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from fitq.backend import Backend
+from fitq.errors import Conflict
+from fitq.records import (
+    TRANSITIONS,
+    ArtifactRecord,
+    Failure,
+    FinalRecord,
+    MetricPoint,
+    RunRecord,
+    RunStatus,
+    TimelineEntry,
+    from_json,
+    now,
+    to_json,
+)
+
+
+class Fenced(Exception):
+    """The attempt is no longer the run's current one; whoever holds it must stop and be silent."""
+
+
+def claim(backend: Backend, run_id: str, worker: str) -> RunRecord | None:
+    """Take a queued run for a new attempt; None when there is nothing to take.
+
+    Safe to call twice: of two deliveries of one message, one finds the run taken.
+    """
+    run = backend.state.get_run(run_id)
+    if run is None or run.status is not RunStatus.QUEUED:
+        return None
+    waited = (now() - run.created_at).total_seconds()
+    taken = msgspec.structs.replace(
+        run,
+        attempt=run.attempt + 1,
+        worker=worker,
+        usage=msgspec.structs.replace(run.usage, queue_seconds=round(waited, 3)),
+    )
+    taken = step(taken, RunStatus.PREPARING, worker)
+    return taken if backend.state.replace_run(taken) else claim(backend, run_id, worker)
+
+
+def step(run: RunRecord, status: RunStatus, reason: str = "", **changes: Any) -> RunRecord:
+    """The next version of a run, in another status.
+
+    Raises:
+        Conflict: the transition table has no such step.
+    """
+    if status not in TRANSITIONS[run.status]:
+        raise Conflict(f"Run {run.id!r} cannot go from {run.status} to {status}.")
+    entry = TimelineEntry(status=status, at=now(), attempt=run.attempt, reason=reason)
+    return msgspec.structs.replace(
+        run,
+        status=status,
+        timeline=[*run.timeline, entry],
+        sequence=run.sequence + 1,
+        **changes,
+    )
+
+
+def change(backend: Backend, held: RunRecord, update: Callable[[RunRecord], RunRecord]) -> RunRecord:
+    """Apply `update` to the newest version of a held run and keep the result.
+
+    Raises:
+        Fenced: the attempt is no longer the current one.
+    """
+    while True:
+        current = backend.state.get_run(held.id)
+        if current is None or current.attempt != held.attempt or not _is_held(current):
+            raise Fenced(held.id)
+        updated = update(current)
+        if updated.sequence == current.sequence:
+            updated = msgspec.structs.replace(updated, sequence=current.sequence + 1)
+        if backend.state.replace_run(updated):
+            return updated
+
+
+def _is_held(run: RunRecord) -> bool:
+    return run.status in (RunStatus.PREPARING, RunStatus.RUNNING, RunStatus.FINALIZING)
+
+
+def hand_back(backend: Backend, held: RunRecord, reason: str) -> RunRecord:
+    """Give a run back to its queue for another attempt, because the worker cannot go on."""
+    queued = change(backend, held, lambda r: step(r, RunStatus.QUEUED, reason, worker=""))
+    backend.queue.send(pool=queued.pool, actor=queued.actor, run_id=queued.id)
+    return queued
+
+
+def finish(
+    backend: Backend,
+    held: RunRecord,
+    status: RunStatus,
+    *,
+    failure: Failure | None = None,
+    artifacts: list[ArtifactRecord] | None = None,
+    metrics: list[MetricPoint] | None = None,
+) -> RunRecord:
+    """End a run. The first final record in the object store wins; later ones adopt it.
+
+    Raises:
+        Fenced: the attempt was over before anything was written.
+    """
+    current = change(backend, held, lambda r: r)
+    ended = step(current, status, failure.message if failure else "", failure=failure)
+    final = FinalRecord(
+        run=ended, artifacts=artifacts or [], metrics=metrics or [], nonce=secrets.token_hex(8)
+    )
+    return _publish(backend, final)
+
+
+def cancel_queued(backend: Backend, run: RunRecord) -> RunRecord | None:
+    """End a run that no worker has; None when one took it in between."""
+    failure = Failure(kind="canceled", message="Canceled before it started.")
+    canceled = step(run, RunStatus.CANCELED, failure.message, failure=failure)
+    # Redis decides first: once replaced, no worker can claim it.
+    if not backend.state.replace_run(canceled):
+        return None
+    final = FinalRecord(run=canceled, nonce=secrets.token_hex(8))
+    backend.objects.put_if_absent(backend.keys.final(run.id), to_json(final))
+    backend.objects.delete(backend.keys.open_run(run.id))
+    backend.state.drop_live(run.id)
+    return canceled
+
+
+def _publish(backend: Backend, final: FinalRecord) -> RunRecord:
+    key = backend.keys.final(final.run.id)
+    if not backend.objects.put_if_absent(key, to_json(final)):
+        kept = from_json(backend.objects.get(key) or b"{}", FinalRecord)
+        # Not necessarily somebody else: an answer to our own put may have been lost.
+        final = final if kept.nonce == final.nonce else kept
+    ended = final.run
+    current = backend.state.get_run(ended.id)
+    if current is not None and not current.status.is_final:
+        backend.state.replace_run(msgspec.structs.replace(ended, sequence=current.sequence + 1))
+    backend.objects.delete(backend.keys.open_run(ended.id))
+    backend.state.drop_live(ended.id)
+    return ended

@@ -1,0 +1,229 @@
+"""Rules of runs: how they are found, read, canceled and, after a loss, restored.
+
+How a run comes to be is in `submission.py`; what happens once a worker has it, in `attempts.py`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from fitq import attempts
+from fitq.backend import Backend
+from fitq.errors import Conflict, InvalidRequest, NotFound
+from fitq.names import check_name, did_you_mean
+from fitq.records import (
+    ArtifactRecord,
+    FinalRecord,
+    MetricPoint,
+    RunRecord,
+    RunStatus,
+    from_json,
+)
+from fitq.submission import IDEMPOTENCY_SECONDS
+
+LOG_PATH = "user_logs/std_log.txt"
+
+
+class RunPage(NamedTuple):
+    """Some runs, and where the next ones begin."""
+
+    runs: list[RunRecord]
+    next_cursor: str | None
+
+
+class LogPiece(NamedTuple):
+    """Some bytes of a log."""
+
+    data: bytes
+    next_offset: int
+    complete: bool  #: the run is final and nothing follows
+
+
+class ExperimentSummary(NamedTuple):
+    """An experiment and how many runs it has."""
+
+    name: str
+    runs: int
+    newest: RunRecord | None
+
+
+def find(backend: Backend, run_id: str) -> RunRecord:
+    """A run by its id.
+
+    Raises:
+        NotFound: with near matches among the newest runs.
+    """
+    run = backend.state.get_run(check_name("run", run_id))
+    if run is None:
+        newest = [r.id for r in backend.state.list_runs(limit=200)]
+        raise NotFound(
+            f"There is no run {run_id!r}. {did_you_mean(run_id, newest)}".strip(),
+            hint="List them with: fitq runs list",
+        )
+    return run
+
+
+def page(
+    backend: Backend,
+    *,
+    experiment: str | None = None,
+    status: RunStatus | None = None,
+    tags: dict[str, str] | None = None,
+    newest_first: bool = True,
+    limit: int = 50,
+    cursor: str | None = None,
+) -> RunPage:
+    """Runs by creation time, at most `limit`, from where `cursor` of the page before says."""
+    offset = _offset_of(cursor)
+    wanted: list[RunRecord] = []
+    while len(wanted) < limit:
+        found = backend.state.list_runs(
+            experiment=experiment, status=status, newest_first=newest_first, offset=offset, limit=limit
+        )
+        for run in found:
+            offset += 1
+            if all(run.tags.get(k) == v for k, v in (tags or {}).items()):
+                wanted.append(run)
+            if len(wanted) == limit:
+                break
+        if len(found) < limit:
+            break
+    more = bool(
+        backend.state.list_runs(
+            experiment=experiment, status=status, newest_first=newest_first, offset=offset, limit=1
+        )
+    )
+    return RunPage(wanted, _cursor_at(offset) if more else None)
+
+
+def _cursor_at(offset: int) -> str:
+    return base64.urlsafe_b64encode(str(offset).encode()).decode()
+
+
+def _offset_of(cursor: str | None) -> int:
+    if not cursor:
+        return 0
+    try:
+        return max(0, int(base64.urlsafe_b64decode(cursor)))
+    except (ValueError, binascii.Error):
+        raise InvalidRequest(
+            "This cursor is not one of ours.", at="cursor", hint="Use next_cursor of the page before."
+        ) from None
+
+
+def experiments(backend: Backend) -> list[ExperimentSummary]:
+    """Every experiment, the one with the newest run first."""
+    return [
+        ExperimentSummary(
+            name,
+            backend.state.count_runs(experiment=name),
+            next(iter(backend.state.list_runs(experiment=name, limit=1)), None),
+        )
+        for name in backend.state.list_experiments()
+    ]
+
+
+def read_log(backend: Backend, run_id: str, offset: int = 0, limit: int = 1 << 20) -> LogPiece:
+    """Some bytes of a run's log: from Redis while it runs, from the object store afterwards."""
+    run = find(backend, run_id)
+    if not run.status.is_final:
+        data = backend.state.read_log(run_id, offset, limit)
+        return LogPiece(data, offset + len(data), complete=False)
+    key = backend.keys.attempt_file(run_id, run.attempt, LOG_PATH)
+    data = backend.objects.get_range(key, offset, limit) or b""
+    return LogPiece(data, offset + len(data), complete=len(data) < limit)
+
+
+def metrics(backend: Backend, run: RunRecord) -> dict[str, list[MetricPoint]]:
+    """What the run logged so far, by name, each in the order it was logged."""
+    points = _final(backend, run).metrics if run.status.is_final else backend.state.read_metrics(run.id)
+    series: dict[str, list[MetricPoint]] = {}
+    for point in points:
+        series.setdefault(point.name, []).append(point)
+    return series
+
+
+def artifacts(backend: Backend, run: RunRecord) -> list[ArtifactRecord]:
+    """The files a run left; while it runs, what was uploaded so far."""
+    if run.status.is_final:
+        return _final(backend, run).artifacts
+    prefix = backend.keys.attempt_file(run.id, run.attempt, "")
+    found = backend.objects.list(prefix)
+    return [ArtifactRecord(path=o.key[len(prefix) :], size_bytes=o.size_bytes) for o in found]
+
+
+def open_artifact(backend: Backend, run: RunRecord, path: str) -> tuple[ArtifactRecord, Iterator[bytes]]:
+    """One file of a run, in pieces.
+
+    Raises:
+        NotFound: it is not there; `files` lists what is.
+    """
+    files = artifacts(backend, run)
+    found = next((a for a in files if a.path == path), None)
+    key = backend.keys.attempt_file(run.id, run.attempt, path)
+    pieces = None if found is None else backend.objects.open(key)
+    if found is None or pieces is None:
+        paths = [a.path for a in files]
+        raise NotFound(
+            f"Run {run.id!r} has no file {path!r}. {did_you_mean(path, paths)}".strip(),
+            hint=f"It has: {', '.join(paths[:20]) or 'no files'}.",
+            files=paths,
+        )
+    return found, pieces
+
+
+def _final(backend: Backend, run: RunRecord) -> FinalRecord:
+    data = backend.objects.get(backend.keys.final(run.id))
+    return FinalRecord(run=run) if data is None else from_json(data, FinalRecord)
+
+
+def cancel(backend: Backend, run_id: str) -> RunRecord:
+    """Stop a run: at once while it is queued, within seconds while a worker has it. Idempotent.
+
+    Raises:
+        Conflict: it already ended in another way.
+    """
+    run = find(backend, run_id)
+    if run.status is RunStatus.CANCELED or run.cancel_requested:
+        return run
+    if run.status.is_final:
+        raise Conflict(f"Run {run_id!r} is already {run.status}.", hint="There is nothing to cancel.")
+    if run.status is RunStatus.QUEUED:
+        canceled = attempts.cancel_queued(backend, run)
+    else:
+        asked = msgspec.structs.replace(run, cancel_requested=True, sequence=run.sequence + 1)
+        canceled = asked if backend.state.replace_run(asked) else None
+    # Somebody changed the run in between: look again.
+    return canceled if canceled is not None else cancel(backend, run_id)
+
+
+def restore(backend: Backend) -> int:
+    """Bring back into Redis what only the object store knows; returns how many runs.
+
+    Finished runs are listed again and accepted ones queued again, after Redis lost its data or an API
+    process died between the writes of a submit.
+    """
+    count = 0
+    if backend.state.count_runs() == 0:
+        for run_id in backend.objects.list_folders(backend.keys.runs()):
+            data = backend.objects.get(backend.keys.final(run_id))
+            count += bool(data and backend.state.add_run(from_json(data, FinalRecord).run))
+    for found in backend.objects.list(backend.keys.open_runs()):
+        data = backend.objects.get(found.key)
+        if data is not None:
+            count += _requeue(backend, from_json(data, RunRecord))
+    return count
+
+
+def _requeue(backend: Backend, run: RunRecord) -> bool:
+    if not backend.state.add_run(run):
+        return False
+    if run.idempotency:
+        backend.state.remember_once(run.idempotency, run.id, IDEMPOTENCY_SECONDS)
+    backend.queue.send(pool=run.pool, actor=run.actor, run_id=run.id)
+    return True

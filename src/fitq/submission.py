@@ -1,0 +1,242 @@
+"""Rules of submitting: what may become a run, and the three writes that accept one.
+
+The object store is written first (`open/<run>.json` is what "accepted" means), then Redis, then the
+queue. Whatever is missing after a crash in between is made up for by `runs.restore`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import BinaryIO
+
+import msgspec
+
+from fitq import pools
+from fitq.backend import Backend
+from fitq.errors import Conflict, InvalidRequest, NotFound, Unavailable
+from fitq.functions import check_parameters
+from fitq.logs import get_logger
+from fitq.names import check_name, did_you_mean, new_run_id
+from fitq.records import (
+    EnvironmentRecord,
+    FunctionRecord,
+    JsonScalar,
+    RunRecord,
+    RunRequest,
+    RunStatus,
+    TimelineEntry,
+    now,
+    to_json,
+)
+from fitq.snapshots import read_members
+
+log = get_logger(__name__)
+#: How long a repeated Idempotency-Key finds its run.
+IDEMPOTENCY_SECONDS = 24 * 3600
+
+
+def keep_snapshot(backend: Backend, source: BinaryIO, *, max_bytes: int, max_files: int) -> str:
+    """Check and keep a snapshot; returns its id, the SHA-256 of its bytes.
+
+    Raises:
+        UnsafeSnapshot, TooLarge: nothing is kept.
+    """
+    digest, size = hashlib.sha256(), 0
+    while piece := source.read(1 << 20):
+        digest.update(piece)
+        size += len(piece)
+    source.seek(0)
+    files = [m.path for m in read_members(source, max_bytes=max_bytes, max_files=max_files)]
+    sha256 = digest.hexdigest()
+    source.seek(0)
+    backend.objects.put(backend.keys.snapshot(sha256), source, size)
+    # Written last: a snapshot exists once its list of files does.
+    backend.objects.put(backend.keys.snapshot_files(sha256), msgspec.json.encode(files))
+    return sha256
+
+
+def submit(backend: Backend, request: RunRequest, *, idempotency_key: str | None = None) -> RunRecord:
+    """Accept a run: in the object store, then in Redis, then on its pool's queue.
+
+    The same idempotency key gives the same run, however often it is sent.
+
+    Raises:
+        InvalidRequest, InvalidParameters: the request is wrong; nothing was kept.
+        NotFound: no pool knows the function, or the snapshot is not here.
+        Conflict: the key was used for another request.
+        Unavailable: a store is away; nothing was accepted.
+    """
+    run = _planned(backend, request)
+    if idempotency_key:
+        run = msgspec.structs.replace(run, idempotency=_digest(idempotency_key.encode()))
+        first = backend.state.remember_once(run.idempotency, run.id, IDEMPOTENCY_SECONDS)
+        if first != run.id and (known := _same_request(backend, first, run)):
+            return known
+        run = msgspec.structs.replace(run, id=first)
+    _accept(backend, run)
+    log.info("run_submitted", run_id=run.id, pool=run.pool, actor=run.actor)
+    return run
+
+
+def _accept(backend: Backend, run: RunRecord) -> None:
+    key = backend.keys.open_run(run.id)
+    backend.objects.put(key, to_json(run))
+    try:
+        backend.state.add_run(run)
+        backend.queue.send(pool=run.pool, actor=run.actor, run_id=run.id)
+    except Unavailable:
+        # Redis went away in between: the caller hears 503, so the run should not exist.
+        _try_delete(backend, key)
+        raise
+
+
+def _try_delete(backend: Backend, key: str) -> None:
+    try:
+        backend.objects.delete(key)
+    except Unavailable:
+        log.warning("open_run_left_behind", key=key)
+
+
+def _same_request(backend: Backend, run_id: str, run: RunRecord) -> RunRecord | None:
+    known = backend.state.get_run(run_id)
+    if known is not None and known.request_digest != run.request_digest:
+        raise Conflict(
+            f"This Idempotency-Key was already used for run {run_id!r} with another request.",
+            hint="Use a new key for a new run.",
+            run=run_id,
+        )
+    return known
+
+
+def _planned(backend: Backend, request: RunRequest) -> RunRecord:
+    check_name("experiment", request.experiment)
+    kinds = [k for k in ("function", "script", "command") if getattr(request, k) is not None]
+    if len(kinds) != 1:
+        raise InvalidRequest(
+            f"A run needs exactly one of function, script or command; this has {kinds or 'none'}.",
+            at="function",
+            hint='Send {"function": "iris"} or {"snapshot": "…", "script": "train.py"}.',
+        )
+    if request.inputs:
+        raise InvalidRequest(
+            "Data inputs are not part of this version of fitq.",
+            at="inputs",
+            hint="Put the files beside the script; they travel with the snapshot.",
+        )
+    _check_limits(request)
+    return _plan_function(backend, request) if request.function else _plan_script(backend, request)
+
+
+def _check_limits(request: RunRequest) -> None:
+    if request.timeout_seconds is not None and not request.timeout_seconds > 0:
+        raise InvalidRequest("timeout_seconds must be more than 0.", at="timeout_seconds")
+    if not 1 <= request.max_attempts <= 100:
+        raise InvalidRequest("max_attempts must be 1 to 100.", at="max_attempts")
+    for name, value in request.environment_variables.items():
+        if "=" in name or "\0" in name + value or not name:
+            raise InvalidRequest(f"{name!r} is not an environment variable.", at="environment_variables")
+        if name.startswith("FITQ_"):
+            raise InvalidRequest(
+                f"{name} is set by the platform.", at="environment_variables", hint="Use another name."
+            )
+
+
+def _plan_function(backend: Backend, request: RunRequest) -> RunRecord:
+    if request.snapshot:
+        raise InvalidRequest("A function takes no snapshot.", at="snapshot")
+    function = find_function(backend, request.function or "", request.pool)
+    return _record(request, function.pool, check_parameters(function, request.parameters))
+
+
+def find_function(backend: Backend, name: str, pool: str | None = None) -> FunctionRecord:
+    """The function a pool knows by that name; any pool's if none is given.
+
+    Raises:
+        NotFound: with near matches, or the pools that do know it.
+        InvalidRequest: it is known, but its file does not import.
+    """
+    known = [f for f in pools.live_functions(backend) if f.name != "run_script"]
+    same = [f for f in known if f.name == name]
+    found = next((f for f in same if pool in (None, f.pool)), None)
+    if found is None:
+        elsewhere = f"It runs in pool {same[0].pool!r}." if same else ""
+        raise NotFound(
+            f"No worker{f' of pool {pool!r}' if pool else ''} knows a function {name!r}. "
+            f"{elsewhere or did_you_mean(name, [f.name for f in known])}".strip(),
+            hint="List them with: fitq functions list",
+            functions=[f.name for f in known],
+        )
+    if found.error:
+        raise InvalidRequest(
+            f"Function {name!r} cannot run: its file {found.file} does not import: {found.error}",
+            hint="Mend the file; the workers load it again by themselves.",
+        )
+    return found
+
+
+def _plan_script(backend: Backend, request: RunRequest) -> RunRecord:
+    if request.parameters:
+        raise InvalidRequest(
+            "A script takes arguments, not parameters.", at="parameters", hint="Use arguments: [...]"
+        )
+    if not request.snapshot:
+        raise InvalidRequest(
+            "A script or command needs a snapshot.", at="snapshot", hint="POST /v1/snapshots first."
+        )
+    listed = backend.objects.get(backend.keys.snapshot_files(check_name("snapshot", request.snapshot)))
+    if listed is None:
+        raise NotFound(
+            f"There is no snapshot {request.snapshot}.", hint="POST /v1/snapshots first.", at="snapshot"
+        )
+    if request.script is not None:
+        _check_script(request.script, msgspec.json.decode(listed, type=list[str]))
+    return _record(request, check_name("pool", request.pool or "default"), {})
+
+
+def _check_script(script: str, files: list[str]) -> None:
+    if script not in files:
+        raise InvalidRequest(
+            f"The snapshot has no file {script!r}. {did_you_mean(script, files)}".strip(),
+            hint="Is it named in an ignore file, or misspelt? `files` lists what was sent.",
+            at="script",
+            files=files[:50],
+        )
+
+
+def _record(request: RunRequest, pool: str, parameters: dict[str, JsonScalar]) -> RunRecord:
+    created = now()
+    stem = request.function or (request.script or "command").rsplit("/", 1)[-1].removesuffix(".py")
+    asked = {f: getattr(request, f) for f in RunRequest.__struct_fields__ if f in _CARRIED}
+    return RunRecord(
+        **asked,
+        id=new_run_id(stem),
+        status=RunStatus.QUEUED,
+        created_at=created,
+        pool=pool,
+        arguments=[str(a) for a in request.arguments],
+        parameters=parameters,
+        environment=_environment(request.environment),
+        timeline=[TimelineEntry(status=RunStatus.QUEUED, at=created, attempt=0)],
+        request_digest=_digest(to_json(request)),
+    )
+
+
+_CARRIED = {
+    "experiment", "function", "snapshot", "script", "command", "resources", "inputs", "timeout_seconds",
+    "max_attempts", "environment_variables", "tags", "display_name", "git",
+}  # fmt: skip
+
+
+def _environment(asked: str | dict[str, object] | None) -> EnvironmentRecord:
+    if asked is None:
+        return EnvironmentRecord()
+    if isinstance(asked, str):
+        return EnvironmentRecord(name=asked[:200])
+    return EnvironmentRecord(
+        name=str(asked.get("name") or "unnamed")[:200],
+        spec={k: v for k, v in asked.items() if k != "name"},
+    )
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
