@@ -342,7 +342,7 @@ class EndpointRecord(Record, frozen=True, kw_only=True):
     method: str | None = None  #: predict-like method used when a request names none
     description: str = ""
     tags: dict[str, str] = {}
-    key_generations: dict[str, int] = {"primary": 1, "secondary": 1}
+    key_generations: dict[str, int] = msgspec.field(default_factory=lambda: {"primary": 1, "secondary": 1})
     workspace: str = "default"
 
 
