@@ -1,0 +1,46 @@
+"""Runs one training function, as a program of its own. Run as: call.py CALL.json
+
+CALL.json: {"folder": where functions are, "file": the function's file, "name": …, "parameters": {…}}.
+Siblings of the file can be imported, as if it had been started as a script.
+"""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+from fitq.context import RunContext
+from fitq.functions import described
+
+
+def load(folder, file):
+    """Import one file of a functions folder under its own name."""
+    path = Path(folder, file).resolve()
+    sys.path.insert(0, str(path.parent))
+    spec = importlib.util.spec_from_file_location(path.stem, str(path))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # what pickles classes of this file looks here
+    spec.loader.exec_module(module)
+    return module
+
+
+def find(module, name):
+    """The decorated function of that name."""
+    for value in list(vars(module).values()):
+        record = described(value)
+        if record is not None and record.name == name:
+            return value
+    raise SystemExit("There is no training function %r in %s any more." % (name, module.__file__))
+
+
+def main():
+    call = json.loads(Path(sys.argv[1]).read_text())
+    sys.argv = [call["file"]]
+    target = find(load(call["folder"], call["file"]), call["name"])
+    run = RunContext.from_environment()
+    target(run, **call["parameters"])
+
+
+if __name__ == "__main__":
+    sys.path.pop(0)  # our own folder is not the user's
+    main()

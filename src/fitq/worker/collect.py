@@ -1,0 +1,140 @@
+"""What a run left behind: found without following a link out of its folder, hashed while it is sent."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, TypeVar, cast
+
+import msgspec
+
+from fitq.backend import Backend
+from fitq.records import ArtifactRecord, MetricPoint, RunRecord
+from fitq.store.patience import patiently
+
+T = TypeVar("T")
+KEPT_FOLDERS = ("outputs", "logs")
+_MAX_FILES = 10_000
+#: How long finalizing waits for the object store before the run is handed back.
+PATIENCE_SECONDS = 600.0
+
+
+class Found(NamedTuple):
+    """What may be kept, and what may not and why."""
+
+    files: list[tuple[str, Path]]  #: (artifact path, file)
+    skipped: list[str]  #: sentences for the run's warnings
+
+
+def find_files(code: Path) -> Found:
+    """Regular files below `outputs` and `logs`, in order."""
+    files: list[tuple[str, Path]] = []
+    skipped: list[str] = []
+    for folder in KEPT_FOLDERS:
+        if (code / folder).is_symlink():
+            skipped.append(f"{folder} is a link and was not followed")
+            continue
+        for path in _walk(code / folder):
+            name = path.relative_to(code).as_posix()
+            if problem := _problem(path, name):
+                skipped.append(f"{name!a} {problem}")
+            elif len(files) >= _MAX_FILES:
+                return Found(files, [*skipped, f"only the first {_MAX_FILES} files were kept"])
+            else:
+                files.append((name, path))
+    return Found(files, skipped)
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for place, folders, names in os.walk(folder):
+        folders.sort()
+        for link in [f for f in folders if Path(place, f).is_symlink()]:
+            yield Path(place, link)
+        yield from (Path(place, name) for name in sorted(names))
+
+
+def _problem(path: Path, name: str) -> str:
+    mode = path.lstat().st_mode
+    if stat.S_ISLNK(mode):
+        return "is a link and was not followed"
+    if not stat.S_ISREG(mode):
+        return "is not a regular file"
+    if not name.isprintable() or "\\" in name or len(name) > 1000:
+        return "has a name that cannot be kept"
+    return ""
+
+
+def keep_file(
+    backend: Backend, run: RunRecord, name: str, path: Path, *, patience_seconds: float = PATIENCE_SECONDS
+) -> ArtifactRecord:
+    """Send one file under the attempt's own prefix, waiting while the store is away."""
+    key = backend.keys.attempt_file(run.id, run.attempt, name)
+    # O_NOFOLLOW and O_NONBLOCK: what was a file when found must not have become a link or a fifo.
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(fd, "rb") as file:
+        size = os.fstat(fd).st_size
+
+        def send() -> str:
+            file.seek(0)
+            hashing = _Hashing(cast(BinaryIO, file))
+            backend.objects.put(key, cast(BinaryIO, hashing), size)
+            return hashing.digest.hexdigest()
+
+        sha256 = patiently(send, what=f"keep {name}", seconds=patience_seconds)
+    return ArtifactRecord(path=name, size_bytes=size, sha256=sha256)
+
+
+class _Hashing:
+    """A file that hashes what is read from it: the digest is of the bytes that were sent."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.digest = hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(size)
+        self.digest.update(data)
+        return data
+
+
+class LineReader:
+    """Reads new complete lines of a file that a run appends to."""
+
+    def __init__(self, path: Path, *, max_bytes: int = 64_000_000) -> None:
+        self._path, self._max = path, max_bytes
+        self._offset = 0
+
+    def read(self) -> list[bytes]:
+        if not self._path.is_file() or self._offset >= self._max:
+            return []
+        with self._path.open("rb") as file:
+            file.seek(self._offset)
+            data = file.read(4 << 20)
+        complete = data[: data.rfind(b"\n") + 1]
+        self._offset += len(complete)
+        return complete.splitlines()
+
+
+def parse_lines(lines: list[bytes], parse: Callable[[bytes], T]) -> tuple[list[T], int]:
+    """Each line parsed; how many could not be is the second value."""
+    parsed, bad = [], 0
+    for line in lines:
+        try:
+            parsed.append(parse(line))
+        except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError):
+            bad += 1
+    return parsed, bad
+
+
+def metric_of(line: bytes) -> MetricPoint:
+    """A line of metrics.jsonl."""
+    return msgspec.json.decode(line, type=MetricPoint)
+
+
+__all__ = [
+    "KEPT_FOLDERS", "PATIENCE_SECONDS", "Found", "LineReader", "find_files", "keep_file",
+    "metric_of", "parse_lines",
+]  # fmt: skip

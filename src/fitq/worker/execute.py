@@ -1,0 +1,220 @@
+"""The life of one run on a worker: claim, prepare, run, finalize. Every step is one function.
+
+`execute` may be called twice for one run: the second finds it taken and leaves. Whatever goes wrong in
+the platform (a store is away, this worker stops) never fails a run: it waits, or hands the run back.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from fitq import attempts
+from fitq.attempts import Fenced
+from fitq.backend import Backend
+from fitq.errors import FitqError, Unavailable
+from fitq.logs import get_logger
+from fitq.records import ArtifactRecord, Failure, FunctionRecord, RunRecord, RunStatus, Usage
+from fitq.runs import LOG_PATH
+from fitq.settings import Settings
+from fitq.store.patience import patiently
+from fitq.worker import collect
+from fitq.worker.failure import diagnose
+from fitq.worker.folder import RunFolder
+from fitq.worker.process import RunProcess
+from fitq.worker.std_log import StdLog
+from fitq.worker.versions import own_versions, substitution
+from fitq.worker.watch import Ended, Watch
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Executor:
+    """What a worker needs to execute runs."""
+
+    backend: Backend
+    settings: Settings
+    work_dir: Path
+    worker_id: str
+    find_function: Callable[[str], FunctionRecord | None]
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    def execute(self, run_id: str) -> None:
+        """Take the run if it is still to be taken, and bring it to its end."""
+        if self.stopping.is_set():
+            self._put_back(run_id)
+            return
+        run = self._claim(run_id)
+        if run is None:
+            log.info("run_not_claimed", run_id=run_id)
+            return
+        log.info("run_started", run_id=run.id, attempt=run.attempt, waited_seconds=run.usage.queue_seconds)
+        folder = RunFolder(self.work_dir, run)
+        try:
+            self._bring_to_end(run, folder)
+        except Fenced:
+            log.warning("run_fenced", run_id=run.id, attempt=run.attempt)
+        except Unavailable as exc:
+            log.error("run_handed_back", run_id=run.id, error=exc.message)
+            self._hand_back(run, f"the worker lost a store: {exc.message}")
+        finally:
+            folder.remove()
+
+    def _claim(self, run_id: str) -> RunRecord | None:
+        return patiently(
+            lambda: attempts.claim(self.backend, run_id, self.worker_id),
+            what="claim a run",
+            stop=self.stopping,
+        )
+
+    def _put_back(self, run_id: str) -> None:
+        """A message that arrived while this worker stops: leave it for another."""
+        run = self.backend.state.get_run(run_id)
+        if run is not None and run.status is RunStatus.QUEUED:
+            self.backend.queue.send(pool=run.pool, actor=run.actor, run_id=run_id)
+
+    def _bring_to_end(self, run: RunRecord, folder: RunFolder) -> None:
+        try:
+            run, process, std_log = self._start(run, folder)
+        except FitqError as exc:
+            if isinstance(exc, Unavailable):
+                raise
+            self._fail_before_start(run, exc)
+            return
+        watch = Watch(self.backend, run, folder, process, std_log, self.settings, self.stopping)
+        ended = watch.until_end()
+        if ended is Ended.FENCED:
+            raise Fenced(run.id)
+        if ended is Ended.STOPPED:
+            self._hand_back(run, "the worker was stopped")
+            return
+        self._finalize(run, folder, watch, ended)
+
+    def _start(self, run: RunRecord, folder: RunFolder) -> tuple[RunRecord, RunProcess, StdLog]:
+        before = patiently(lambda: self._log_of_earlier_attempts(run), what="read the log")
+        patiently(lambda: folder.make(self.backend), what="fetch the snapshot", stop=self.stopping)
+        std_log = StdLog(folder.std_log, max_bytes=self.settings.log_bytes, before=before)
+        if before:
+            std_log.note(f"attempt {run.attempt}")
+        warnings = [w for w in (substitution(run.environment),) if w]
+        for warning in warnings:
+            std_log.note(f"warning: {warning}")
+        command = folder.command(self._functions, self.find_function(run.function or ""))
+
+        def running(r: RunRecord) -> RunRecord:
+            resolved = msgspec.structs.replace(r.environment, resolved_to="worker")
+            return attempts.step(
+                r, RunStatus.RUNNING, environment=resolved, versions=own_versions(), warnings=warnings
+            )
+
+        run = patiently(lambda: attempts.change(self.backend, run, running), what="start the run")
+        process = RunProcess(command, cwd=folder.code, environment=folder.environment())
+        return run, process, std_log
+
+    @property
+    def _functions(self) -> Path | None:
+        return Path(self.settings.functions) if self.settings.functions else None
+
+    def _log_of_earlier_attempts(self, run: RunRecord) -> bytes:
+        """A new attempt's log goes on where the last one's ended, so that readers' offsets hold."""
+        if run.attempt == 1:
+            return b""
+        before = self.backend.state.read_log(run.id, 0, self.settings.log_bytes)
+        self.backend.state.drop_live(run.id)
+        return before
+
+    def _fail_before_start(self, run: RunRecord, exc: FitqError) -> None:
+        failure = Failure(kind=exc.code, message=exc.message, hint=exc.hint)
+        patiently(
+            lambda: attempts.finish(self.backend, run, RunStatus.FAILED, failure=failure),
+            what="end the run",
+        )
+        log.info("run_ended", run_id=run.id, status=RunStatus.FAILED, kind=failure.kind)
+
+    def _hand_back(self, run: RunRecord, reason: str) -> None:
+        try:
+            patiently(
+                lambda: attempts.hand_back(self.backend, run, reason), what="hand the run back", seconds=20
+            )
+            log.info("run_handed_back", run_id=run.id, reason=reason)
+        except Fenced:
+            log.warning("run_fenced", run_id=run.id, attempt=run.attempt)
+
+    def _finalize(self, run: RunRecord, folder: RunFolder, watch: Watch, ended: Ended) -> None:
+        found = collect.find_files(folder.code)
+        dropped = watch.std_log.close()
+        warnings = [*watch.warnings, *found.skipped]
+        if dropped:
+            warnings.append(f"{dropped} bytes of output were not kept.")
+        run = patiently(
+            lambda: attempts.change(
+                self.backend, run, lambda r: _finalizing(r, watch, [*r.warnings, *warnings])
+            ),
+            what="finalize the run",
+        )
+        artifacts = self._keep(run, folder, found.files)
+        failure = _failure(run, watch, ended)
+        status = _status(failure)
+        run = patiently(
+            lambda: attempts.finish(
+                self.backend, run, status, failure=failure, artifacts=artifacts, metrics=watch.metrics
+            ),
+            what="end the run",
+        )
+        log.info("run_ended", run_id=run.id, status=run.status, seconds=run.usage.run_seconds)
+
+    def _keep(self, run: RunRecord, folder: RunFolder, files: list[tuple[str, Path]]) -> list[ArtifactRecord]:
+        everything = [*files, (LOG_PATH, folder.std_log)]
+        return [collect.keep_file(self.backend, run, name, path) for name, path in everything]
+
+
+def _finalizing(run: RunRecord, watch: Watch, warnings: list[str]) -> RunRecord:
+    process = watch.process
+    usage = Usage(
+        queue_seconds=run.usage.queue_seconds,
+        run_seconds=round(watch.seconds, 3),
+        cpu_seconds=round(process.cpu_seconds, 3),
+        peak_memory_bytes=max(process.peak_memory_bytes, watch.peak_memory_bytes),
+    )
+    return attempts.step(
+        run,
+        RunStatus.FINALIZING,
+        usage=usage,
+        warnings=warnings,
+        tags={**run.tags, **watch.tags},
+    )
+
+
+def _status(failure: Failure | None) -> RunStatus:
+    if failure is None:
+        return RunStatus.COMPLETED
+    return RunStatus.CANCELED if failure.kind == "canceled" else RunStatus.FAILED
+
+
+def _failure(run: RunRecord, watch: Watch, ended: Ended) -> Failure | None:
+    exit_code = watch.process.exit_code or 0
+    lines = watch.std_log.tail(30)
+    if ended is Ended.CANCELED:
+        return Failure(kind="canceled", message="Canceled while it ran.", exit_code=exit_code)
+    if ended is Ended.TIMED_OUT:
+        return Failure(
+            kind="timed_out",
+            message=f"It ran longer than timeout_seconds ({run.timeout_seconds:g} s).",
+            lines=lines[-12:],
+            hint="Allow more time, or make the script save what it has and stop earlier.",
+            exit_code=exit_code,
+        )
+    if ended is Ended.OUT_OF_MEMORY:
+        return Failure(
+            kind="out_of_memory",
+            message=f"It used {watch.peak_memory_bytes} bytes; {run.resources.memory_bytes} were granted.",
+            lines=lines[-12:],
+            hint="Ask for more with --memory, or load less at once.",
+            exit_code=exit_code,
+        )
+    return None if exit_code == 0 else diagnose(run, exit_code, lines)

@@ -1,0 +1,136 @@
+"""The folder of one attempt, and what its process is told through the environment.
+
+<work>/<run>-<attempt>/
+    code/              the working folder: a fresh copy of the snapshot
+    code/outputs/      exists before the script starts; kept
+    code/logs/         kept too
+    metrics.jsonl, properties.jsonl    see fitq/context.py
+    std_log.txt        stdout and stderr, merged
+    call.json          for training functions: which, with what
+    tmp/               TMPDIR
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from fitq.backend import Backend
+from fitq.errors import NotFound
+from fitq.records import FunctionRecord, RunRecord
+from fitq.snapshots import unpack
+
+_HERE = Path(__file__).parent
+SHIMS = _HERE / "shims"
+#: What a run sees of the worker's own environment: no address, no key, no token of the platform.
+_INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH")
+
+
+class RunFolder:
+    """Where one attempt lives."""
+
+    def __init__(self, work_dir: Path, run: RunRecord) -> None:
+        self.run = run
+        self.path = work_dir / f"{run.id}-{run.attempt}"
+        self.code = self.path / "code"
+        self.metrics = self.path / "metrics.jsonl"
+        self.properties = self.path / "properties.jsonl"
+        self.std_log = self.path / "std_log.txt"
+
+    def make(self, backend: Backend) -> None:
+        """Lay out the folder, the snapshot unpacked in it.
+
+        Raises:
+            UnsafeSnapshot, NotFound: the run cannot start, now or ever.
+        """
+        shutil.rmtree(self.path, ignore_errors=True)
+        (self.path / "tmp").mkdir(parents=True, mode=0o700)
+        if self.run.snapshot:
+            _fetch(backend, self.run.snapshot, self.code)
+        (self.code / "outputs").mkdir(parents=True, exist_ok=True)
+
+    def remove(self) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def command(self, functions: Path | None, function: FunctionRecord | None) -> list[str]:
+        """The program that is this run."""
+        if self.run.command is not None:
+            return ["/bin/sh", "-c", self.run.command, *self.run.arguments]
+        if self.run.script is not None:
+            return [sys.executable, "-u", self.run.script, *self.run.arguments]
+        if functions is None or function is None:
+            raise NotFound(f"This worker has no function {self.run.function!r} any more.")
+        call = {
+            "folder": str(functions.resolve()),
+            "file": function.file,
+            "name": function.name,
+            "parameters": self.run.parameters,
+        }
+        (self.path / "call.json").write_text(json.dumps(call))
+        return [sys.executable, "-u", str(_HERE / "call.py"), str(self.path / "call.json")]
+
+    def environment(self) -> dict[str, str]:
+        """The process's whole environment."""
+        run, outputs = self.run, str(self.code / "outputs")
+        inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+        return {
+            **inherited,
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONFAULTHANDLER": "1",
+            "MPLBACKEND": "Agg",
+            "TMPDIR": str(self.path / "tmp"),
+            **_thread_limits(run.resources.cpus),
+            **run.environment_variables,
+            "PYTHONPATH": str(SHIMS),
+            "FITQ_RUN_ID": run.id,
+            "FITQ_RUN_FOLDER": str(self.path),
+            "FITQ_EXPERIMENT": run.experiment,
+            "FITQ_OUTPUTS": outputs,
+            "AZUREML_RUN_ID": run.id,
+            "AZUREML_EXPERIMENT_NAME": run.experiment,
+            "AZUREML_ARM_PROJECT_NAME": run.experiment,
+            "AZUREML_ARM_WORKSPACE_NAME": run.workspace,
+            **_sagemaker(run, outputs),
+        }
+
+
+def _thread_limits(cpus: float | None) -> dict[str, str]:
+    """Thread pools as large as the grant; without a grant, each library's own choice."""
+    if cpus is None:
+        return {}
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
+    return dict.fromkeys(names, str(max(1, round(cpus))))
+
+
+def _sagemaker(run: RunRecord, outputs: str) -> dict[str, str]:
+    return {
+        "SM_MODEL_DIR": outputs,
+        "SM_OUTPUT_DATA_DIR": outputs,
+        "SM_CHANNELS": "[]",
+        "SM_HPS": json.dumps(run.parameters),
+        "SM_USER_ARGS": json.dumps(run.arguments),
+        "SM_NUM_CPUS": str(round(run.resources.cpus or os.cpu_count() or 1)),
+        "SM_HOSTS": '["localhost"]',
+        "SM_CURRENT_HOST": "localhost",
+    }
+
+
+def _fetch(backend: Backend, sha256: str, folder: Path) -> None:
+    pieces = backend.objects.open(backend.keys.snapshot(sha256))
+    if pieces is None:
+        raise NotFound(f"Snapshot {sha256} is not in the object store any more.")
+    with tempfile.TemporaryFile() as archive:
+        _copy(pieces, cast(BinaryIO, archive))
+        archive.seek(0)
+        unpack(cast(BinaryIO, archive), folder)
+
+
+def _copy(pieces: Iterator[bytes], target: BinaryIO) -> None:
+    for piece in pieces:
+        target.write(piece)

@@ -1,0 +1,171 @@
+"""One worker process: an actor per training function on its pool's queue, and a report every 2 s.
+
+Works in two ways, with the same broker: `Worker.run()` consumes in this process until it is told to
+stop; `dramatiq services.worker.main` lets Dramatiq's own command line start the processes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import tempfile
+import threading
+from pathlib import Path
+
+import dramatiq
+import msgspec
+from dramatiq.middleware import Middleware
+
+from fitq.backend import Backend, open_backend
+from fitq.errors import InvalidRequest, Unavailable
+from fitq.logs import get_logger
+from fitq.names import check_name
+from fitq.pools import REPORT_SECONDS
+from fitq.queue import start_worker, stop_worker
+from fitq.records import FunctionRecord, WorkerRecord, now
+from fitq.settings import Settings
+from fitq.store.patience import patiently
+from fitq.worker.execute import Executor
+from fitq.worker.functions_folder import FunctionsFolder
+from fitq.worker.process import guard_this_process
+from fitq.worker.versions import own_versions
+
+log = get_logger(__name__)
+#: The actor that runs submitted folders. Every pool has it.
+RUN_SCRIPT = FunctionRecord(
+    name="run_script", pool="*", description="Runs a script or command in a submitted folder."
+)
+
+
+class Worker(Middleware):
+    """A worker of one pool. As a Dramatiq middleware it reports while the consumer threads live."""
+
+    def __init__(self, settings: Settings) -> None:
+        check_name("pool", settings.pool)
+        folder = Path(settings.functions) if settings.functions else None
+        if folder is not None and not folder.is_dir():
+            raise InvalidRequest(
+                f"FITQ_FUNCTIONS names {folder}, which is not a folder.",
+                hint="Name the folder that holds your training functions.",
+            )
+        self.settings = settings
+        self.backend: Backend = open_backend(settings, [self])
+        self.broker = self.backend.queue.broker
+        self._folder = FunctionsFolder(folder, settings.pool)
+        self._work = settings.work_dir or tempfile.mkdtemp(prefix="fitq-work-")
+        self._started_at = now()
+        self._executing: set[str] = set()
+        self._reporter: threading.Thread | None = None
+        self.executor = self._new_executor()
+        self._load_functions()
+
+    def _new_executor(self) -> Executor:
+        return Executor(
+            backend=self.backend,
+            settings=self.settings,
+            work_dir=Path(self._work),
+            worker_id=f"{socket.gethostname()}-{os.getpid()}",
+            find_function=lambda name: self._folder.functions.get(name),
+        )
+
+    # --- actors ---------------------------------------------------------------------------------
+
+    def _load_functions(self) -> bool:
+        """Declare an actor for each function that is new; whether the folder changed."""
+        changed = self._folder.refresh()
+        for name in (RUN_SCRIPT.name, *self._folder.functions):
+            if name not in self.broker.get_declared_actors():
+                declare = dramatiq.actor(
+                    actor_name=name, queue_name=self.settings.pool, broker=self.broker
+                )
+                declare(self._execute)
+        return changed
+
+    def _execute(self, run_id: str) -> None:
+        """The body of every actor: the message carries only the run's id."""
+        self._executing.add(run_id)
+        try:
+            self.executor.execute(run_id)
+        finally:
+            self._executing.discard(run_id)
+
+    # --- reports --------------------------------------------------------------------------------
+
+    def after_worker_boot(self, broker: object, worker: object) -> None:  # noqa: ARG002
+        """Dramatiq's threads are there: this process, forked or not, is the worker now."""
+        guard_this_process()
+        self.executor = self._new_executor()
+        self._publish()
+        self._reporter = threading.Thread(target=self._report_until_stopped, daemon=True)
+        self._reporter.start()
+        log.info("worker_ready", pool=self.settings.pool, functions=sorted(self._folder.functions))
+
+    def before_worker_shutdown(self, broker: object, worker: object) -> None:  # noqa: ARG002
+        """Runs in progress are handed back to the queue."""
+        self.executor.stopping.set()
+        if self._reporter is not None:
+            self._reporter.join(timeout=10)
+        with contextlib.suppress(Unavailable):
+            self.backend.state.forget_worker(self.executor.worker_id)
+
+    def _publish(self) -> None:
+        known = [*self._folder.functions.values(), _of_pool(RUN_SCRIPT, self.settings.pool)]
+        stop = self.executor.stopping
+        with contextlib.suppress(Unavailable):
+            patiently(
+                lambda: self.backend.state.publish_functions(self.settings.pool, known),
+                what="publish the functions",
+                stop=stop,
+            )
+            patiently(self._report, what="report to the pool", stop=stop)
+
+    def _report_until_stopped(self) -> None:
+        while not self.executor.stopping.wait(REPORT_SECONDS):
+            try:
+                if self._load_functions() or not self._is_known():
+                    self._publish()
+                self._report()
+            except Unavailable as exc:
+                log.warning("report_failed", error=exc.message)
+
+    def _is_known(self) -> bool:
+        """Whether Redis still has this pool's functions: it may have lost its data."""
+        return any(f.pool == self.settings.pool for f in self.backend.state.list_functions())
+
+    def _report(self) -> None:
+        self.backend.state.report_worker(
+            WorkerRecord(
+                id=self.executor.worker_id,
+                pool=self.settings.pool,
+                slots=self.settings.slots,
+                seen_at=now(),
+                started_at=self._started_at,
+                runs=sorted(self._executing),
+                versions=own_versions(),
+            )
+        )
+
+    # --- the process ----------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Consume until SIGTERM or SIGINT; then hand runs back and return."""
+        told = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: told.set())
+        patiently(self.backend.state.ping, what="reach Redis", stop=told)
+        worker = start_worker(self.broker, pool=self.settings.pool, slots=self.settings.slots)
+        told.wait()
+        log.info("worker_stopping", runs=sorted(self._executing))
+        self.executor.stopping.set()
+        stop_worker(worker, seconds=self.settings.grace_seconds + 30)
+
+
+def _of_pool(function: FunctionRecord, pool: str) -> FunctionRecord:
+    return msgspec.structs.replace(function, pool=pool)
+
+
+def build(settings: Settings) -> Worker:
+    """A worker whose actors are declared and whose broker is connected on first use."""
+    return Worker(settings)

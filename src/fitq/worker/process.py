@@ -1,0 +1,140 @@
+"""The run's process group: started, watched and ended; nothing of it survives its run."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import ClassVar
+
+import psutil
+
+_LAUNCH = Path(__file__).with_name("launch.py")
+_PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 4, 36
+
+
+def guard_this_process() -> None:
+    """Make the worker unreadable to its children, and the one who inherits their orphans."""
+    libc = ctypes.CDLL(None)
+    libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+class RunProcess:
+    """One process group with stdout and stderr merged into one pipe."""
+
+    _pids: ClassVar[set[int]] = set()  #: of all runs of this worker: not orphans, though they may be zombies
+
+    def __init__(self, command: list[str], *, cwd: Path, environment: dict[str, str]) -> None:
+        self._run_id = environment["FITQ_RUN_ID"]
+        self._began = time.monotonic()
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), *command],
+            cwd=cwd,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            bufsize=0,
+        )
+        self._pids.add(self._process.pid)
+        assert self._process.stdout is not None
+        self._pipe = self._process.stdout
+        os.set_blocking(self._pipe.fileno(), False)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._pipe, selectors.EVENT_READ)
+        self.exit_code: int | None = None
+        self.cpu_seconds = 0.0
+        self.peak_memory_bytes = 0
+
+    @property
+    def seconds(self) -> float:
+        """Wall time since it started."""
+        return time.monotonic() - self._began
+
+    def read(self, timeout_seconds: float) -> bytes:
+        """Output that is there, or that comes within the time; empty otherwise."""
+        if not self._selector.select(timeout_seconds):
+            return b""
+        try:
+            data = self._pipe.read(1 << 16)
+        except BlockingIOError:
+            return b""
+        if data == b"":  # closed: the script closed its stdout, or everything ended
+            self._selector.unregister(self._pipe)
+        return data or b""
+
+    def poll(self) -> bool:
+        """Whether the process has ended; collects its exit code and what it used."""
+        if self.exit_code is not None:
+            return True
+        pid, status, used = os.wait4(self._process.pid, os.WNOHANG)
+        if pid == 0:
+            return False
+        self.exit_code = os.waitstatus_to_exitcode(status)
+        self._process.returncode = self.exit_code  # subprocess must not wait for it again
+        self.cpu_seconds = used.ru_utime + used.ru_stime
+        self.peak_memory_bytes = used.ru_maxrss * 1024
+        return True
+
+    def memory_bytes(self) -> int:
+        """Resident memory of all processes of the run, shared pages counted once per process."""
+        total = 0
+        for process in self._members():
+            with contextlib.suppress(psutil.Error):
+                total += process.memory_info().rss
+        return total
+
+    def terminate(self, grace_seconds: float) -> bytes:
+        """SIGTERM to the group, a grace, then SIGKILL to all that is left; returns last output."""
+        self._signal_group(signal.SIGTERM)
+        deadline = time.monotonic() + grace_seconds
+        output = b""
+        while not self.poll() and time.monotonic() < deadline:
+            output += self.read(0.05)
+        return output + self.sweep()
+
+    def sweep(self) -> bytes:
+        """Kill every process of the run that still lives; returns what was left in the pipe."""
+        self._signal_group(signal.SIGKILL)
+        for process in self._members():
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        while not self.poll():
+            time.sleep(0.005)
+        self._reap_adopted()
+        self._pids.discard(self._process.pid)
+        rest = b"".join(iter(lambda: self.read(0), b""))
+        self._selector.close()
+        self._pipe.close()
+        return rest
+
+    def _signal_group(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, number)
+
+    def _members(self) -> list[psutil.Process]:
+        """Our descendants that carry this run's id: also those that left its group."""
+        return [p for p in psutil.Process().children(recursive=True) if self._is_ours(p)]
+
+    def _is_ours(self, process: psutil.Process) -> bool:
+        if process.pid == self._process.pid:
+            return True
+        try:
+            return process.environ().get("FITQ_RUN_ID") == self._run_id
+        except psutil.Error:
+            return False
+
+    def _reap_adopted(self) -> None:
+        """Orphans of the run became our children; leave no zombie of theirs."""
+        for process in psutil.Process().children():
+            with contextlib.suppress(psutil.Error, ChildProcessError):
+                if process.status() == psutil.STATUS_ZOMBIE and process.pid not in self._pids:
+                    os.waitpid(process.pid, os.WNOHANG)

@@ -1,0 +1,89 @@
+"""One run's log: bounded, line by line, the same bytes on disk and for those who follow.
+
+Progress bars redraw one line with carriage returns. Only the last drawing of a line is kept, and while a
+bar is going on one drawing every few seconds, so that it neither floods the log nor leaves it silent.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+_REDRAW_SECONDS = 5.0
+_LINE_BYTES = 1 << 20
+
+
+class StdLog:
+    """Takes the raw bytes of stdout and stderr, keeps lines."""
+
+    def __init__(self, path: Path, *, max_bytes: int, before: bytes = b"") -> None:
+        self._file = path.open("wb")
+        self._max = max_bytes
+        self._partial = b""
+        self._redrawn_at = time.monotonic()
+        self._dropped = 0
+        self.path = path
+        self.size = 0
+        self._keep(before)
+
+    def note(self, text: str) -> None:
+        """A line of the platform's own, marked as such."""
+        self.feed(f"[fitq] {text}\n".encode())
+
+    def feed(self, data: bytes) -> None:
+        """Raw output, in pieces of any size."""
+        *lines, self._partial = (self._partial + data).split(b"\n")
+        self._keep(b"".join(_last_drawing(line) + b"\n" for line in lines))
+        if lines:
+            self._redrawn_at = time.monotonic()
+        self._keep_going_line()
+
+    def _keep_going_line(self) -> None:
+        if len(self._partial) > _LINE_BYTES and b"\r" not in self._partial:
+            self._keep(self._partial)  # one endless line: keep it in pieces
+            self._partial = b""
+        elif b"\r" in self._partial:
+            self._redraw()
+
+    def _redraw(self) -> None:
+        """While a bar is drawn, forget all drawings but the last; show one now and then."""
+        complete, _, rest = self._partial.rpartition(b"\r")
+        drawing = complete.rpartition(b"\r")[2]
+        if time.monotonic() - self._redrawn_at >= _REDRAW_SECONDS:
+            self._keep((rest or drawing) + b"\n")
+            self._redrawn_at = time.monotonic()
+        self._partial = (drawing + b"\r" + rest)[-_LINE_BYTES:]
+
+    def _keep(self, data: bytes) -> None:
+        room = max(0, self._max - self.size)
+        self._dropped += max(0, len(data) - room)
+        self._file.write(data[:room])
+        self._file.flush()
+        self.size += min(len(data), room)
+
+    def close(self) -> int:
+        """Keep what is left and close; returns how many bytes did not fit."""
+        if self._partial:
+            self._keep(_last_drawing(self._partial) + b"\n")
+            self._partial = b""
+        if self._dropped:
+            note = f"[fitq] {self._dropped} more bytes of output were not kept (limit {self._max}).\n"
+            self._file.write(note.encode())
+            self.size += len(note.encode())
+        self._file.close()
+        return self._dropped
+
+    def read(self, offset: int, limit: int = 1 << 18) -> bytes:
+        """Bytes already kept, for whoever forwards them."""
+        with self.path.open("rb") as file:
+            file.seek(offset)
+            return file.read(min(limit, self.size - offset))
+
+    def tail(self, lines: int) -> list[str]:
+        """The last lines as text."""
+        data = self.read(max(0, self.size - 64_000))
+        return data.decode("utf-8", "replace").splitlines()[-lines:]
+
+
+def _last_drawing(line: bytes) -> bytes:
+    return line.rstrip(b"\r").rpartition(b"\r")[2]

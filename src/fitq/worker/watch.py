@@ -1,0 +1,176 @@
+"""Watching a run while its process lives: output and metrics on, cancel and limits in."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import threading
+import time
+from typing import Any
+
+import msgspec
+
+from fitq.backend import Backend
+from fitq.errors import Unavailable
+from fitq.logs import get_logger
+from fitq.records import MetricPoint, RunRecord
+from fitq.settings import Settings
+from fitq.worker import collect
+from fitq.worker.folder import RunFolder
+from fitq.worker.process import RunProcess
+from fitq.worker.std_log import StdLog
+
+log = get_logger(__name__)
+_TICK_SECONDS = 0.05  #: output is forwarded this often
+_LOOK_SECONDS = 0.5  #: how often cancel, limits and the fence are looked at
+_UPLOAD_SECONDS = 5.0  #: how often changed files of ./logs are uploaded
+
+
+class Ended(enum.Enum):
+    """How the watching ended."""
+
+    EXITED = enum.auto()
+    CANCELED = enum.auto()
+    TIMED_OUT = enum.auto()
+    OUT_OF_MEMORY = enum.auto()
+    STOPPED = enum.auto()  #: this worker stops
+    FENCED = enum.auto()  #: the run is no longer ours
+
+
+class Watch:
+    """One run's process from start to end."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        run: RunRecord,
+        folder: RunFolder,
+        process: RunProcess,
+        std_log: StdLog,
+        settings: Settings,
+        stopping: threading.Event,
+    ) -> None:
+        self._backend, self._run, self._folder = backend, run, folder
+        self._settings, self._stopping = settings, stopping
+        self.process, self.std_log = process, std_log
+        self.metrics: list[MetricPoint] = []
+        self.tags: dict[str, str] = {}
+        self.warnings: list[str] = []
+        self.peak_memory_bytes = 0
+        self.seconds = 0.0
+        self._metric_lines = collect.LineReader(folder.metrics)
+        self._property_lines = collect.LineReader(folder.properties)
+        self._log_sent = 0
+        self._metrics_sent = 0
+        self._bad_lines = 0
+        self._looked_at = self._uploaded_at = time.monotonic()
+        self._uploaded: dict[str, tuple[int, int]] = {}
+
+    def until_end(self) -> Ended:
+        """Forward and look until the process ends or has to; no process of the run is left then."""
+        ended = None
+        while ended is None:
+            self._take_output()
+            ended = self._why_to_end()
+        if ended is Ended.EXITED:
+            self.seconds = self.process.seconds
+            self.std_log.feed(self.process.sweep())
+        else:
+            self.std_log.feed(self.process.terminate(self._settings.grace_seconds))
+            self.seconds = self.process.seconds
+        self._drain()
+        return ended
+
+    def _take_output(self) -> None:
+        data = self.process.read(_TICK_SECONDS)
+        if data:
+            self.std_log.feed(data)
+        else:
+            self.std_log.feed(b"")  # a progress bar may be due
+        self._read_lines()
+        self._forward()
+
+    def _read_lines(self) -> None:
+        points, bad = collect.parse_lines(self._metric_lines.read(), collect.metric_of)
+        self.metrics += points
+        self._bad_lines += bad
+        changes, bad = collect.parse_lines(self._property_lines.read(), msgspec.json.decode)
+        self._bad_lines += bad
+        for change in changes:
+            self.tags.update(_tags_of(change))
+
+    def _forward(self) -> None:
+        """Show readers what is new; when Redis is away they see it later."""
+        try:
+            while self._log_sent < self.std_log.size:
+                piece = self.std_log.read(self._log_sent)
+                self._backend.state.append_log(self._run.id, piece)
+                self._log_sent += len(piece)
+            if self._metrics_sent < len(self.metrics):
+                self._backend.state.append_metrics(self._run.id, self.metrics[self._metrics_sent :])
+                self._metrics_sent = len(self.metrics)
+        except Unavailable as exc:
+            log.warning("live_output_delayed", run_id=self._run.id, error=exc.message)
+
+    def _why_to_end(self) -> Ended | None:
+        if self.process.poll():
+            return Ended.EXITED
+        if self._stopping.is_set():
+            return Ended.STOPPED
+        if time.monotonic() - self._looked_at < _LOOK_SECONDS:
+            return None
+        self._looked_at = time.monotonic()
+        self._upload_logs()
+        return self._limit_reached() or self._told_to_end()
+
+    def _limit_reached(self) -> Ended | None:
+        timeout, memory = self._run.timeout_seconds, self._run.resources.memory_bytes
+        if timeout is not None and self.process.seconds > timeout:
+            return Ended.TIMED_OUT
+        if memory is not None:
+            used = self.process.memory_bytes()
+            self.peak_memory_bytes = max(self.peak_memory_bytes, used)
+            return Ended.OUT_OF_MEMORY if used > memory else None
+        return None
+
+    def _told_to_end(self) -> Ended | None:
+        try:
+            current = self._backend.state.get_run(self._run.id)
+        except Unavailable:
+            return None  # it goes on; its end is decided in the object store
+        if current is None:
+            return None  # Redis lost its data; restoring it brings the run back
+        if current.attempt != self._run.attempt or current.status is not self._run.status:
+            return Ended.FENCED
+        return Ended.CANCELED if current.cancel_requested else None
+
+    def _upload_logs(self) -> None:
+        """Files below ./logs that changed since the last time."""
+        if time.monotonic() - self._uploaded_at < _UPLOAD_SECONDS:
+            return
+        self._uploaded_at = time.monotonic()
+        for name, path in collect.find_files(self._folder.code).files:
+            if not name.startswith("logs/"):
+                continue
+            facts = path.lstat()
+            seen = (facts.st_size, facts.st_mtime_ns)
+            if self._uploaded.get(name) != seen:
+                # Only a view of what goes on: when the store is away, finalizing keeps it anyway.
+                with contextlib.suppress(Unavailable, OSError):
+                    collect.keep_file(self._backend, self._run, name, path, patience_seconds=0)
+                    self._uploaded[name] = seen
+
+    def _drain(self) -> None:
+        while True:
+            before = len(self.metrics) + self._bad_lines
+            self._read_lines()
+            if len(self.metrics) + self._bad_lines == before:
+                break
+        self._forward()
+        if self._bad_lines:
+            self.warnings.append(f"{self._bad_lines} logged lines could not be read and were left out.")
+
+
+def _tags_of(change: Any) -> dict[str, str]:
+    tags = change.get("tag") if isinstance(change, dict) else None
+    return {str(k): str(v) for k, v in tags.items()} if isinstance(tags, dict) else {}
