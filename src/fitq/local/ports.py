@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import socket
 
@@ -10,7 +11,7 @@ from fitq.errors import Conflict
 LOOPBACK = "127.0.0.1"
 #: Below Linux's range for outgoing connections (32768–60999), which could take a port between our
 #: look at it and the server's bind.
-_CHOICES = range(20000, 32000)
+_CHOICES = range(10000, 32000)
 
 
 def is_free(port: int, host: str = LOOPBACK) -> bool:
@@ -26,13 +27,20 @@ def is_free(port: int, host: str = LOOPBACK) -> bool:
 
 def free_ports(count: int) -> list[int]:
     """Distinct ports on which nothing listens."""
-    found: list[int] = []
-    for port in random.sample(_CHOICES, len(_CHOICES)):
-        if len(found) == count:
-            return found
-        if is_free(port):
-            found.append(port)
-    raise Conflict(f"There are no {count} free ports between {_CHOICES.start} and {_CHOICES.stop}.")
+    return _pick(count, _CHOICES, offset=0)
+
+
+def free_ports_with_grpc(count: int, offset: int) -> list[int]:
+    """Distinct ports that are free and whose gRPC partner, `offset` above, is free too."""
+    return _pick(count, range(_CHOICES.start, _CHOICES.stop - offset), offset=offset)
+
+
+def _pick(count: int, choices: range, *, offset: int) -> list[int]:
+    shuffled = random.sample(choices, len(choices))
+    found = list(itertools.islice((p for p in shuffled if is_free(p) and is_free(p + offset)), count))
+    if len(found) < count:
+        raise Conflict(f"There are no {count} free ports between {choices.start} and {choices.stop}.")
+    return found
 
 
 def claim_port(wanted: int, *, what: str, option: str) -> int:
@@ -46,6 +54,6 @@ def claim_port(wanted: int, *, what: str, option: str) -> int:
     if not 0 < wanted < 65536 or not is_free(wanted):
         raise Conflict(
             f"Port {wanted} for {what} is already in use.",
-            hint=f"Stop what listens there, or choose another with {option} PORT ({option} 0 picks a free one).",
+            hint=f"Stop what listens there, or choose another: {option} PORT, or {option} 0 for a free one.",
         )
     return wanted

@@ -59,7 +59,7 @@ class Process:
         return self._child.poll() if self._child else None
 
     def start(self) -> None:
-        """Start it. The kernel ties its life to the *thread* that calls this, so that must be one that lasts."""
+        """Start it. The kernel ties its life to the *thread* that calls this: one that lasts, please."""
         launcher = [sys.executable, "-I", "-S", str(_LAUNCH), str(int(self._orphan_signal)), str(os.getpid())]
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as output:

@@ -1,0 +1,153 @@
+"""The embedded servers are real, keep what they were given, and never outlive who started them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+import redis
+import urllib3
+
+from fitq.errors import Conflict
+from fitq.local.objects import EmbeddedObjects
+from fitq.local.ports import claim_port, free_ports
+from fitq.local.redis import EmbeddedRedis
+from fitq.store.objects import S3Objects
+
+_KEYS = ("fitq-test", "a-secret-for-tests")
+
+
+def until(true: Callable[[], bool], seconds: float = 15) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "not within the deadline"
+        time.sleep(0.02)
+
+
+def test_redis_keeps_its_data_over_a_restart_and_refuses_to_forget(tmp_path: Path) -> None:
+    with EmbeddedRedis(tmp_path / "with space") as first, redis.Redis.from_url(first.url) as client:
+        client.set("iris", "150")
+        assert client.config_get("maxmemory-policy")["maxmemory-policy"] == "noeviction"
+    again = EmbeddedRedis(first.data_dir, password=first.password)
+    with again, redis.Redis.from_url(again.url) as client:
+        assert client.get("iris") == b"150"
+
+
+def test_the_redis_password_is_needed_and_stands_in_no_argument_and_no_readable_file(tmp_path: Path) -> None:
+    with EmbeddedRedis(tmp_path) as server:
+        with redis.Redis(port=server.port) as stranger, pytest.raises(redis.AuthenticationError):
+            stranger.ping()
+        assert server.password not in " ".join(psutil.Process(server.process.pid).cmdline())
+    assert stat.S_IMODE((tmp_path / "valkey.conf").stat().st_mode) == 0o600
+
+
+@pytest.fixture(scope="module")
+def objects(tmp_path_factory: pytest.TempPathFactory):
+    with EmbeddedObjects(tmp_path_factory.mktemp("objects"), *_KEYS) as server:
+        yield server
+
+
+def status(url: str) -> int:
+    """Of a GET; 0 if nobody answers."""
+    try:
+        return urllib3.request("GET", url, retries=False, timeout=5).status
+    except urllib3.exceptions.HTTPError:
+        return 0
+
+
+def test_objects_open_only_to_signed_requests(objects: EmbeddedObjects) -> None:
+    store = S3Objects(objects.url, *_KEYS, "fitq")
+    store.ensure_bucket()
+    store.put("models/iris", b"model")
+    assert store.get("models/iris") == b"model"
+    assert status(f"{objects.url}/fitq/models/iris") == 403
+    assert status(f"{objects.url}/") == 403
+
+
+def test_no_inner_server_of_the_object_store_is_a_back_door_over_http(objects: EmbeddedObjects) -> None:
+    paths = (
+        "buckets/",
+        "buckets/fitq/models/iris",
+        "dir/assign",
+        "col/delete?collection=fitq",
+        "1,01637037d6",
+    )
+    for name in ("filer", "master", "volume", "admin"):
+        for path in paths:
+            answer = status(f"http://127.0.0.1:{objects.ports[name]}/{path}")
+            assert answer in (0, 400, 401, 404), (name, path, answer)
+
+
+def test_the_object_store_listens_only_where_we_said(objects: EmbeddedObjects) -> None:
+    listening = psutil.Process(objects.process.pid).net_connections("tcp")
+    found = {c.laddr for c in listening if c.status == psutil.CONN_LISTEN}
+    assert {address.ip for address in found} == {"127.0.0.1"}
+    chosen = {p + offset for p in objects.ports.values() for offset in (0, 10000)}
+    assert {address.port for address in found} <= chosen
+
+
+def test_objects_survive_sigkill_and_other_ports(tmp_path: Path) -> None:
+    with EmbeddedObjects(tmp_path, *_KEYS) as first:
+        store = S3Objects(first.url, *_KEYS, "fitq")
+        store.ensure_bucket()
+        store.put("small", b"s" * 100)
+        store.put("large", os.urandom(1 << 20))
+        os.kill(first.process.pid or 0, signal.SIGKILL)
+        until(lambda: not first.process.is_running)
+    (tmp_path / "ports.json").unlink()
+    with EmbeddedObjects(tmp_path, *_KEYS) as second:
+        again = S3Objects(second.url, *_KEYS, "fitq")
+        assert second.ports != first.ports
+        assert (again.size("small"), again.size("large")) == (100, 1 << 20)
+        assert again.put_if_absent("small", b"other") is False
+
+
+_PARENT = """
+import sys, time
+from pathlib import Path
+from fitq.local.objects import EmbeddedObjects
+from fitq.local.redis import EmbeddedRedis
+folder = Path(sys.argv[1])
+with EmbeddedRedis(folder / "redis") as r, EmbeddedObjects(folder / "objects", "key", "secret") as o:
+    print(r.process.pid, o.process.pid, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_servers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", _PARENT, str(tmp_path)], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        children = [int(pid) for pid in parent.stdout.readline().split()]
+        assert len(children) == 2
+        parent.kill()
+    until(lambda: not any(_lives(pid) for pid in children))
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_a_taken_port_is_named_with_the_option_that_chooses_another() -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(Conflict, match=r"already in use.*--api-port"):
+            claim_port(taken.getsockname()[1], what="the API", option="--api-port")
+    assert claim_port(0, what="the API", option="--api-port") > 0
+
+
+def test_free_ports_differ() -> None:
+    assert len(set(free_ports(20))) == 20
