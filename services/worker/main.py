@@ -1,0 +1,20 @@
+"""One worker of one pool, told everything by `FITQ_…` variables.
+
+`python -m services.worker.main` runs it in this process. `dramatiq services.worker.main` runs it under
+Dramatiq's own supervisor: importing this module then leaves a broker with all actors declared.
+"""
+
+from __future__ import annotations
+
+import os
+
+import dramatiq
+
+from fitq.programs import run_worker
+from fitq.settings import Settings
+from fitq.worker.main import build
+
+if __name__ == "__main__":
+    run_worker(Settings.from_environment(os.environ))
+else:
+    dramatiq.set_broker(build(Settings.from_environment(os.environ)).broker)
