@@ -1,0 +1,101 @@
+"""The control plane: one table of routes, and how an app is put together."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+
+import anyio
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.routing import BaseRoute, Route
+
+from fitq import runs as run_rules
+from fitq.api import health, models, pools, runs
+from fitq.api.auth import Gate
+from fitq.api.responses import on_error
+from fitq.backend import Backend
+from fitq.errors import FitqError, Unavailable
+from fitq.logs import get_logger
+from fitq.settings import Settings
+
+log = get_logger(__name__)
+
+ROUTES: list[BaseRoute] = [
+    Route("/v1/snapshots", runs.create_snapshot, methods=["POST"]),
+    Route("/v1/runs", runs.create_run, methods=["POST"]),
+    Route("/v1/runs", runs.list_runs),
+    Route("/v1/runs/{run}", runs.get_run),
+    Route("/v1/runs/{run}/cancel", runs.cancel_run, methods=["POST"]),
+    Route("/v1/runs/{run}/logs", runs.get_logs),
+    Route("/v1/runs/{run}/metrics", runs.get_metrics),
+    Route("/v1/runs/{run}/artifacts", runs.list_artifacts),
+    Route("/v1/runs/{run}/artifacts/{path:path}", runs.get_artifact),
+    Route("/v1/runs/{run}/snapshot", runs.get_snapshot),
+    Route("/v1/experiments", runs.list_experiments),
+    Route("/v1/functions", pools.list_functions),
+    Route("/v1/pools", pools.list_pools),
+    Route("/v1/pools/{pool}", pools.get_pool),
+    Route("/v1/pools/{pool}", pools.put_pool, methods=["PUT"]),
+    Route("/v1/models", models.register, methods=["POST"]),
+    Route("/v1/models", models.list_models),
+    Route("/v1/models/{model}", models.get_model),
+    Route("/v1/models/{model}/versions/{version}", models.get_version),
+    Route("/v1/models/{model}/versions/{version}/file", models.get_file),
+    Route("/v1/models/{model}/aliases/{alias}", models.put_alias, methods=["PUT"]),
+    Route("/v1/endpoints", models.list_endpoints),
+    Route("/v1/endpoints/{endpoint}", models.put_endpoint, methods=["PUT"]),
+    Route("/v1/endpoints/{endpoint}", models.get_endpoint),
+    Route("/v1/endpoints/{endpoint}", models.delete_endpoint, methods=["DELETE"]),
+    Route("/v1/endpoints/{endpoint}/keys", models.get_keys),
+    Route("/v1/endpoints/{endpoint}/keys/{which}/regenerate", models.regenerate_key, methods=["POST"]),
+    Route("/healthz", health.healthz),
+    Route("/readyz", health.readyz),
+    Route("/metrics", health.metrics),
+]
+
+
+def create_app(backend: Backend, settings: Settings, pages: Sequence[BaseRoute] = ()) -> Starlette:
+    """The API on its stores; `pages` are the dashboard's, if there is to be one."""
+    app = Starlette(
+        routes=[*ROUTES, *pages],
+        middleware=[Middleware(Gate, settings=settings)],
+        exception_handlers={FitqError: on_error, HTTPException: on_error, Exception: on_error},
+        lifespan=_lifespan,
+    )
+    app.state.backend = backend
+    app.state.settings = settings
+    return app
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: Starlette) -> AsyncIterator[None]:
+    async with anyio.create_task_group() as tasks:
+        if not await _prepared(app.state.backend):
+            tasks.start_soon(_prepare_later, app.state.backend)
+        yield
+        tasks.cancel_scope.cancel()
+
+
+async def _prepare_later(backend: Backend) -> None:
+    """A store was away at the start: meanwhile /readyz says so and requests answer 503."""
+    while not await _prepared(backend):
+        await anyio.sleep(1)
+
+
+async def _prepared(backend: Backend) -> bool:
+    try:
+        restored = await run_in_threadpool(_prepare, backend)
+    except Unavailable as exc:
+        log.warning("store_unavailable_at_start", error=exc.message)
+        return False
+    if restored:
+        log.info("runs_restored", count=restored)
+    return True
+
+
+def _prepare(backend: Backend) -> int:
+    backend.objects.ensure_bucket()
+    return run_rules.restore(backend)

@@ -1,0 +1,195 @@
+"""Models and endpoints over HTTP."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fitq import registry
+from fitq.api.responses import backend_of, json_body, json_response, settings_of, with_body
+from fitq.api.runs import download
+from fitq.errors import InvalidRequest, NotFound, TooLarge
+from fitq.names import check_name
+from fitq.records import (
+    EndpointRecord,
+    EndpointRequest,
+    ModelRecord,
+    RegisterRequest,
+    from_json,
+    to_builtins,
+)
+from fitq.store.catalog import ModelSummary
+
+
+class AliasRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of `PUT /v1/models/{name}/aliases/{alias}`."""
+
+    version: int
+
+
+async def register(request: Request) -> Response:
+    """`POST /v1/models`: JSON about a run's file, or multipart with a file of the caller's."""
+    if request.headers.get("content-type", "").startswith("multipart/form-data"):
+        record = await _register_upload(request)
+    else:
+        body = from_json(await json_body(request), RegisterRequest)
+        record = await run_in_threadpool(registry.register, backend_of(request), body)
+    return json_response(_model(request, record), 201, location=f"/v1/models/{record.name}")
+
+
+async def _register_upload(request: Request) -> ModelRecord:
+    limit = settings_of(request).model_bytes
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > limit + (1 << 20):
+        raise TooLarge(f"A model file may have {limit} bytes.", expected=limit)
+    async with request.form(max_files=1, max_fields=1, max_part_size=1 << 20) as form:
+        file, metadata = form.get("file"), form.get("metadata")
+        if not isinstance(file, UploadFile) or not isinstance(metadata, str):
+            raise InvalidRequest(
+                "A model upload has two fields: file, and metadata with JSON.",
+                at="file" if not isinstance(file, UploadFile) else "metadata",
+                hint='curl -F metadata=\'{"name": "iris"}\' -F file=@model.joblib …/v1/models',
+            )
+        body = from_json(metadata, RegisterRequest)
+        with tempfile.TemporaryDirectory(prefix="fitq-upload-") as folder:
+            name = Path(file.filename or "model.joblib").name or "model.joblib"
+            target = Path(folder, "upload")
+            await run_in_threadpool(_save, file, target, limit)
+            return await run_in_threadpool(
+                registry.register, backend_of(request), body, upload=target, upload_name=name
+            )
+
+
+def _save(file: UploadFile, target: Path, limit: int) -> None:
+    size = 0
+    with target.open("xb") as out:
+        while piece := file.file.read(1 << 20):
+            size += len(piece)
+            if size > limit:
+                raise TooLarge(f"A model file may have {limit} bytes.", expected=limit)
+            out.write(piece)
+
+
+def list_models(request: Request) -> Response:
+    """`GET /v1/models`."""
+    found = registry.catalog(backend_of(request)).summaries()
+    return json_response({"models": [_summary(request, s) for s in found]})
+
+
+def get_model(request: Request) -> Response:
+    """`GET /v1/models/{name}`: all its versions, newest first."""
+    models = registry.catalog(backend_of(request))
+    summary = models.summary(request.path_params["model"])
+    records = [models.model(summary.name, v) for v in reversed(summary.versions)]
+    shown = _summary(request, summary)
+    return json_response({**shown, "records": [_model(request, r) for r in records]})
+
+
+def get_version(request: Request) -> Response:
+    """`GET /v1/models/{name}/versions/{v}`: by number or alias."""
+    return json_response(_model(request, _found(request)))
+
+
+def get_file(request: Request) -> Response:
+    """`GET /v1/models/{name}/versions/{v}/file`."""
+    model = _found(request)
+    pieces = backend_of(request).objects.open(model.object_key)
+    if pieces is None:
+        raise NotFound(f"The bytes of model {model.id} are not in the object store any more.")
+    return download(pieces, Path(model.path).name, model.size_bytes)
+
+
+@with_body(AliasRequest)
+def put_alias(request: Request, body: AliasRequest) -> Response:
+    """`PUT /v1/models/{name}/aliases/{alias}`."""
+    name, alias = request.path_params["model"], request.path_params["alias"]
+    return json_response(registry.set_alias(backend_of(request), name, alias, body.version))
+
+
+@with_body(EndpointRequest)
+def put_endpoint(request: Request, body: EndpointRequest) -> Response:
+    """`PUT /v1/endpoints/{name}`: 201 when it is new, 200 when it was replaced."""
+    name = check_name("endpoint", request.path_params["endpoint"])
+    endpoint = registry.deploy(backend_of(request), name, body)
+    status = 201 if endpoint.created_at == endpoint.updated_at else 200
+    return json_response(_endpoint(request, endpoint), status)
+
+
+def list_endpoints(request: Request) -> Response:
+    """`GET /v1/endpoints`."""
+    found = registry.catalog(backend_of(request)).endpoints()
+    return json_response({"endpoints": [_endpoint(request, e) for e in found]})
+
+
+def get_endpoint(request: Request) -> Response:
+    """`GET /v1/endpoints/{name}`."""
+    found = registry.catalog(backend_of(request)).endpoint(request.path_params["endpoint"])
+    return json_response(_endpoint(request, found))
+
+
+def delete_endpoint(request: Request) -> Response:
+    """`DELETE /v1/endpoints/{name}`."""
+    registry.remove_endpoint(backend_of(request), request.path_params["endpoint"])
+    return Response(status_code=204)
+
+
+def get_keys(request: Request) -> Response:
+    """`GET /v1/endpoints/{name}/keys`."""
+    return _keys(request)
+
+
+def regenerate_key(request: Request) -> Response:
+    """`POST /v1/endpoints/{name}/keys/{primary|secondary}/regenerate`."""
+    backend, name = backend_of(request), request.path_params["endpoint"]
+    registry.rotate_key(backend, name, request.path_params["which"])
+    return _keys(request)
+
+
+def _keys(request: Request) -> Response:
+    keys = registry.endpoint_keys(backend_of(request), request.path_params["endpoint"])
+    response = json_response(keys)
+    response.headers["cache-control"] = "no-store"
+    return response
+
+
+def _found(request: Request) -> ModelRecord:
+    models = registry.catalog(backend_of(request))
+    return models.model(request.path_params["model"], request.path_params["version"])
+
+
+def _summary(request: Request, summary: ModelSummary) -> dict[str, Any]:
+    return {
+        "name": summary.name,
+        "latest_version": summary.versions[-1],
+        "versions": summary.versions,
+        "aliases": summary.aliases,
+        "latest": _model(request, summary.latest),
+    }
+
+
+def _model(request: Request, model: ModelRecord) -> dict[str, Any]:
+    base = settings_of(request).scoring_url
+    uri = f"{base}/models/{model.name}/versions/{model.version}/score"
+    shown: dict[str, Any] = to_builtins(model)
+    del shown["nonce"]
+    return {"id": model.id, **shown, "scoring_uri": uri if model.input_schema else None}
+
+
+def _endpoint(request: Request, endpoint: EndpointRecord) -> dict[str, Any]:
+    base = f"{settings_of(request).scoring_url}/api/v1/service/{endpoint.name}"
+    shown: dict[str, Any] = to_builtins(endpoint)
+    del shown["key_generations"]
+    return {
+        **shown,
+        # Deploying checked that every version exists and can be scored; scoring loads it on first use.
+        "state": "Healthy",
+        "scoring_uri": f"{base}/score",
+        "swagger_uri": f"{base}/swagger.json",
+    }

@@ -1,0 +1,102 @@
+"""Each program as one process: from settings to a running server, and how it ends.
+
+`services/*/main.py` and the commands `fitq api`, `fitq worker`, `fitq scoring` all start here.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable
+
+from fitq import logs
+from fitq.backend import open_backend, open_objects
+from fitq.errors import FitqError, InvalidRequest
+from fitq.settings import Settings, variable
+
+_SHUTDOWN_SECONDS = 5
+
+
+def run_api(settings: Settings) -> None:
+    """Control plane and dashboard, until SIGTERM or SIGINT."""
+    from fitq.api.app import create_app
+    from fitq.dashboard.pages import routes
+
+    _begin("api", settings)
+    _need_token(settings)
+    backend = open_backend(settings)
+    app = create_app(backend, settings, routes(backend, settings))
+    _serve(app, settings.api_host, settings.api_port, "api_port")
+
+
+def run_scoring(settings: Settings) -> None:
+    """Scoring, until SIGTERM or SIGINT."""
+    from fitq.scoring.app import create_app
+
+    _begin("scoring", settings)
+    _need_token(settings)
+    app = create_app(settings, open_objects(settings))
+    _serve(app, settings.scoring_host, settings.scoring_port, "scoring_port")
+
+
+def run_worker(settings: Settings) -> None:
+    """One worker process of one pool, until SIGTERM or SIGINT."""
+    from fitq.worker.main import build
+
+    _begin("worker", settings)
+    build(settings).run()
+
+
+def exit_code_of(program: Callable[[Settings], None], settings: Settings) -> int:
+    """Run a program; a refusal becomes one sentence on stderr and exit code 2 or 3."""
+    try:
+        program(settings)
+    except FitqError as exc:
+        logs.get_logger(__name__).error("program_refused", error=exc.message, hint=exc.hint)
+        return 3 if exc.status == 503 else 2
+    return 0
+
+
+def _begin(program: str, settings: Settings) -> None:
+    logs.configure(program, level=settings.log_level, format=settings.log_format)
+
+
+def _need_token(settings: Settings) -> None:
+    if not settings.token:
+        raise InvalidRequest(
+            f"{variable('token')} is not set: everybody could do everything.",
+            hint="Make one with: python -c 'import secrets; print(secrets.token_urlsafe(32))'",
+        )
+
+
+def _serve(app: object, host: str, port: int, setting: str) -> None:
+    import uvicorn
+
+    bound = _bind(host, port, setting)
+    config = uvicorn.Config(
+        app,  # type: ignore[arg-type]  # an ASGI app; uvicorn's alias is not exported
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+        h11_max_incomplete_event_size=64 * 1024,
+    )
+    uvicorn.Server(config).run(sockets=[bound])
+
+
+def _bind(host: str, port: int, setting: str) -> socket.socket:
+    """A listening address, or a sentence instead of a traceback."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host.strip("[]"), port))
+    except OSError as exc:
+        taken = exc.errno == errno.EADDRINUSE
+        raise InvalidRequest(
+            f"Port {port} of {host} is already in use."
+            if taken
+            else f"Cannot listen on {host}:{port}: {exc}",
+            hint=f"Stop what uses it, or set {variable(setting)} to another port.",
+        ) from exc
+    return bound

@@ -1,0 +1,319 @@
+"""Rules of models and endpoints: how they come to be and change. Reading them is `store.catalog`."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from fitq import runs
+from fitq.backend import Backend
+from fitq.credentials import KEY_NAMES, endpoint_key
+from fitq.errors import Conflict, InvalidRequest, NotFound, Unavailable
+from fitq.logs import get_logger
+from fitq.names import check_name, did_you_mean
+from fitq.records import (
+    EndpointRecord,
+    EndpointRequest,
+    ModelRecord,
+    RegisterRequest,
+    RunRecord,
+    from_json,
+    now,
+    to_json,
+)
+from fitq.scorer.client import inspect_model
+from fitq.scorer.facts import ModelFacts
+from fitq.store.catalog import Catalog
+
+log = get_logger(__name__)
+_FRAMEWORKS = ("Custom", "TensorFlow", "ScikitLearn", "Onnx", "TfKeras", "PyTorch", "Multi")
+_MODEL_SUFFIXES = (".joblib", ".pkl", ".pickle")
+_INSPECT_SECONDS = 120.0
+
+
+class _Source(NamedTuple):
+    """The bytes to register, on our disk, and where they came from."""
+
+    file: Path
+    path: str
+    sha256: str
+    run: RunRecord | None
+
+
+def catalog(backend: Backend) -> Catalog:
+    """The reading side."""
+    return Catalog(backend.objects, backend.workspace)
+
+
+def register(
+    backend: Backend, request: RegisterRequest, *, upload: Path | None = None, upload_name: str = ""
+) -> ModelRecord:
+    """Make a run's artifact, or an uploaded file, the next version of a model.
+
+    The file is loaded once by a child process, which tells its input schema; a file that does not load
+    is refused. The model is served from the moment this returns.
+
+    Raises:
+        InvalidRequest: neither or both of run and file; a wrong name or framework.
+        NotFound: the run has no such file; `files` lists what it has.
+        Conflict: the run has not ended.
+        ModelUnusable: the file cannot be loaded, and why.
+    """
+    check_name("model", request.name)
+    _check_framework(request)
+    if (request.run is None) == (upload is None):
+        raise InvalidRequest(
+            "A model comes from a run or from an uploaded file: give one of them.",
+            at="run",
+            hint='Send {"name", "run", "path"}, or multipart with fields metadata and file.',
+        )
+    with tempfile.TemporaryDirectory(prefix="fitq-register-") as folder:
+        if upload is not None:
+            source = _Source(upload, upload_name or upload.name, _sha256(upload), None)
+        else:
+            source = _from_run(backend, request, Path(folder))
+        facts = _facts(request, source)
+        return _publish(backend, _record(backend, request, source, facts), source.file)
+
+
+def _check_framework(request: RegisterRequest) -> None:
+    if request.framework not in _FRAMEWORKS:
+        raise InvalidRequest(
+            f"{request.framework!r} is not a model framework.",
+            at="framework",
+            hint=f"One of: {', '.join(_FRAMEWORKS)}.",
+        )
+    if any(not value > 0 for value in request.resources.values()):
+        raise InvalidRequest("Resources must be more than 0.", at="resources", got=request.resources)
+
+
+def _from_run(backend: Backend, request: RegisterRequest, folder: Path) -> _Source:
+    run = runs.find(backend, request.run or "")
+    if not run.status.is_final:
+        raise Conflict(
+            f"Run {run.id!r} is {run.status}; its files are complete when it has ended.",
+            hint=f"Wait for it: fitq runs logs {run.id} --follow",
+        )
+    path = _model_path(backend, run, request.path or request.name)
+    artifact, pieces = runs.open_artifact(backend, run, path)
+    file = folder / Path(path).name
+    if _write(pieces, file) != artifact.sha256:
+        raise Unavailable(f"File {path!r} of run {run.id!r} did not arrive whole.")
+    return _Source(file, path, artifact.sha256, run)
+
+
+def _model_path(backend: Backend, run: RunRecord, asked: str) -> str:
+    """The file that is meant: itself, or the only model file below a folder of that name."""
+    files = [a.path for a in runs.artifacts(backend, run)]
+    if asked in files:
+        return asked
+    below = [f for f in files if f.startswith(asked.rstrip("/") + "/") and f.endswith(_MODEL_SUFFIXES)]
+    if len(below) == 1:
+        return below[0]
+    if below:
+        raise InvalidRequest(
+            f"{asked!r} holds several model files.", at="path", hint="Name one of them.", files=below
+        )
+    raise NotFound(
+        f"Run {run.id!r} has no file {asked!r}. {did_you_mean(asked, files)}".strip(),
+        hint=f"It has: {', '.join(files[:20]) or 'no files'}.",
+        at="path",
+        files=files,
+    )
+
+
+def _write(pieces: Iterator[bytes], file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("xb") as out:
+        for piece in pieces:
+            digest.update(piece)
+            out.write(piece)
+    return digest.hexdigest()
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _facts(request: RegisterRequest, source: _Source) -> ModelFacts:
+    if request.framework != "ScikitLearn":
+        return ModelFacts(warnings=[f"A {request.framework} model is kept but not scored."])
+    return inspect_model(source.file, sample_input=request.sample_input, seconds=_INSPECT_SECONDS)
+
+
+def _record(backend: Backend, request: RegisterRequest, source: _Source, facts: ModelFacts) -> ModelRecord:
+    run = source.run
+    versions = run.versions if run is not None and run.versions.python else facts.versions
+    return ModelRecord(
+        name=request.name,
+        version=0,  # decided by the put that wins
+        created_at=now(),
+        path=source.path,
+        sha256=source.sha256,
+        size_bytes=source.file.stat().st_size,
+        object_key=backend.keys.model_file(request.name, source.sha256),
+        run=run.id if run else None,
+        experiment=run.experiment if run else None,
+        description=request.description,
+        tags=request.tags,
+        properties=request.properties,
+        framework=request.framework,
+        framework_version=request.framework_version,
+        versions=versions,
+        resources=request.resources,
+        estimator=facts.estimator,
+        methods=facts.methods,
+        default_method=facts.default_method,
+        input_schema=facts.input_schema,
+        classes=facts.classes,
+        warnings=[*facts.warnings, *_version_warning(request, versions.packages)],
+        workspace=backend.workspace,
+        nonce=secrets.token_hex(8),
+    )
+
+
+def _version_warning(request: RegisterRequest, packages: dict[str, str]) -> list[str]:
+    real = packages.get("scikit-learn", "")
+    declared = request.framework_version
+    if request.framework != "ScikitLearn" or not declared or not real or declared == real:
+        return []
+    return [f"Declared as scikit-learn {declared}, but written by {real}; it is served by {real}."]
+
+
+def _publish(backend: Backend, record: ModelRecord, file: Path) -> ModelRecord:
+    """The bytes first, then the version that points to them, by a put that one writer wins."""
+    if backend.objects.size(record.object_key) != record.size_bytes:
+        with file.open("rb") as content:
+            backend.objects.put(record.object_key, content, record.size_bytes)
+    taken = catalog(backend).versions(record.name)
+    version = taken[-1] + 1 if taken else 1
+    while True:
+        numbered = msgspec.structs.replace(record, version=version)
+        if _won(backend, numbered):
+            log.info("model_registered", model=numbered.id, run=numbered.run)
+            return numbered
+        version += 1
+
+
+def _won(backend: Backend, record: ModelRecord) -> bool:
+    key = backend.keys.model_version(record.name, record.version)
+    if backend.objects.put_if_absent(key, to_json(record)):
+        return True
+    # Our own put may have been applied although its answer was lost.
+    kept = backend.objects.get(key)
+    return kept is not None and from_json(kept, ModelRecord).nonce == record.nonce
+
+
+def set_alias(backend: Backend, name: str, alias: str, version: int) -> dict[str, object]:
+    """Point an alias at a version; scoring by that alias follows within a second."""
+    check_name("alias", alias)
+    if alias == "latest":
+        raise InvalidRequest("'latest' always means the newest version.", at="alias")
+    catalog(backend).model(name, version)
+    backend.objects.put(backend.keys.model_alias(name, alias), to_json({"version": version}))
+    return {"name": name, "alias": alias, "version": version}
+
+
+def deploy(backend: Backend, name: str, request: EndpointRequest) -> EndpointRecord:
+    """Create or replace an endpoint. Its keys survive replacement.
+
+    Raises:
+        InvalidRequest: traffic that is not 100 % in all, an unknown auth or method.
+        NotFound: the model or a version of it does not exist.
+    """
+    check_name("endpoint", name)
+    models = catalog(backend)
+    newest = models.model(request.model)
+    traffic = request.traffic or {str(newest.version): 100}
+    _check_traffic(traffic)
+    versions = {str(v): models.model(request.model, v) for v in traffic}
+    for model in versions.values():
+        _check_scorable(model, request.method)
+    if request.auth not in ("key", "token", "none"):
+        raise InvalidRequest(
+            f"auth is {request.auth!r}.", at="auth", hint="One of: key, token, none.", got=request.auth
+        )
+    backend.objects.put_if_absent(backend.keys.endpoint_secret(), secrets.token_bytes(32))
+    before = _existing(models, name)
+    at = now()
+    endpoint = EndpointRecord(
+        name=name,
+        model=request.model,
+        traffic={str(versions[v].version): share for v, share in traffic.items()},
+        created_at=before.created_at if before else at,
+        updated_at=at,
+        auth=request.auth,
+        method=request.method,
+        description=request.description,
+        tags=request.tags,
+        key_generations=before.key_generations if before else _first_generations(),
+        workspace=backend.workspace,
+    )
+    backend.objects.put(backend.keys.endpoint(name), to_json(endpoint))
+    log.info("endpoint_deployed", endpoint=name, model=request.model, traffic=endpoint.traffic)
+    return endpoint
+
+
+def _first_generations() -> dict[str, int]:
+    # Random, so that an endpoint made anew under an old name does not honour the old keys.
+    return {which: secrets.randbelow(1 << 40) for which in KEY_NAMES}
+
+
+def _check_traffic(traffic: dict[str, int]) -> None:
+    if sum(traffic.values()) != 100 or any(share < 0 for share in traffic.values()):
+        raise InvalidRequest(
+            f"Traffic must be percents that make 100; these make {sum(traffic.values())}.",
+            at="traffic",
+            hint='For example {"3": 90, "4": 10}.',
+            got=traffic,
+        )
+
+
+def _check_scorable(model: ModelRecord, method: str | None) -> None:
+    if model.input_schema is None:
+        raise InvalidRequest(f"Model {model.id} cannot be scored: {' '.join(model.warnings)}", at="model")
+    if method is not None and method not in model.methods:
+        raise InvalidRequest(
+            f"Model {model.id} has no method {method!r}.",
+            at="method",
+            hint=f"It has: {', '.join(model.methods)}.",
+        )
+
+
+def _existing(models: Catalog, name: str) -> EndpointRecord | None:
+    try:
+        return models.endpoint(name)
+    except NotFound:
+        return None
+
+
+def remove_endpoint(backend: Backend, name: str) -> None:
+    """Take an endpoint away; the model stays."""
+    catalog(backend).endpoint(name)
+    backend.objects.delete(backend.keys.endpoint(name))
+
+
+def endpoint_keys(backend: Backend, name: str) -> dict[str, str]:
+    """The endpoint's primary and secondary key."""
+    models = catalog(backend)
+    endpoint = models.endpoint(name)
+    secret = models.endpoint_secret() or b""
+    return {which: endpoint_key(secret, name, which, endpoint.key_generations[which]) for which in KEY_NAMES}
+
+
+def rotate_key(backend: Backend, name: str, which: str) -> EndpointRecord:
+    """Make a new primary or secondary key; the other one goes on working."""
+    if which not in KEY_NAMES:
+        raise InvalidRequest(f"There is no key {which!r}.", at="key", hint="primary or secondary.")
+    endpoint = catalog(backend).endpoint(name)
+    generations = {**endpoint.key_generations, which: endpoint.key_generations[which] + 1}
+    rotated = msgspec.structs.replace(endpoint, key_generations=generations, updated_at=now())
+    backend.objects.put(backend.keys.endpoint(name), to_json(rotated))
+    return rotated
