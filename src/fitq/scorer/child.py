@@ -1,0 +1,633 @@
+"""The scorer child: loads models and predicts, in a process that holds no credential of the platform.
+
+One file, run as a program (`python -I child.py FD PARENT`) by any Python from 3.6 on. Standard library only
+at import: numpy, joblib and pandas are whatever the environment has. It answers every request in order, and
+an exception in a model is an answer. When its parent goes, it goes too.
+
+A frame, in both directions, on the socket whose number is the first argument:
+
+    4 bytes   length of the header, big-endian
+    8 bytes   length of the payload, big-endian
+    header    JSON: request {"id", "op", …}; answer {"id", "ok": true, …} or {"id", "ok": false, "error": {…}}
+    payload   raw bytes: an array in C order, or JSON where a header says so
+
+    op        request                                        answer
+    ping                                                     {"memory_bytes", "models"}
+    load      model, path                                    {"estimator", "warnings"}
+    facts     model; payload: sample input or null           see `facts`
+    predict   model, method, rows {layout, dtype, shape,     {"arrays": [{dtype, shape}, …], "rows"} or
+              kinds}; payload: array, or JSON of columns     {"json": true} with the answer as payload
+    unload    model                                          {}
+"""
+
+import contextlib
+import ctypes
+import gc
+import json
+import os
+import platform
+import signal
+import socket
+import struct
+import sys
+import time
+import traceback
+import warnings
+from typing import Any, BinaryIO, Dict, Iterator, List, Optional, Set, Tuple
+
+HEAD = struct.Struct("!IQ")
+#: Predict-like methods, the one used by default first.
+METHODS = (
+    "predict_proba",
+    "predict",
+    "decision_function",
+    "predict_log_proba",
+    "score_samples",
+    "transform",
+)
+PACKAGES = ("numpy", "scipy", "scikit-learn", "joblib", "pandas")
+#: How scikit-learn begins to say that it is the rows that are wrong, not the model.
+CALLERS_FAULT = ("Found unknown categories", "Input X contains", "Input contains")
+_PR_SET_PDEATHSIG = 1
+
+
+class Loaded:
+    """A model and what it needs to be fed."""
+
+    def __init__(self, model: Any, said: List[str]) -> None:
+        self.model = model
+        self.names = feature_names(model)
+        self.said = said  #: warnings while it was loaded
+
+
+def pack(header: Dict[str, Any], payload: bytes = b"") -> bytes:
+    """One frame."""
+    text = json.dumps(header).encode("utf-8")
+    return HEAD.pack(len(text), len(payload)) + text + payload
+
+
+def read_frame(stream: BinaryIO) -> Optional[Tuple[Dict[str, Any], bytearray]]:
+    """The next frame, or None when the other side is gone."""
+    head = stream.read(HEAD.size)
+    if len(head) < HEAD.size:
+        return None
+    header_size, payload_size = HEAD.unpack(head)
+    header = json.loads(stream.read(header_size).decode("utf-8"))
+    payload = bytearray(payload_size)  # writable: some estimators insist
+    view, done = memoryview(payload), 0
+    while done < payload_size:
+        n = stream.readinto(view[done:])  # type: ignore[attr-defined]
+        if not n:
+            return None
+        done += n
+    return header, payload
+
+
+# ---------------------------------------------------------------- looking into fitted estimators
+
+
+def parts(model: Any, _seen: Optional[Set[int]] = None) -> Iterator[Any]:
+    """A fitted estimator and every estimator inside it."""
+    seen = set() if _seen is None else _seen
+    if id(model) in seen or len(seen) > 100000:
+        return
+    seen.add(id(model))
+    if isinstance(model, (list, tuple)):
+        inner = list(model)
+    elif isinstance(model, dict):
+        inner = list(model.values())
+    elif hasattr(model, "get_params") and hasattr(model, "__dict__"):
+        yield model
+        inner = list(vars(model).values())
+    else:
+        return
+    for value in inner:
+        for found in parts(value, seen):
+            yield found
+
+
+def steps(model: Any) -> List[Any]:
+    """A pipeline's steps, also of one that a search found; else the model alone."""
+    model = getattr(model, "best_estimator_", model)
+    found = [s for _, s in getattr(model, "steps", [])]
+    return [s for s in found if s not in (None, "passthrough")] or [model]
+
+
+def first_step(model: Any) -> Any:
+    """The estimator that the rows meet first."""
+    first = steps(model)[0]
+    if first is not model:
+        return first_step(first)
+    union = getattr(first, "transformer_list", None)
+    return first_step(union[0][1]) if union else first
+
+
+def takes_texts(estimator: Any) -> bool:
+    return hasattr(first_step(estimator), "build_analyzer")
+
+
+def feature_names(model: Any) -> List[str]:
+    """The column names it was fitted with; empty if on an array."""
+    for owner in (model, first_step(model)):
+        try:
+            names = getattr(owner, "feature_names_in_", None)
+        except Exception:  # a property of a pipeline may raise anything
+            names = None
+        if names is not None:
+            return [str(n) for n in names]
+    return []
+
+
+def feature_count(model: Any) -> int:
+    """How many columns it was fitted with; 0 if it does not tell."""
+    for owner in (model, first_step(model)):
+        for name in ("n_features_in_", "n_features_"):
+            try:
+                return int(getattr(owner, name))
+            except Exception:  # not there, or not a number
+                continue
+    for name in ("coef_", "cluster_centers_", "components_", "means_", "theta_", "scale_", "mean_"):
+        shape = getattr(getattr(first_step(model), name, None), "shape", ())
+        if shape:
+            return int(shape[-1])
+    return 0
+
+
+# ---------------------------------------------------------------- requests
+
+
+def load(path: str) -> Loaded:
+    """Unpickle a model; remember what was said while doing so."""
+    import joblib
+
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        model = joblib.load(path)
+    for part in parts(model):
+        # A fan-out per request costs 2-5 times what it saves (measured on a forest with n_jobs=2).
+        if getattr(part, "n_jobs", None) not in (None, 1):
+            part.n_jobs = 1
+    gc.collect()
+    if hasattr(gc, "freeze"):
+        gc.freeze()  # a full collection over scikit-learn's heap is the p99 otherwise
+    return Loaded(model, [_one_line(w) for w in said])
+
+
+def model_input(loaded: Loaded, rows: Dict[str, Any], payload: bytearray) -> Any:
+    """Rows in the form the model was fitted on: matrix, DataFrame or list of texts."""
+    if rows["layout"] == "texts":
+        return json.loads(payload.decode("utf-8"))[0]
+    import numpy as np
+
+    if rows["layout"] == "matrix":
+        matrix = np.frombuffer(payload, dtype=rows["dtype"]).reshape(rows["shape"])
+        return _frame(matrix, loaded.names) if loaded.names else matrix
+    columns = [_column(v, k) for v, k in zip(json.loads(payload.decode("utf-8")), rows["kinds"])]
+    names = rows.get("names") or []
+    if loaded.names and names:
+        frame = _frame(None, names, columns)
+        if frame is not None:
+            return frame
+    if all(c.dtype != object for c in columns):
+        return np.column_stack(columns)
+    table = np.empty((len(columns[0]), len(columns)), dtype=object)
+    for i, column in enumerate(columns):
+        table[:, i] = column
+    return table
+
+
+def _column(values: List[Any], kind: str) -> Any:
+    import numpy as np
+
+    if kind == "string":
+        column = np.empty(len(values), dtype=object)
+        column[:] = [np.nan if v is None else v for v in values]
+        return column
+    if kind == "number" or None in values:
+        return np.array(values, dtype=float)
+    return np.array(values, dtype=bool if kind == "boolean" else np.int64)
+
+
+def _frame(matrix: Any, names: List[str], columns: Optional[List[Any]] = None) -> Any:
+    try:
+        import pandas as pd
+    except ImportError:
+        return matrix
+    if columns is None:
+        return pd.DataFrame(matrix, columns=names)
+    return pd.DataFrame(dict(zip(names, columns)), columns=names)
+
+
+def predict(loaded: Loaded, method: str, rows: Any) -> Any:
+    """Call a method; an array, or for several outputs a list of arrays."""
+    answer = getattr(loaded.model, method)(rows)
+    if isinstance(answer, tuple):
+        answer = list(answer)
+    several = isinstance(answer, list) and bool(answer) and hasattr(answer[0], "shape")
+    return [_dense(a) for a in answer] if several else _dense(answer)
+
+
+def _dense(answer: Any) -> Any:
+    import numpy as np
+
+    if hasattr(answer, "toarray"):
+        answer = answer.toarray()  # a sparse matrix
+    elif hasattr(answer, "to_numpy"):
+        answer = answer.to_numpy()  # a DataFrame
+    return np.asarray(answer)
+
+
+def answer_frame(answer: Any) -> Tuple[Dict[str, Any], bytes]:
+    """Predictions as raw arrays where numpy knows their type, else as JSON."""
+    arrays = answer if isinstance(answer, list) else [answer]
+    if any(a.dtype.kind not in "fiubU" or a.dtype.itemsize > 8 and a.dtype.kind == "f" for a in arrays):
+        return {"json": True}, json.dumps(plain([a.tolist() for a in arrays] if isinstance(answer, list)
+                                                else answer.tolist())).encode("utf-8")  # fmt: skip
+    described = [{"dtype": a.dtype.str, "shape": list(a.shape)} for a in arrays]
+    return {"arrays": described, "several": isinstance(answer, list)}, b"".join(a.tobytes() for a in arrays)
+
+
+def plain(value: Any) -> Any:
+    """What JSON can carry: NaN and infinity become null, unknown objects their text."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, float):
+        return value if value == value and abs(value) != float("inf") else None
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+# ---------------------------------------------------------------- facts, for registration
+
+
+def facts(loaded: Loaded, sample: Optional[List[Any]]) -> Dict[str, Any]:
+    """What a model tells about itself, with rows that it was seen to answer.
+
+    Raises:
+        Unfit: the sample input is not one the model answers.
+    """
+    model = loaded.model
+    found = {
+        "estimator": type(model).__name__,
+        "methods": [m for m in METHODS if _has(model, m)],
+        "default_method": "",
+        "input_schema": None,
+        "classes": plain(getattr(model, "classes_", [])) if _has(model, "classes_") else [],
+        "versions": {"python": platform.python_version(), "packages": versions()},
+        "output_shape": [],
+        "warnings": list(loaded.said),
+    }  # type: Dict[str, Any]
+    if not found["methods"]:
+        found["warnings"].append(
+            "%s has none of the methods %s: it is kept, but it cannot be scored."
+            % (found["estimator"], ", ".join(METHODS))
+        )
+        return found
+    schema = schema_of_sample(loaded, sample) if sample else schema_of_model(loaded)
+    if schema is None:
+        found["warnings"].append(
+            "%s does not tell how many columns it takes: it is kept, but it cannot be scored. "
+            "Register it with a sample_input." % found["estimator"]
+        )
+        return found
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _probe(loaded, schema, sample, found)
+    return found
+
+
+class Unfit(Exception):
+    """Sample input that does not fit the model."""
+
+
+def _probe(loaded: Loaded, schema: Dict[str, Any], sample: Any, found: Dict[str, Any]) -> None:
+    """Keep only what the model was seen to do: methods, an example, which columns may be missing."""
+    trouble = None  # type: Optional[Exception]
+    for rows in [schema["example"]] if sample else example_rows(schema):
+        answers, trouble = _answers(loaded, schema, rows, found["methods"])
+        if answers:
+            schema["example"] = rows
+            break
+    else:
+        if sample:
+            raise Unfit("The model does not answer its sample_input: %s" % _sentence(trouble))
+        found["warnings"].append("No example row was found that it answers: %s" % _sentence(trouble))
+        schema["example"], answers = [], {m: [] for m in found["methods"]}
+    found["methods"] = [m for m in found["methods"] if m in answers]
+    # most useful first, whatever else it has; a list of methods keeps that order
+    found["default_method"] = found["methods"][0]
+    found["output_shape"] = answers[found["methods"][0]]
+    if found["default_method"] not in ("predict_proba", "predict") and "transform" in answers:
+        found["default_method"] = "transform"
+    if schema["example"] and schema["layout"] == "rows":
+        _mark_nullable(loaded, schema, found["default_method"])
+    found["input_schema"] = schema
+
+
+def _answers(
+    loaded: Loaded, schema: Dict[str, Any], rows: List[Any], methods: List[str]
+) -> Tuple[Dict[str, List[int]], Optional[Exception]]:
+    """Shape of the answer of each method that answers."""
+    shapes, trouble = {}, None  # type: Dict[str, List[int]], Optional[Exception]
+    for method in methods:
+        try:
+            answer = predict(loaded, method, model_input(loaded, *_as_request(schema, rows)))
+            shapes[method] = list((answer[0] if isinstance(answer, list) else answer).shape)
+        except Exception as exc:
+            trouble = trouble or exc
+    return shapes, trouble
+
+
+def _as_request(schema: Dict[str, Any], rows: List[Any]) -> Tuple[Dict[str, Any], bytearray]:
+    """Example rows in the form in which the parent sends rows."""
+    kinds = [c["kind"] for c in schema["columns"]]
+    if schema["layout"] == "texts":
+        return {"layout": "texts"}, bytearray(json.dumps([rows]).encode("utf-8"))
+    if set(kinds) == {"number"}:
+        import numpy as np
+
+        matrix = np.array(rows, dtype=float)
+        return {"layout": "matrix", "dtype": "<f8", "shape": matrix.shape}, bytearray(matrix.tobytes())
+    names = [c["name"] for c in schema["columns"] if c["name"]]
+    columns = [list(c) for c in zip(*rows)]
+    described = {"layout": "table", "kinds": kinds, "names": names}
+    return described, bytearray(json.dumps(columns).encode("utf-8"))
+
+
+def example_rows(schema: Dict[str, Any]) -> Iterator[List[Any]]:
+    """Rows to try: zeros, then ones; the first category where a column has some."""
+    if schema["layout"] == "texts":
+        yield ["an example text"]
+        return
+    known = schema.pop("known")
+    for number in (0.0, 1.0, 0.5):
+        filler = {"number": number, "integer": int(number), "boolean": False, "string": "text"}
+        yield [[known.get(i, filler[c["kind"]]) for i, c in enumerate(schema["columns"])]]
+
+
+def schema_of_model(loaded: Loaded) -> Optional[Dict[str, Any]]:
+    """The input as the fitted estimator tells it, or None when it does not."""
+    if takes_texts(loaded.model):
+        return {"layout": "texts", "columns": [_new_column("string")], "source": "model", "example": []}
+    width = len(loaded.names) or feature_count(loaded.model)
+    if not width:
+        return None
+    names = loaded.names or [""] * width
+    columns = [_new_column("number", name) for name in names]
+    known, unused = {}, set()  # type: Dict[int, Any], Set[int]
+    for position, kind, values in categorical_columns(first_step(loaded.model), names):
+        columns[position]["kind"] = kind
+        if kind == "unused":
+            unused.add(position)
+        elif values:
+            known[position] = values[0]
+    # columns that a ColumnTransformer drops need not be sent, where it goes by name
+    kept = [i for i in range(width) if i not in unused]
+    for i in unused:
+        columns[i]["kind"] = "number"
+    if loaded.names and kept:
+        columns = [columns[i] for i in kept]
+        known = {kept.index(i): v for i, v in known.items()}
+    return {"layout": "rows", "columns": columns, "source": "model", "example": [], "known": known}
+
+
+def _new_column(kind: str, name: str = "") -> Dict[str, Any]:
+    return {"kind": kind, "name": name, "nullable": False}
+
+
+def categorical_columns(transformer: Any, names: List[str]) -> Iterator[Tuple[int, str, List[Any]]]:
+    """(position, kind, known values) of each column that is not a plain number."""
+    if not hasattr(transformer, "transformers_"):
+        for found in _categories(transformer, list(range(len(names)))):
+            yield found
+        return
+    taken = set()  # type: Set[int]
+    for _, inner, where in transformer.transformers_:
+        positions = _positions(where, names)
+        if isinstance(inner, str) and inner == "drop":
+            for position in positions:
+                if position not in taken:
+                    yield position, "unused", []
+            continue
+        taken.update(positions)
+        if isinstance(where, str) and takes_texts(inner):
+            yield positions[0], "string", ["an example text"]
+        elif not isinstance(inner, str):
+            for found in _categories(inner, positions):
+                yield found
+
+
+def _categories(transformer: Any, positions: List[int]) -> Iterator[Tuple[int, str, List[Any]]]:
+    for step in steps(transformer):
+        categories = getattr(step, "categories_", None)
+        if categories is None or len(categories) != len(positions):
+            continue
+        for position, values in zip(positions, categories):
+            present = [v for v in plain(values) if v is not None]
+            yield position, _kind(present) or "number", present
+
+
+def _positions(where: Any, names: List[str]) -> List[int]:
+    """Column numbers of a ColumnTransformer's selection, however it was written."""
+    if isinstance(where, slice):
+        ends = [names.index(e) if isinstance(e, str) else e for e in (where.start, where.stop)]
+        # a slice of names includes its end
+        stop = ends[1] + 1 if isinstance(where.stop, str) else ends[1]
+        return list(range(len(names)))[slice(ends[0], stop, where.step)]
+    chosen = [where] if isinstance(where, (str, int)) else list(where)
+    if chosen and all(isinstance(c, bool) or type(c).__name__ == "bool_" for c in chosen):
+        return [i for i, c in enumerate(chosen) if c]
+    count = len(names)
+    return [names.index(c) if isinstance(c, str) else int(c) % count for c in chosen]
+
+
+def schema_of_sample(loaded: Loaded, sample: List[Any]) -> Dict[str, Any]:
+    """The input as a person's sample rows show it."""
+    if not isinstance(sample, list):
+        raise Unfit("sample_input must be a list of rows, records or texts.")
+    if all(isinstance(row, str) for row in sample):
+        return {"layout": "texts", "columns": [_new_column("string")], "source": "sample_input",
+                "example": sample[:3]}  # fmt: skip
+    by_name = isinstance(sample[0], dict)
+    names = loaded.names
+    if by_name:
+        given = sorted(sample[0])
+        if not names or not set(given) <= set(names):
+            if names or feature_count(loaded.model) not in (0, len(given)):
+                expected = names or "%d columns" % feature_count(loaded.model)
+                raise Unfit("sample_input has the columns %s; the model expects %s." % (given, expected))
+            names = list(sample[0])
+        names = [n for n in names if n in sample[0]]
+        if any(not isinstance(row, dict) or set(row) != set(names) for row in sample):
+            raise Unfit("The records of sample_input do not all have the same columns.")
+        sample = [[row[n] for n in names] for row in sample]
+    width = len(sample[0]) if isinstance(sample[0], list) else 0
+    if not width or any(not isinstance(row, list) or len(row) != width for row in sample):
+        raise Unfit("sample_input must be a list of rows of equal length, of records, or of texts.")
+    columns = []
+    for i, values in enumerate(zip(*sample)):
+        column = _new_column(
+            _kind([v for v in values if v is not None]), names[i] if len(names) == width else ""
+        )
+        if not column["kind"]:
+            raise Unfit("Column %d of sample_input mixes text with numbers, or holds neither." % i)
+        column["nullable"] = None in values
+        columns.append(column)
+    kinds = {c["kind"] for c in columns}
+    if not by_name and kinds == {"number", "integer"}:
+        for column in columns:
+            column["kind"] = "number"  # one list of numbers is one array, as numpy would make it
+    return {"layout": "rows", "columns": columns, "source": "sample_input", "example": sample[:3]}
+
+
+def _kind(values: List[Any]) -> str:
+    if not values:
+        return "number"
+    if all(isinstance(v, bool) for v in values):
+        return "boolean"
+    if all(isinstance(v, str) for v in values):
+        return "string"
+    if any(isinstance(v, bool) or not isinstance(v, (int, float)) for v in values):
+        return ""
+    return "integer" if all(isinstance(v, int) for v in values) else "number"
+
+
+def _mark_nullable(loaded: Loaded, schema: Dict[str, Any], method: str) -> None:
+    """Which columns may be missing: where a step says so *and* the model then answers.
+
+    Saying so alone is not enough: a scaler takes missing values, the classifier behind it may not.
+    """
+    if not any(_allows_missing(p) for p in parts(loaded.model)):
+        return
+    for i, column in enumerate(schema["columns"][:256]):
+        if column["kind"] not in ("number", "string"):
+            continue
+        row = list(schema["example"][0])
+        row[i] = None
+        answers, _ = _answers(loaded, schema, [row], [method])
+        column["nullable"] = column["nullable"] or bool(answers)
+
+
+def _allows_missing(estimator: Any) -> bool:
+    try:
+        from sklearn.utils import get_tags  # scikit-learn 1.6 and later
+
+        return bool(get_tags(estimator).input_tags.allow_nan)
+    except ImportError:
+        tags = estimator._get_tags() if hasattr(estimator, "_get_tags") else {}
+        return bool(tags.get("allow_nan"))
+    except Exception:  # not one of scikit-learn's own
+        return False
+
+
+def versions() -> Dict[str, str]:
+    """Of the packages that matter, what this interpreter really has."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            module = __import__("sklearn" if name == "scikit-learn" else name)
+        except Exception:  # absent, or broken here
+            continue
+        found[name] = str(module.__version__)
+    return found
+
+
+# ---------------------------------------------------------------- the program
+
+
+def _has(model: Any, name: str) -> bool:
+    try:
+        return getattr(model, name, None) is not None
+    except Exception:  # a property may raise anything
+        return False
+
+
+def _one_line(warning: Any) -> str:
+    return " ".join(str(warning.message).split())[:500]
+
+
+def _sentence(exc: Optional[Exception]) -> str:
+    return "%s: %s" % (type(exc).__name__, " ".join(str(exc).split())[:500])
+
+
+def _memory_bytes() -> int:
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
+
+
+class Child:
+    """Answers requests until the parent hangs up."""
+
+    def __init__(self) -> None:
+        self.models = {}  # type: Dict[str, Loaded]
+
+    def answer(self, header: Dict[str, Any], payload: bytearray) -> Tuple[Dict[str, Any], bytes]:
+        op = header["op"]
+        if op == "ping":
+            return {"memory_bytes": _memory_bytes(), "models": sorted(self.models)}, b""
+        if op == "load":
+            loaded = self.models[header["model"]] = load(header["path"])
+            return {"estimator": type(loaded.model).__name__, "warnings": loaded.said}, b""
+        if op == "unload":
+            self.models.pop(header["model"], None)
+            return {}, b""
+        loaded = self.models[header["model"]]
+        if op == "facts":
+            return facts(loaded, json.loads(payload.decode("utf-8"))), b""
+        began = time.perf_counter()
+        answer = predict(loaded, header["method"], model_input(loaded, header["rows"], payload))
+        described, data = answer_frame(answer)
+        described["seconds"] = time.perf_counter() - began
+        return described, data
+
+
+def failure(exc: BaseException) -> Dict[str, Any]:
+    """An exception as an answer."""
+    text = " ".join(str(exc).split())[:2000]
+    lines = traceback.format_exception(type(exc), exc, exc.__traceback__)[-6:]
+    return {
+        "type": type(exc).__name__,
+        "message": text,
+        "rows_at_fault": isinstance(exc, ValueError) and text.startswith(CALLERS_FAULT),
+        "trace": "".join(lines)[-4000:],
+    }
+
+
+def die_with(parent: int) -> None:
+    """Ask the kernel to end us when the parent ends, however that happens."""
+    with contextlib.suppress(OSError, AttributeError):  # not Linux: the closed socket has to do
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(0)
+
+
+def main() -> None:
+    die_with(int(sys.argv[2]))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then hangs up
+    os.dup2(2, 1)  # what models print goes where warnings go; frames have a socket of their own
+    link = socket.socket(fileno=int(sys.argv[1]))
+    stream, child = link.makefile("rb"), Child()
+    warnings.simplefilter("ignore")
+    while True:
+        frame = read_frame(stream)
+        if frame is None:
+            return
+        header, payload = frame
+        try:
+            described, data = child.answer(header, payload)
+            answer = pack(dict(described, id=header["id"], ok=True), data)
+        except (Exception, SystemExit) as exc:
+            answer = pack({"id": header["id"], "ok": False, "error": failure(exc)})
+        link.sendall(answer)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,303 @@
+"""One live scorer child, for programs that answer many requests at once.
+
+Requests travel in order and are answered in order; each carries an id. The child may die of any of them:
+whatever was in flight then gets `Unavailable`, and the next request starts another child, into which
+models are loaded again as they are asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections import OrderedDict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from fitq.errors import FitqError, InputRejected, ScoringFailed, Unavailable
+from fitq.logs import get_logger
+from fitq.records import InputSchema
+from fitq.scorer import child as frames
+from fitq.scorer import process
+from fitq.scorer.inspection import inspect_model
+from fitq.scorer.reasons import why_unusable
+
+if TYPE_CHECKING:  # at run time it would bring inference-schema to programs that only inspect
+    from fitq.schema import Rows
+
+log = get_logger(__name__)
+_LOAD_SECONDS = 120.0
+#: Requests that may wait in one child. More than it answers in a second or two only grows delays.
+_MAX_WAITING = 512
+_MAX_MODELS = 256
+
+
+class ModelFile(NamedTuple):
+    """A model on this machine's disk, its bytes already checked."""
+
+    key: str  #: name:version
+    path: Path
+    input_schema: InputSchema
+
+
+class Outcome(NamedTuple):
+    """What a method answered."""
+
+    predictions: Any  #: one entry per row: an array of shape (n, …), or a list
+    seconds: float  #: inside the method
+
+
+class _Waiting(NamedTuple):
+    future: asyncio.Future[tuple[dict[str, Any], bytes]]
+    seconds: float  #: how long this one may run
+    what: str
+
+
+class _Link:
+    """One child from its start to its end."""
+
+    def __init__(self, scorer: process.ScorerProcess) -> None:
+        self.scorer = scorer
+        self.models: OrderedDict[str, asyncio.Future[Any]] = OrderedDict()  #: least recently used first
+        self.is_alive = True
+        self._waiting: OrderedDict[int, _Waiting] = OrderedDict()
+        self._last_id = 0
+        self._alarm: asyncio.TimerHandle | None = None
+
+    async def open(self) -> None:
+        reader, self._writer = await asyncio.open_unix_connection(sock=self.scorer.link)
+        self._reading = asyncio.get_running_loop().create_task(self._read(reader))
+
+    async def ask(
+        self, header: dict[str, Any], payload: bytes, *, seconds: float, what: str
+    ) -> tuple[dict[str, Any], bytes]:
+        """Send a request and wait for its answer.
+
+        Raises:
+            Unavailable: too many wait already, or the child ended first.
+        """
+        if not self.is_alive:
+            raise _gone(what, "it had already ended")
+        if len(self._waiting) >= _MAX_WAITING:
+            raise Unavailable(f"{_MAX_WAITING} requests wait for the scorer already.", retry_after=1)
+        loop = asyncio.get_running_loop()
+        self._last_id += 1
+        waiting = _Waiting(loop.create_future(), seconds, what)
+        self._waiting[self._last_id] = waiting
+        if len(self._waiting) == 1:
+            self._watch_head()
+        self._writer.write(frames.pack({**header, "id": self._last_id}, payload))
+        return await waiting.future
+
+    def _watch_head(self) -> None:
+        """The child works on the oldest request. Its time runs from when it became the oldest."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        if self._waiting:
+            head = next(iter(self._waiting.values()))
+            self._alarm = asyncio.get_running_loop().call_later(head.seconds, self._too_slow)
+
+    def _too_slow(self) -> None:
+        head = self._waiting.popitem(last=False)[1]
+        log.warning("scorer_too_slow", what=head.what, seconds=head.seconds)
+        if not head.future.done():
+            message = f"{head.what} took longer than {head.seconds:g} seconds and was stopped."
+            head.future.set_exception(Unavailable(message, hint="Send fewer rows.", retry_after=5))
+        self.end("another request took too long")
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        reason = "it was stopped"
+        try:
+            while True:
+                header_size, payload_size = frames.HEAD.unpack(await reader.readexactly(frames.HEAD.size))
+                header = json.loads(await reader.readexactly(header_size))
+                payload = await reader.readexactly(payload_size)
+                waiting = self._waiting.pop(header["id"])
+                self._watch_head()
+                if not waiting.future.done():
+                    waiting.future.set_result((header, payload))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            reason = await asyncio.to_thread(self.scorer.how_it_ended)
+        finally:
+            self.end(reason)
+
+    def end(self, reason: str) -> None:
+        """Kill the child; whoever waits learns why."""
+        if not self.is_alive:
+            return
+        self.is_alive = False
+        for waiting in self._waiting.values():
+            if not waiting.future.done():
+                waiting.future.set_exception(_gone(waiting.what, reason))
+        if self._waiting:
+            log.error("scorer_ended", reason=reason, waiting=len(self._waiting))
+        self._waiting.clear()
+        self._watch_head()
+        self._writer.close()
+        self.scorer.kill()
+        if self._reading is not asyncio.current_task():
+            self._reading.cancel()
+
+
+def _gone(what: str, reason: str) -> Unavailable:
+    return Unavailable(f"{what}: the scorer process ended ({reason}).", retry_after=1)
+
+
+class Scorer:
+    """Predicts with models in a child process, which it starts, watches and replaces."""
+
+    def __init__(self, *, seconds: float = 60.0, interpreter: str | None = None) -> None:
+        self._seconds = seconds
+        self._interpreter = interpreter
+        self._link: _Link | None = None
+        self._opening = asyncio.Lock()
+        self._stopped = False
+
+    async def start(self) -> None:
+        """Start the child now instead of with the first request."""
+        await self._live()
+
+    async def stop(self) -> None:
+        """End the child; nothing starts another."""
+        self._stopped = True
+        if self._link is not None:
+            self._link.end("the program stops")
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the live child."""
+        return self._link.scorer.process.pid if self._link and self._link.is_alive else None
+
+    async def ping(self) -> dict[str, Any]:
+        """`memory_bytes` and the `models` that are loaded.
+
+        Raises:
+            Unavailable: no answer within two seconds, because it is busy or gone.
+        """
+        link = await self._live()
+        asked = link.ask({"op": "ping"}, b"", seconds=self._seconds, what="A ping")
+        try:
+            return (await asyncio.wait_for(asked, 2))[0]
+        except TimeoutError as exc:
+            raise Unavailable("The scorer is busy.", retry_after=1) from exc
+
+    async def load(self, model: ModelFile) -> None:
+        """Have a model in memory. Many callers at once cause one load.
+
+        Raises:
+            ModelUnusable: it cannot be loaded here; the message says why.
+            Unavailable: the child ended while it loaded.
+        """
+        await self._loaded(await self._live(), model)
+
+    async def predict(self, model: ModelFile, method: str, rows: Rows) -> Outcome:
+        """Call a method of a model, loading it first where needed.
+
+        Raises:
+            InputRejected: the model refuses these rows, for what stands in them.
+            ScoringFailed: the model raised.
+            Unavailable: the child ended, or took too long.
+        """
+        link = await self._live()
+        await self._loaded(link, model)
+        described, payload = _described(rows, model.input_schema)
+        header = {"op": "predict", "model": model.key, "method": method, "rows": described}
+        what = f"{method} of {model.key}"
+        answer, data = await link.ask(header, payload, seconds=self._seconds, what=what)
+        if not answer["ok"]:
+            raise _refused(answer["error"], model.key)
+        return Outcome(_predictions(answer, data), float(answer["seconds"]))
+
+    async def _live(self) -> _Link:
+        link = self._link
+        if link is not None and link.is_alive:
+            return link
+        async with self._opening:
+            if self._link is not None and self._link.is_alive:
+                return self._link
+            if self._stopped:
+                raise Unavailable("Scoring is stopping.", retry_after=5)
+            arguments = [self._interpreter] if self._interpreter else []
+            self._link = _Link(process.start(*arguments))
+            await self._link.open()
+            log.info("scorer_started", pid=self._link.scorer.process.pid)
+            return self._link
+
+    async def _loaded(self, link: _Link, model: ModelFile) -> None:
+        known = link.models.get(model.key)
+        if known is None:
+            known = link.models[model.key] = asyncio.ensure_future(self._load_into(link, model))
+            await self._make_room(link)
+        link.models.move_to_end(model.key)
+        if not known.done() or known.exception() is not None:
+            await asyncio.shield(known)
+
+    async def _load_into(self, link: _Link, model: ModelFile) -> None:
+        try:
+            header = {"op": "load", "model": model.key, "path": str(model.path)}
+            what = f"Loading {model.key}"
+            began = time.perf_counter()
+            answer, _ = await link.ask(header, b"", seconds=_LOAD_SECONDS, what=what)
+            if not answer["ok"]:
+                raise why_unusable(answer["error"])
+            log.info("model_loaded", model=model.key, seconds=round(time.perf_counter() - began, 3))
+        except FitqError:
+            link.models.pop(model.key, None)
+            raise
+
+    async def _make_room(self, link: _Link) -> None:
+        while len(link.models) > _MAX_MODELS:
+            key, _ = link.models.popitem(last=False)
+            with contextlib.suppress(Unavailable):
+                await link.ask(
+                    {"op": "unload", "model": key}, b"", seconds=self._seconds, what=f"Unloading {key}"
+                )
+
+
+def _described(rows: Rows, schema: InputSchema) -> tuple[dict[str, Any], bytes]:
+    if rows.matrix is not None:
+        matrix = np.ascontiguousarray(rows.matrix)
+        return {"layout": "matrix", "dtype": matrix.dtype.str, "shape": matrix.shape}, matrix.tobytes()
+    payload = json.dumps(rows.columns).encode()
+    if schema.layout == "texts":
+        return {"layout": "texts"}, payload
+    names = [c.name for c in schema.columns if c.name]
+    return {"layout": "table", "kinds": [c.kind for c in schema.columns], "names": names}, payload
+
+
+def _predictions(answer: dict[str, Any], data: bytes) -> Any:
+    if "arrays" not in answer:
+        return json.loads(data)
+    arrays, offset = [], 0
+    for spec in answer["arrays"]:
+        dtype, count = np.dtype(spec["dtype"]), int(np.prod(spec["shape"]))
+        arrays.append(np.frombuffer(data, dtype, count, offset).reshape(spec["shape"]))
+        offset += count * dtype.itemsize
+    if not answer["several"]:
+        return arrays[0].tolist() if arrays[0].dtype.kind == "U" else arrays[0]
+    # predict_proba of several outputs is a list per output; an answer has one entry per row
+    return [list(row) for row in zip(*(a.tolist() for a in arrays), strict=True)]
+
+
+def _refused(error: dict[str, Any], key: str) -> FitqError:
+    cause = f"{error['type']}: {error['message']}"
+    if error["rows_at_fault"]:
+        return InputRejected(
+            f"The model refuses these rows: {error['message']}",
+            expected="values like those the model was trained on",
+            got=error["message"],
+            at="$.data",
+        )
+    log.error("model_raised", model=key, error=cause, trace=error["trace"])
+    return ScoringFailed(
+        "An unexpected error occurred in scoring script. Check the logs for more info.",
+        hint=f"The model {key} raised while predicting. The scoring log has its trace.",
+        error=cause,
+    )
+
+
+__all__ = ["ModelFile", "Outcome", "Scorer", "inspect_model"]
