@@ -10,6 +10,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from fitq.errors import FitqError, Unavailable
 from fitq.settings import Settings
@@ -19,12 +20,12 @@ _SECONDS = 4.0
 
 def api(settings: Settings) -> None:
     """The API answers and reaches both stores."""
-    _ready(settings.api_port)
+    _ready(settings.api_port, settings.url)
 
 
 def scoring(settings: Settings) -> None:
     """Scoring answers and reaches the object store."""
-    _ready(settings.scoring_port)
+    _ready(settings.scoring_port, settings.scoring_url)
 
 
 def worker(settings: Settings) -> None:
@@ -38,10 +39,11 @@ def worker(settings: Settings) -> None:
         raise Unavailable(f"No worker of pool {settings.pool!r} on {here} has reported lately.")
 
 
-def _ready(port: int) -> None:
+def _ready(port: int, url: str) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_SECONDS)
     try:
-        connection.request("GET", "/readyz")
+        # A program answers to the names it was given, and its own public one is always among them.
+        connection.request("GET", "/readyz", headers={"Host": urlsplit(url).netloc})
         answer = connection.getresponse()
         body = answer.read(2000).decode(errors="replace")
     except (OSError, http.client.HTTPException) as exc:

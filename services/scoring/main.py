@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 
-from fitq.programs import run_scoring
-from fitq.settings import Settings
-
-
-def main() -> None:
-    """Serve until SIGTERM."""
-    run_scoring(Settings.from_environment(os.environ))
-
+from fitq.programs import exit_code_of, run_scoring
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code_of(run_scoring, os.environ))

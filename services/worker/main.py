@@ -7,14 +7,15 @@ Dramatiq's own supervisor: importing this module then leaves a broker with all a
 from __future__ import annotations
 
 import os
+import sys
 
 import dramatiq
 
-from fitq.programs import run_worker
+from fitq.programs import exit_code_of, run_worker
 from fitq.settings import Settings
 from fitq.worker.main import build
 
 if __name__ == "__main__":
-    run_worker(Settings.from_environment(os.environ))
+    sys.exit(exit_code_of(run_worker, os.environ))
 else:
     dramatiq.set_broker(build(Settings.from_environment(os.environ)).broker)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from fitq import logs
 from fitq.backend import open_backend, open_objects
@@ -47,10 +47,11 @@ def run_worker(settings: Settings) -> None:
     build(settings).run()
 
 
-def exit_code_of(program: Callable[[Settings], None], settings: Settings) -> int:
-    """Run a program; a refusal becomes one sentence on stderr and exit code 2 or 3."""
+def exit_code_of(program: Callable[[Settings], None], settings: Settings | Mapping[str, str]) -> int:
+    """Run a program with its settings, or with the variables that hold them; a refusal, of a bad setting
+    too, becomes one sentence and exit code 2 or 3."""
     try:
-        program(settings)
+        program(settings if isinstance(settings, Settings) else Settings.from_environment(settings))
     except FitqError as exc:
         logs.get_logger(__name__).error("program_refused", error=exc.message, hint=exc.hint)
         return 3 if exc.status == 503 else 2

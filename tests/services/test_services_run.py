@@ -1,0 +1,94 @@
+"""Each service boots with exactly the command and environment of docker-compose.yml, and they work as one."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from compose_file import OURS
+from containers import Container
+
+from fitq.snapshots import pack
+
+FLOWER = [5.1, 3.5, 1.4, 0.2]
+
+
+def _wait_for_end(api: httpx2.Client, run_id: str, seconds: float = 60) -> dict[str, Any]:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        run: dict[str, Any] = api.get(f"/v1/runs/{run_id}").raise_for_status().json()
+        if run["status"] in ("Completed", "Failed", "Canceled"):
+            return run
+        time.sleep(0.05)
+    raise AssertionError(f"{run_id} did not end: {run}")
+
+
+def _submit(api: httpx2.Client, **request: Any) -> dict[str, Any]:
+    answer = api.post("/v1/runs", json=request)
+    assert answer.status_code == 202, answer.text
+    run = _wait_for_end(api, answer.json()["id"])
+    assert run["status"] == "Completed", (run, api.get(f"/v1/runs/{run['id']}/logs").text)
+    return run
+
+
+def test_a_function_of_the_image_is_submitted_registered_and_scored(
+    api: httpx2.Client, scoring: httpx2.Client
+) -> None:
+    known = [f["name"] for f in api.get("/v1/functions").raise_for_status().json()["functions"]]
+    assert "iris" in known
+
+    run = _submit(api, function="iris", parameters={"kernel": "linear"}, experiment="compose")
+    body = {"name": "compose-iris", "run": run["id"], "path": "outputs/model.joblib"}
+    registered = api.post("/v1/models", json=body)
+    assert registered.status_code == 201, registered.text
+
+    answer = scoring.post("/models/compose-iris/score", json={"data": [FLOWER]})
+    assert answer.status_code == 200, answer.text
+    assert answer.json() == [0]
+
+
+def test_the_dramatiq_command_line_runs_the_same_worker(
+    api: httpx2.Client, compose: Any, tmp_path: Path
+) -> None:
+    """`dramatiq services.worker.main` instead of the service's own command, on a pool of its own."""
+    command = ["dramatiq", "services.worker.main", "--processes", "1", "--threads", "1"]
+    worker: Container = compose.start("worker", command, FITQ_POOL="supervised")
+    worker.wait_until_healthy()
+
+    (tmp_path / "hello.py").write_text("print('hello from a script')\n")
+    snapshot = api.post("/v1/snapshots", content=pack(tmp_path).data).raise_for_status().json()["id"]
+    run = _submit(api, snapshot=snapshot, script="hello.py", pool="supervised")
+    assert "hello from a script" in api.get(f"/v1/runs/{run['id']}/logs").text
+
+    left = worker.stop_like_docker(seconds=40)
+    assert left == [], worker.tail()
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_wrong_setting_ends_a_service_with_a_sentence(name: str, compose: Any) -> None:
+    wrong = {"FITQ_SCORE_ROWS": "many"}
+    service: Container = compose.start(name, **wrong)
+    deadline = time.monotonic() + 30
+    while service.process.is_running and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert service.process.exit_code == 2
+    assert "FITQ_SCORE_ROWS is 'many'" in service.tail()
+    assert "Traceback" not in service.tail()
+
+
+def test_sigterm_ends_every_service_and_leaves_no_process(services: dict[str, Container]) -> None:
+    """Last in this file: it ends what the tests above share."""
+    left = {name: service.stop_like_docker(seconds=40) for name, service in services.items()}
+    assert left == {name: [] for name in OURS}
+    for name, service in services.items():
+        assert service.process.exit_code in (0, -signal.SIGTERM), name
+
+
+def test_no_secret_is_in_any_log(compose: Any, variables: dict[str, str]) -> None:
+    for container in compose.up.values():
+        text = container.log.read_text(errors="replace")
+        assert not [name for name, value in variables.items() if value in text], container.service
