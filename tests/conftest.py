@@ -1,0 +1,89 @@
+"""Real servers for every test: Valkey and SeaweedFS once per session, a fresh workspace per test."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import monotonic, sleep
+from typing import NamedTuple, TypeVar
+
+import pytest
+
+from fitq.backend import Backend, open_backend
+from fitq.local.objects import EmbeddedObjects
+from fitq.local.redis import EmbeddedRedis
+from fitq.queue import NullQueue
+from fitq.settings import Settings
+from fitq.store.memory import MemoryObjects, MemoryState
+
+T = TypeVar("T")
+ROOT = Path(__file__).parent.parent
+FUNCTIONS = ROOT / "functions"
+
+
+def eventually(condition: Callable[[], T], *, seconds: float = 30.0, what: str = "condition") -> T:
+    """The first true value of `condition`, asked again and again until the deadline."""
+    deadline = monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert monotonic() < deadline, f"{what} did not come true within {seconds} s"
+        sleep(0.02)
+
+
+class Servers(NamedTuple):
+    redis: EmbeddedRedis
+    objects: EmbeddedObjects
+    access_key: str
+    secret_key: str
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    folder = tmp_path_factory.mktemp("servers")
+    access_key, secret_key = "test-key", secrets.token_hex(16)
+    with (
+        EmbeddedRedis(folder / "redis") as redis,
+        EmbeddedObjects(folder / "objects", access_key, secret_key) as objects,
+    ):
+        yield Servers(redis, objects, access_key, secret_key)
+
+
+def settings_for(servers: Servers, **changes: object) -> Settings:
+    """Settings of a fresh workspace on the test servers."""
+    given: dict[str, object] = {
+        "redis_url": servers.redis.url,
+        "s3_url": servers.objects.url,
+        "s3_access_key": servers.access_key,
+        "s3_secret_key": servers.secret_key,
+        "bucket": "fitq-test",
+        "workspace": f"w{secrets.token_hex(6)}",
+        "token": "test-token",
+        "grace_seconds": 1.0,
+        **changes,
+    }
+    return Settings(**given)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def settings(servers: Servers, tmp_path: Path) -> Settings:
+    return settings_for(servers, work_dir=str(tmp_path / "work"))
+
+
+@pytest.fixture
+def backend(settings: Settings) -> Backend:
+    backend = open_backend(settings)
+    backend.objects.ensure_bucket()
+    return backend
+
+
+@pytest.fixture
+def memory_backend() -> Backend:
+    return Backend(workspace="default", state=MemoryState(), objects=MemoryObjects(), queue=NullQueue())
+
+
+def in_ci() -> bool:
+    return os.environ.get("CI") == "true"

@@ -1,0 +1,158 @@
+"""What every `StateStore` promises."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from fitq.records import (
+    FunctionRecord,
+    MetricPoint,
+    PoolSettings,
+    RunRecord,
+    RunStatus,
+    WorkerRecord,
+    now,
+)
+from fitq.store.protocols import StateStore
+
+DAY = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+def a_run(id: str = "iris-1", minute: int = 0, experiment: str = "flowers") -> RunRecord:
+    at = DAY + timedelta(minutes=minute)
+    return RunRecord(id=id, experiment=experiment, status=RunStatus.QUEUED, created_at=at, pool="default")
+
+
+def next_of(run: RunRecord, **changes: object) -> RunRecord:
+    return msgspec.structs.replace(run, sequence=run.sequence + 1, **changes)
+
+
+def test_a_run_comes_back_as_it_was_kept(state: StateStore) -> None:
+    run = a_run()
+    assert state.add_run(run)
+    assert state.get_run(run.id) == run
+
+
+def test_an_unknown_run_is_none(state: StateStore) -> None:
+    assert state.get_run("nobody") is None
+
+
+def test_the_same_id_is_kept_once(state: StateStore) -> None:
+    assert state.add_run(a_run())
+    assert not state.add_run(a_run(experiment="another"))
+    assert state.get_run("iris-1") == a_run()
+
+
+def test_a_run_is_replaced_only_over_the_version_before(state: StateStore) -> None:
+    run = a_run()
+    state.add_run(run)
+    second = next_of(run, status=RunStatus.PREPARING)
+    assert state.replace_run(second)
+    assert not state.replace_run(next_of(run, status=RunStatus.CANCELED))
+    assert state.get_run(run.id) == second
+
+
+def test_an_unknown_run_cannot_be_replaced(state: StateStore) -> None:
+    assert not state.replace_run(next_of(a_run()))
+
+
+def test_of_many_racing_writers_one_replaces(state: StateStore) -> None:
+    run = a_run()
+    state.add_run(run)
+    won: list[bool] = []
+    barrier = threading.Barrier(8)
+
+    def race(n: int) -> None:
+        barrier.wait()
+        won.append(state.replace_run(next_of(run, worker=f"w{n}")))
+
+    threads = [threading.Thread(target=race, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert won.count(True) == 1
+
+
+def test_listing_is_by_time_and_filtered(state: StateStore) -> None:
+    first, second, third = a_run("a", 1), a_run("b", 2, "other"), a_run("c", 3)
+    for run in (second, third, first):
+        state.add_run(run)
+    state.replace_run(next_of(third, status=RunStatus.PREPARING))
+
+    def ids(**query: object) -> list[str]:
+        return [r.id for r in state.list_runs(**query)]  # type: ignore[arg-type]
+
+    assert ids() == ["c", "b", "a"]
+    assert ids(newest_first=False) == ["a", "b", "c"]
+    assert ids(offset=1, limit=1) == ["b"]
+    assert ids(experiment="flowers") == ["c", "a"]
+    assert ids(status=RunStatus.QUEUED) == ["b", "a"]
+    assert ids(experiment="flowers", status=RunStatus.QUEUED) == ["a"]
+    assert ids(experiment="flowers", status=RunStatus.FAILED) == []
+    assert state.count_runs() == 3
+    assert state.count_runs(experiment="flowers", status=RunStatus.QUEUED) == 1
+    assert state.list_experiments() == ["flowers", "other"]
+
+
+def test_a_log_is_read_from_any_offset(state: StateStore) -> None:
+    assert state.append_log("r", b"one\n") == 4
+    assert state.append_log("r", "zwölf\n".encode()) == 11
+    assert state.read_log("r", 0, 100) == "one\nzwölf\n".encode()
+    assert state.read_log("r", 4, 2) == b"zw"
+    assert state.read_log("r", 11, 10) == b""
+    assert state.read_log("unknown", 0, 10) == b""
+
+
+def test_metrics_keep_their_order_and_their_types(state: StateStore) -> None:
+    points = [MetricPoint(name="a", value=v, at=DAY, step=s) for s, v in enumerate([1, "x", {"k": [1.5]}])]
+    state.append_metrics("r", points[:1])
+    state.append_metrics("r", points[1:])
+    state.append_metrics("r", [])
+    assert state.read_metrics("r") == points
+
+
+def test_live_data_is_dropped(state: StateStore) -> None:
+    state.append_log("r", b"x")
+    state.append_metrics("r", [MetricPoint(name="a", value=1, at=DAY)])
+    state.drop_live("r")
+    assert state.read_log("r", 0, 10) == b""
+    assert state.read_metrics("r") == []
+
+
+def test_what_was_remembered_first_stays(state: StateStore) -> None:
+    assert state.remember_once("key", "run-1", 60) == "run-1"
+    assert state.remember_once("key", "run-2", 60) == "run-1"
+    assert state.remember_once("other", "run-2", 60) == "run-2"
+
+
+def test_publishing_replaces_only_the_pools_own_functions(state: StateStore) -> None:
+    def f(name: str, pool: str) -> FunctionRecord:
+        return FunctionRecord(name=name, pool=pool)
+
+    state.publish_functions("cpu", [f("a", "cpu"), f("b", "cpu")])
+    state.publish_functions("big", [f("a", "big")])
+    state.publish_functions("cpu", [f("c", "cpu")])
+    assert state.list_functions() == [f("a", "big"), f("c", "cpu")]
+    state.publish_functions("cpu", [])
+    assert state.list_functions() == [f("a", "big")]
+
+
+def test_pools_and_workers(state: StateStore) -> None:
+    state.put_pool("cpu", PoolSettings(min_workers=1))
+    state.put_pool("cpu", PoolSettings(min_workers=2))
+    assert state.list_pools() == {"cpu": PoolSettings(min_workers=2)}
+
+    worker = WorkerRecord(id="w1", pool="cpu", slots=1, seen_at=now(), started_at=now())
+    state.report_worker(worker)
+    assert state.list_workers() == [worker]
+    state.forget_worker("w1")
+    state.forget_worker("w1")
+    assert state.list_workers() == []
+
+
+def test_a_living_store_answers(state: StateStore) -> None:
+    state.ping()
