@@ -1,0 +1,288 @@
+"""The run that this process is."""
+
+import json
+import os
+import re
+import shutil
+import sys
+from itertools import zip_longest
+from pathlib import Path, PurePosixPath
+from typing import Any, Dict, Iterable, List, Optional, Sequence
+
+from fitq.context import RunContext, _metric, plain_value
+from fitq.sdk.inside.metrics import gather
+from fitq.sdk.inside.say import warn_once
+
+#: Calls of Azure's client whose meaning has no counterpart here: nothing depends on their effect.
+_WITHOUT_COUNTERPART = (
+    "add_type_providers",
+    "clean",
+    "restore_snapshot",
+    "set_parent",
+    "snapshot",
+    "take_snapshot",
+)
+_FROM_OUTSIDE = {
+    "register_model": "Register it where the run was submitted: run.register_model(model_name, model_path), "
+    "or: fitq models register NAME --run ID --path outputs/model.joblib",
+    "child_run": "Child runs are not there yet; log into this run, with names that tell them apart.",
+    "create_children": "Child runs are not there yet; submit one run for each instead.",
+    "submit_child": "Child runs are not there yet; submit one run for each instead.",
+    "get_secret": "A run holds no secrets of the workspace; hand them over as environment variables.",
+    "get_secrets": "A run holds no secrets of the workspace; hand them over as environment variables.",
+    "input_datasets": "Data sets are not there yet; put the files beside the script.",
+    "output_datasets": "Data sets are not there yet; write files into ./outputs.",
+}
+
+
+class CurrentExperiment:
+    """The experiment of the run that this process is."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @property
+    def workspace(self) -> Any:
+        """Not reachable: a run has no token."""
+        raise AttributeError(
+            "Inside a run there is no workspace: a run holds no token of the platform. "
+            "Use it where the run is submitted."
+        )
+
+
+class CurrentRun:
+    """The run that this process is. What is logged lands in its folder, and from there on the platform.
+
+    Example:
+        >>> run = Run.get_context()
+        >>> run.log("Accuracy", 0.97)
+    """
+
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
+        self.id = context.id
+        self.experiment = CurrentExperiment(context.experiment)
+        self.parent = None
+        self.tags: Dict[str, str] = {}
+        self.properties: Dict[str, str] = {}
+
+    # Metrics
+
+    def log(self, name: str, value: Any, description: str = "", step: Optional[int] = None) -> None:
+        """Log one number or text; the same name again makes a series.
+
+        Raises:
+            TypeError: the value is a list; `log_list` takes those.
+        """
+        self._context.log(name, value, step)
+
+    def log_list(self, name: str, value: Sequence[Any], description: str = "") -> None:
+        """Log several values of one series at once."""
+        self._context.log_list(name, value)
+
+    def log_row(self, name: str, description: Optional[str] = None, **kwargs: Any) -> None:
+        """Log one row of a table, a value per column."""
+        self._row(name, kwargs)
+
+    def log_table(self, name: str, value: Dict[str, Any], description: str = "") -> None:
+        """Log a table given as columns; missing cells of shorter columns become null."""
+        columns = {k: plain_value(v) for k, v in value.items()}
+        lists = {k: v if isinstance(v, list) else [v] for k, v in columns.items()}
+        if len({len(v) for v in lists.values()}) > 1:
+            warn_once("table " + name, "the columns of table %r differ in length" % name)
+        for row in zip_longest(*lists.values()):
+            self._row(name, dict(zip(lists, row)))
+
+    def log_image(
+        self, name: str, path: Optional[str] = None, plot: Any = None, description: str = ""
+    ) -> None:
+        """Keep an image, a file or a matplotlib plot, as `outputs/images/…`, and log that path."""
+        if (path is None) == (plot is None):
+            raise ValueError("log_image(%r) takes either path or plot" % name)
+        suffix = os.path.splitext(str(path))[1] if path is not None else ".png"
+        target = self._fresh("images", name, suffix or ".png")
+        if path is not None:
+            shutil.copyfile(str(path), str(target))
+        else:
+            plot.savefig(str(target))
+        self._context.log(name, self._shown(target))
+
+    def log_confusion_matrix(self, name: str, value: Any, description: str = "") -> None:
+        """Keep a confusion matrix, JSON text or a dict, as `outputs/metrics/….json`, and log that path."""
+        self._document(name, value)
+
+    def log_accuracy_table(self, name: str, value: Any, description: str = "") -> None:
+        """Keep an accuracy table as `log_confusion_matrix` does."""
+        self._document(name, value)
+
+    def log_residuals(self, name: str, value: Any, description: str = "") -> None:
+        """Keep residuals as `log_confusion_matrix` does."""
+        self._document(name, value)
+
+    def log_predictions(self, name: str, value: Any, description: str = "") -> None:
+        """Keep predictions as `log_confusion_matrix` does."""
+        self._document(name, value)
+
+    def get_metrics(self, name: Optional[str] = None, **_: Any) -> Dict[str, Any]:
+        """What was logged so far: a value for one that was logged once, else a list."""
+        lines = _lines(self._context.path / "metrics.jsonl")
+        return gather((m["name"], m["value"]) for m in lines if name in (None, m["name"]))
+
+    # Tags and properties
+
+    def tag(self, key: str, value: Any = None) -> None:
+        """Set a tag on the run."""
+        self.tags[str(key)] = "" if value is None else str(value)
+        self._context.tag(key, self.tags[str(key)])
+
+    def set_tags(self, tags: Dict[str, Any]) -> None:
+        """Set several tags."""
+        for key, value in tags.items():
+            self.tag(key, value)
+
+    def get_tags(self) -> Dict[str, str]:
+        """The tags set from here."""
+        return dict(self.tags)
+
+    def remove_tags(self, tags: Any) -> None:
+        """Not there yet: a tag can only be set again."""
+        warn_once("remove_tags", "tags cannot be removed yet; set them to another value")
+
+    def add_properties(self, properties: Dict[str, Any]) -> None:
+        """Set properties, which never change; one that is set already stays."""
+        for key, value in properties.items():
+            if str(key) in self.properties:
+                warn_once("property " + str(key), "property %r is set already and stays" % key)
+                continue
+            self.properties[str(key)] = str(value)
+            self._context._append("properties.jsonl", {"property": {str(key): str(value)}})
+
+    def get_properties(self) -> Dict[str, str]:
+        """The properties set from here."""
+        return dict(self.properties)
+
+    # Files
+
+    def upload_file(self, name: str, path_or_stream: Any, datastore_name: Optional[str] = None) -> None:
+        """Keep a file, given as path or open file, as `outputs/<name>`.
+
+        Raises:
+            ValueError: the name leads out of the run's folder.
+        """
+        target = self._place(name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if hasattr(path_or_stream, "read"):
+            content = path_or_stream.read()
+            target.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+        elif not (target.exists() and os.path.samefile(str(path_or_stream), str(target))):
+            shutil.copyfile(str(path_or_stream), str(target))
+
+    def upload_files(self, names: Sequence[str], paths: Sequence[str], **_: Any) -> None:
+        """Keep several files."""
+        if len(names) != len(paths):
+            raise ValueError("upload_files takes as many names as paths")
+        for name, path in zip(names, paths):
+            self.upload_file(name, path)
+
+    def upload_folder(self, name: str, path: str, datastore_name: Optional[str] = None) -> None:
+        """Keep all files of a folder below `outputs/<name>`."""
+        root = Path(path)
+        for file in sorted(root.rglob("*")):
+            if file.is_file():
+                self.upload_file("%s/%s" % (name, file.relative_to(root).as_posix()), str(file))
+
+    def get_file_names(self) -> List[str]:
+        """The files left in ./outputs so far."""
+        root = self._context.outputs
+        return sorted("outputs/" + f.relative_to(root).as_posix() for f in root.rglob("*") if f.is_file())
+
+    # The life of the run is the worker's business
+
+    def get_status(self) -> str:
+        """`Running`: it is this process."""
+        return "Running"
+
+    def get_details(self) -> Dict[str, Any]:
+        """What is known of the run from inside."""
+        return {"runId": self.id, "status": "Running", "properties": self.get_properties()}
+
+    def get_children(self, *_: Any, **__: Any) -> Iterable[Any]:
+        """None: a run has no child runs yet."""
+        return iter(())
+
+    def complete(self, _set_status: bool = True) -> None:
+        """Nothing to do: a run is complete when its script ends with exit code 0."""
+
+    def fail(self, error_details: Any = None, error_code: Any = None, _set_status: bool = True) -> None:
+        """Say why in the log; a run fails when its script ends with another exit code than 0."""
+        if error_details is not None:
+            sys.stderr.write("fitq: run.fail: %s\n" % (error_details,))
+        warn_once("fail", "run.fail() does not end the run; end the script with sys.exit(1)")
+
+    def cancel(self) -> None:
+        """Cannot be done from inside; warns."""
+        warn_once("cancel", "a run cannot cancel itself; end the script with sys.exit(1)")
+
+    def flush(self, timeout_seconds: int = 300) -> None:
+        """Nothing to do: every line is written at once."""
+
+    def __enter__(self) -> "CurrentRun":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        pass
+
+    def __repr__(self) -> str:
+        return "Run(Experiment: %s, Id: %s, inside)" % (self.experiment.name, self.id)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _FROM_OUTSIDE:
+            raise AttributeError("%s cannot be used inside a run. %s" % (name, _FROM_OUTSIDE[name]))
+        if name not in _WITHOUT_COUNTERPART:
+            raise AttributeError("A run has no %r inside its script." % name)
+
+        def nothing(*_: Any, **__: Any) -> None:
+            warn_once(name, "run.%s() has no counterpart here and does nothing" % name)
+
+        return nothing
+
+    # How things are written
+
+    def _row(self, name: str, columns: Dict[str, Any]) -> None:
+        self._context._append("metrics.jsonl", _metric(name, plain_value(columns), None))
+
+    def _document(self, name: str, value: Any) -> None:
+        parsed = json.loads(value) if isinstance(value, (str, bytes)) else plain_value(value)
+        target = self._fresh("metrics", name, ".json")
+        target.write_text(json.dumps(parsed, indent=2), encoding="utf-8")
+        self._context.log(name, self._shown(target))
+
+    def _fresh(self, folder: str, name: str, suffix: str) -> Path:
+        """A file name made of a metric's name that is not taken yet."""
+        root = self._context.outputs / folder
+        root.mkdir(parents=True, exist_ok=True)
+        stem = re.sub(r"[^\w.-]+", "_", name).strip("._") or "unnamed"
+        if stem.lower().endswith(suffix.lower()):
+            stem = stem[: -len(suffix)]
+        taken, target = 1, root / (stem + suffix)
+        while target.exists():
+            taken += 1
+            target = root / ("%s-%d%s" % (stem, taken, suffix))
+        return target
+
+    def _shown(self, target: Path) -> str:
+        return "outputs/" + target.relative_to(self._context.outputs).as_posix()
+
+    def _place(self, name: str) -> Path:
+        parts = PurePosixPath(str(name).replace("\\", "/")).parts
+        if not parts or ".." in parts or parts[0].startswith("/"):
+            raise ValueError("%r is not a path inside the run's outputs" % (name,))
+        if parts[0] == "logs" and len(parts) > 1:
+            return self._context.outputs.parent.joinpath(*parts)
+        return self._context.outputs.joinpath(*(parts[1:] if parts[0] == "outputs" else parts))
+
+
+def _lines(file: Path) -> List[Dict[str, Any]]:
+    if not file.exists():
+        return []
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]

@@ -1,0 +1,475 @@
+"""Models: registered files with versions, and their deployment."""
+
+from __future__ import annotations
+
+import html
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from fitq.context import plain_value
+from fitq.errors import Conflict, InvalidRequest, NotFound
+from fitq.names import check_name
+from fitq.records import RegisterRequest
+from fitq.sdk.absent import absent
+from fitq.sdk.answers import RegisteredModel
+from fitq.sdk.inside.say import warn_once
+from fitq.sdk.service import DeploymentConfiguration, Endpoint, deploy
+
+if TYPE_CHECKING:
+    from fitq.sdk.run import Run
+    from fitq.sdk.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class ResourceConfiguration:
+    """What a model's service should have. Stored with the model; every number is above 0.
+
+    Raises:
+        InvalidRequest: a number is not.
+    """
+
+    cpu: float | None = None  #: cores
+    memory_in_gb: float | None = None
+    gpu: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in self.to_dict().items():
+            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+                raise InvalidRequest(f"{name} is {value!r}; it must be above 0.", at=name)
+
+    def to_dict(self) -> dict[str, float]:
+        """What was given."""
+        given = {"cpu": self.cpu, "memory_in_gb": self.memory_in_gb, "gpu": self.gpu}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+class Model:
+    """One version of a registered model.
+
+    Example:
+        >>> model = run.register_model("sklearn-iris", "outputs/model.joblib")
+        >>> service = Model.deploy(ws, "scikit-learn-service", [model])
+        >>> service.run('{"data": [[5.1, 3.5, 1.4, 0.2]]}')
+    """
+
+    class Framework:
+        """Frameworks that may be declared. Scoring goes by the file itself."""
+
+        CUSTOM: ClassVar[str] = "Custom"
+        TENSORFLOW: ClassVar[str] = "TensorFlow"
+        SCIKITLEARN: ClassVar[str] = "ScikitLearn"
+        ONNX: ClassVar[str] = "Onnx"
+        TFKERAS: ClassVar[str] = "TfKeras"
+        PYTORCH: ClassVar[str] = "PyTorch"
+        MULTI: ClassVar[str] = "Multi"
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        name: str | None = None,
+        id: str | None = None,
+        tags: Sequence[Any] | None = None,
+        properties: Sequence[Any] | None = None,
+        version: int | str | None = None,
+        run_id: str | None = None,
+        *,
+        record: RegisteredModel | None = None,
+        **_: object,
+    ) -> None:
+        """The newest version that fits.
+
+        Args:
+            id: `name:version`, instead of `name` and `version`.
+            tags, properties: keys, or [key, value] pairs, that it must have.
+            run_id: the run it must come from.
+
+        Raises:
+            NotFound: none does.
+        """
+        self.workspace = workspace
+        self.record = record or _find(workspace, name, id, version, _wanted(tags, properties, run_id))
+
+    @classmethod
+    def _of(cls, workspace: Workspace, record: RegisteredModel) -> Model:
+        return cls(workspace, record=record)
+
+    # What is known of it
+
+    @property
+    def name(self) -> str:
+        """Its name, shared by all versions."""
+        return self.record.name
+
+    @property
+    def version(self) -> int:
+        """1, 2, 3 …"""
+        return self.record.version
+
+    @property
+    def id(self) -> str:
+        """`name:version`."""
+        return self.record.id
+
+    @property
+    def description(self) -> str:
+        """As registered."""
+        return self.record.description
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """As registered."""
+        return dict(self.record.tags)
+
+    @property
+    def properties(self) -> dict[str, str]:
+        """As registered."""
+        return dict(self.record.properties)
+
+    @property
+    def created_time(self) -> datetime:
+        """When it was registered."""
+        return self.record.created_at
+
+    @property
+    def model_framework(self) -> str:
+        """As declared."""
+        return self.record.framework
+
+    @property
+    def model_framework_version(self) -> str:
+        """As declared; serving goes by `record.versions`, what really wrote the file."""
+        return self.record.framework_version
+
+    @property
+    def resource_configuration(self) -> ResourceConfiguration | None:
+        """As declared."""
+        return ResourceConfiguration(**self.record.resources) if self.record.resources else None  # type: ignore[arg-type]  # gpu travels as a number
+
+    @property
+    def run_id(self) -> str | None:
+        """The run it came from; None for an uploaded file."""
+        return self.record.run
+
+    @property
+    def experiment_name(self) -> str | None:
+        """The experiment of that run."""
+        return self.record.experiment
+
+    @property
+    def run(self) -> Run | None:
+        """The run it came from."""
+        return self.workspace.get_run(self.record.run) if self.record.run else None
+
+    @property
+    def url(self) -> str:
+        """Where its file is."""
+        return f"{self.workspace.client.url}/v1/models/{self.name}/versions/{self.version}/file"
+
+    @property
+    def scoring_uri(self) -> str:
+        """Where it answers, without any deployment."""
+        return self.record.scoring_uri
+
+    def score(self, body: object) -> Any:
+        """What this very version answers to a body such as `{"data": [[5.1, 3.5, 1.4, 0.2]]}`."""
+        return self.workspace.client.score(self.name, body, self.version)
+
+    # Registering, finding, fetching
+
+    @staticmethod
+    def register(
+        workspace: Workspace,
+        model_path: str | os.PathLike[str],
+        model_name: str,
+        tags: Mapping[str, Any] | None = None,
+        properties: Mapping[str, Any] | None = None,
+        description: str | None = None,
+        datasets: object = None,
+        model_framework: str | None = None,
+        model_framework_version: str | None = None,
+        child_paths: Sequence[str] | None = None,
+        sample_input_dataset: object = None,
+        sample_output_dataset: object = None,
+        resource_configuration: ResourceConfiguration | None = None,
+        sample_input: object = None,
+        **_: object,
+    ) -> Model:
+        """Upload a local file as the next version of a model.
+
+        Raises:
+            NotFound: there is no such file.
+            ModelUnusable: the file cannot be served; says why.
+        """
+        file = _one_file(Path(model_path), child_paths)
+        request = register_request(
+            model_name,
+            tags=tags,
+            properties=properties,
+            framework=model_framework,
+            framework_version=model_framework_version,
+            description=description,
+            datasets=datasets,
+            sample_input=sample_input if sample_input is not None else sample_input_dataset,
+            sample_output=sample_output_dataset,
+            resources=resource_configuration,
+        )
+        return Model._of(workspace, workspace.client.register_model(request, file))
+
+    @staticmethod
+    def list(
+        workspace: Workspace,
+        name: str | None = None,
+        tags: Sequence[Any] | None = None,
+        properties: Sequence[Any] | None = None,
+        run_id: str | None = None,
+        latest: bool = False,
+        model_framework: str | None = None,
+        **_: object,
+    ) -> list[Model]:
+        """Versions of models, newest first; with `latest` only the newest of each model."""
+        client = workspace.client
+        wanted = _wanted(tags, properties, run_id, model_framework)
+        names = [s.name for s in client.list_models() if name in (None, s.name)]
+        fitting = ([r for r in client.get_model_summary(n).records if wanted(r)] for n in names)
+        kept = [record for records in fitting for record in (records[:1] if latest else records)]
+        kept.sort(key=lambda record: record.created_at, reverse=True)
+        return [Model._of(workspace, record) for record in kept]
+
+    def download(
+        self,
+        target_dir: str | os.PathLike[str] = ".",
+        exist_ok: bool = False,
+        exists_ok: bool | None = None,
+    ) -> str:
+        """Write its file into a folder; where it is now.
+
+        Raises:
+            Conflict: a file of that name is there already, and `exist_ok` is false.
+        """
+        target = Path(target_dir) / PurePosixPath(self.record.path).name
+        if target.exists() and not (exist_ok or exists_ok):
+            raise Conflict(f"{target} exists already.", hint="Pass exist_ok=True to replace it.")
+        return str(self.workspace.client.download_model(self.name, self.version, target))
+
+    @staticmethod
+    def get_model_path(
+        model_name: str, version: int | str | None = None, _workspace: Workspace | None = None
+    ) -> str:
+        """Where a model's file is on this machine, for code that loads it.
+
+        Below `AZUREML_MODEL_DIR` or `./azureml-models` as `<name>/<version>/`; fetched there from the
+        workspace if one is given.
+
+        Raises:
+            NotFound: it is not there, and no workspace was given.
+        """
+        root = Path(os.environ.get("AZUREML_MODEL_DIR") or "azureml-models")
+        found = _cached(root / model_name, version)
+        if found is not None and (version is not None or _workspace is None):
+            return str(found)
+        if _workspace is None:
+            raise NotFound(
+                f"Model {model_name!r} is not below {root}.", hint="Pass _workspace=ws, or model.download()."
+            )
+        model = Model(_workspace, model_name, version=version)
+        folder = root / model.name / str(model.version)
+        return str(_cached(folder.parent, model.version) or model.download(folder))
+
+    # Deploying
+
+    @staticmethod
+    def deploy(
+        workspace: Workspace,
+        name: str,
+        models: Sequence[Model | str],
+        inference_config: object = None,
+        deployment_config: DeploymentConfiguration | None = None,
+        deployment_target: object = None,
+        overwrite: bool = False,
+        show_output: bool = False,
+    ) -> Endpoint:
+        """Give one model a stable address with keys.
+
+        Args:
+            name: 3–32 lower-case letters, digits or '-'.
+            models: the one model, or its name or id.
+            overwrite: replace an endpoint of that name.
+
+        Raises:
+            InvalidRequest: not exactly one model, or a scoring script of one's own (not there yet).
+            Conflict: the endpoint exists, and `overwrite` is false.
+        """
+        if inference_config is not None:
+            raise absent(
+                "inference_config (a scoring script of one's own)",
+                "Deploy without it: models that scikit-learn wrote are served as they are.",
+            )
+        if len(models) != 1:
+            raise InvalidRequest(
+                "You must provide an InferenceConfig when deploying zero or multiple models.",
+                hint="Deploy one model: Model.deploy(ws, name, [model]).",
+                got=len(models),
+            )
+        given = models[0]
+        model = _find_named(workspace, given) if isinstance(given, str) else given
+        return deploy(workspace, name, model.record, deployment_config, overwrite, show_output)
+
+    @staticmethod
+    def package(*_: object, **__: object) -> Any:
+        """Not there yet."""
+        raise absent(
+            "Model.package", "Run the scoring service's own image; it serves every registered model."
+        )
+
+    @staticmethod
+    def profile(*_: object, **__: object) -> Any:
+        """Not there yet."""
+        raise absent("Model.profile", "Measure the service: x-ms-run-fn-exec-ms of its answers.")
+
+    # How it shows itself
+
+    def __repr__(self) -> str:
+        return f"Model(Name: {self.name}, Version: {self.version}, Run: {self.run_id})"
+
+    def _repr_html_(self) -> str:
+        cells = (self.name, self.version, self.record.estimator, self.run_id or "", self.scoring_uri)
+        row = "".join(f"<td>{html.escape(str(cell))}</td>" for cell in cells)
+        head = "<tr><th>Model</th><th>Version</th><th>Estimator</th><th>Run</th><th>Scoring</th></tr>"
+        return f"<table>{head}<tr>{row}</tr></table>"
+
+
+def register_request(
+    name: str,
+    *,
+    tags: Mapping[str, Any] | None = None,
+    properties: Mapping[str, Any] | None = None,
+    framework: str | None = None,
+    framework_version: str | None = None,
+    description: str | None = None,
+    datasets: object = None,
+    sample_input: object = None,
+    sample_output: object = None,
+    resources: ResourceConfiguration | None = None,
+    run: str | None = None,
+    path: str | None = None,
+) -> RegisterRequest:
+    """The body that registers a model.
+
+    Raises:
+        InvalidRequest: the name, or what is not there yet.
+    """
+    if datasets:
+        raise absent("datasets=… of a model", "Leave it out; note the data in tags or description.")
+    if sample_output is not None:
+        warn_once("sample_output", "sample_output_dataset is not kept; answers are made from sample_input")
+    return RegisterRequest(
+        name=check_name("model", name),
+        run=run,
+        path=path,
+        description=description or "",
+        tags=_texts(tags),
+        properties=_texts(properties),
+        framework=framework or Model.Framework.SCIKITLEARN,
+        framework_version=framework_version or "",
+        resources=resources.to_dict() if resources is not None else {},
+        sample_input=_rows(sample_input),
+    )
+
+
+def _rows(sample: Any) -> list[Any] | None:
+    """Sample rows as JSON: lists, or objects where the sample has named columns."""
+    if sample is None:
+        return None
+    plain = sample.to_dict("records") if hasattr(sample, "columns") else plain_value(sample)
+    if not isinstance(plain, list) or not plain:
+        raise InvalidRequest(
+            f"sample_input is a {type(sample).__name__}.", hint="Give a few rows: a list, array or DataFrame."
+        )
+    return [plain_value(row) for row in plain]
+
+
+def _texts(values: Mapping[str, Any] | None) -> dict[str, str]:
+    return {str(k): "" if v is None else str(v) for k, v in (values or {}).items()}
+
+
+class _wanted:  # noqa: N801 – used like a function
+    """Whether a record has the tags, properties, run and framework asked for."""
+
+    def __init__(
+        self,
+        tags: Iterable[Any] | None,
+        properties: Iterable[Any] | None,
+        run_id: str | None,
+        framework: str | None = None,
+    ) -> None:
+        self._tags = [_pair(t) for t in tags or []]
+        self._properties = [_pair(p) for p in properties or []]
+        self._run_id = run_id
+        self._framework = framework
+
+    def __call__(self, record: RegisteredModel) -> bool:
+        return (
+            all(_has(record.tags, *pair) for pair in self._tags)
+            and all(_has(record.properties, *pair) for pair in self._properties)
+            and self._run_id in (None, record.run)
+            and self._framework in (None, record.framework)
+        )
+
+
+def _pair(wanted: Any) -> tuple[str, str | None]:
+    """`"key"` or `["key", "value"]`."""
+    return (wanted, None) if isinstance(wanted, str) else (str(wanted[0]), str(wanted[1]))
+
+
+def _has(values: Mapping[str, str], key: str, value: str | None) -> bool:
+    return key in values and value in (None, values[key])
+
+
+def _find(
+    workspace: Workspace, name: str | None, id: str | None, version: int | str | None, wanted: _wanted
+) -> RegisteredModel:
+    if id is not None:
+        name, _, version = id.rpartition(":")
+    if not name:
+        raise InvalidRequest("A model is found by its name, or by its id name:version.")
+    if version is not None:
+        found = [workspace.client.get_model(name, version)]
+    else:
+        found = workspace.client.get_model_summary(name).records
+    fitting = [record for record in found if wanted(record)]
+    if not fitting:
+        raise NotFound(f"No version of model {name!r} fits.", hint=f"List them with: fitq models show {name}")
+    return fitting[0]
+
+
+def _find_named(workspace: Workspace, text: str) -> Model:
+    return Model(workspace, id=text) if ":" in text else Model(workspace, text)
+
+
+def _one_file(path: Path, child_paths: Sequence[str] | None) -> Path:
+    """The one file of a model, given as itself or as a folder that holds nothing else."""
+    if child_paths:
+        path = path / child_paths[0] if len(child_paths) == 1 else path
+    if path.is_dir():
+        files = [f for f in sorted(path.rglob("*")) if f.is_file()]
+        if len(files) != 1:
+            raise absent(f"A model of several files ({path} holds {len(files)})", "Give the one model file.")
+        return files[0]
+    return path
+
+
+def _cached(folder: Path, version: int | str | None) -> Path | None:
+    """A model's file on this machine: of that version, else of the newest that is here."""
+    if not folder.is_dir():
+        return None
+    numbers = sorted((int(f.name) for f in folder.iterdir() if f.name.isdigit()), reverse=True)
+    wanted = [int(version)] if version is not None else numbers
+    for number in wanted:
+        files = sorted(f for f in (folder / str(number)).glob("*") if f.is_file() and f.name[0] != ".")
+        if files:
+            return files[0]
+    return None

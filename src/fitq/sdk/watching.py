@@ -1,0 +1,111 @@
+"""Waiting for a run: quietly, or with its log on the screen."""
+
+from __future__ import annotations
+
+import sys
+from typing import TextIO
+
+from fitq.errors import FitqError
+from fitq.records import RunRecord, RunStatus
+from fitq.sdk.client import Client
+
+_FIRST_PAUSE_SECONDS = 0.05
+_LONGEST_PAUSE_SECONDS = 1.0
+_STREAMED = "user_logs/std_log.txt"
+
+
+def web_view(client: Client, run_id: str) -> str:
+    """The run's page on the dashboard."""
+    return f"{client.url}/runs/{run_id}"
+
+
+def wait(client: Client, run_id: str) -> RunRecord:
+    """The run once its status is final."""
+    pause = _FIRST_PAUSE_SECONDS
+    while not (run := client.get_run(run_id)).status.is_final:
+        client.http.pause(pause)
+        pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
+    return run
+
+
+def show(client: Client, run_id: str, out: TextIO | None = None) -> RunRecord:
+    """Write the run's log to `out` (standard output if None) until it is final, with Azure's head and
+    summary. An interrupt leaves the run running, and says so.
+
+    Raises:
+        KeyboardInterrupt: after saying how to get back to the run.
+    """
+    out = out or sys.stdout
+    try:
+        _write(out, f"RunId: {run_id}\nWeb View: {web_view(client, run_id)}\n\n")
+        _wait_for_worker(client, run_id, out)
+        _write(out, f"Streaming {_STREAMED}\n{'=' * len(f'Streaming {_STREAMED}')}\n\n")
+        _stream(client, run_id, out)
+        run = wait(client, run_id)
+    except KeyboardInterrupt:
+        _write(
+            out,
+            f"\nThe output streaming was interrupted; run {run_id} goes on. Back to its log: "
+            f"fitq runs logs --follow {run_id}. Stop it: fitq runs cancel {run_id}\n",
+        )
+        raise
+    _write(out, _summary(client, run))
+    return run
+
+
+def _wait_for_worker(client: Client, run_id: str, out: TextIO) -> None:
+    waited, pause, told = 0.0, _FIRST_PAUSE_SECONDS, False
+    while (run := client.get_run(run_id)).status is RunStatus.QUEUED:
+        if waited >= 1.0 and not told:
+            _write(out, f"Queued: {_why_queued(client, run)}\n\n")
+            told = True
+        client.http.pause(pause)
+        waited += pause
+        pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
+
+
+def _why_queued(client: Client, run: RunRecord) -> str:
+    try:
+        pool = client.get_pool(run.pool)
+    except FitqError:
+        return f"waiting for a worker of pool {run.pool!r}."
+    if not pool.workers:
+        return f"pool {run.pool!r} has no worker. Start one with: fitq worker --pool {run.pool}"
+    return f"{pool.queued} queued and {pool.running} running in pool {run.pool!r}, workers: {pool.workers}."
+
+
+def _stream(client: Client, run_id: str, out: TextIO) -> None:
+    attempts = 0
+    for event in client.follow_run(run_id):
+        if event.kind == "log":
+            _write(out, event.text)
+        elif event.status is RunStatus.PREPARING:
+            attempts += 1
+            if attempts > 1:
+                _write(out, f"\nRun {run_id} starts again: its attempt was lost.\n")
+
+
+def _summary(client: Client, run: RunRecord) -> str:
+    title = "Execution Summary"
+    lines = ["", title, "=" * len(title), f"RunId: {run.id}", f"Web View: {web_view(client, run.id)}"]
+    if run.warnings:
+        lines += ["", "Warnings:", *run.warnings]
+    if run.failure is not None:
+        lines += ["", "Error:", explain(run)]
+    return "\n".join([*lines, "", ""])
+
+
+def explain(run: RunRecord) -> str:
+    """Why a run did not complete: kind, message, decisive lines, likely fix."""
+    if run.failure is None:
+        return f"Run {run.id} is {run.status}."
+    failure = run.failure
+    parts = [f"{failure.kind}: {failure.message}", *(f"    {line}" for line in failure.lines), failure.hint]
+    return "\n".join(part for part in parts if part)
+
+
+def _write(out: TextIO, text: str) -> None:
+    """Written even where the terminal lacks a character; shown at once."""
+    encoding = getattr(out, "encoding", None) or "utf-8"
+    out.write(text.encode(encoding, errors="replace").decode(encoding))
+    out.flush()
