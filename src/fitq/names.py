@@ -77,5 +77,5 @@ def new_run_id(stem: str) -> str:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A sentence with near matches of `name`, or the empty string."""
-    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
     return f"Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""

@@ -162,6 +162,8 @@ def read_members(
                 content = tar.extractfile(member)
                 if content is not None:
                     yield Member(path, member.size, bool(member.mode & 0o100), content)
+        while bounded.read(1 << 16):
+            pass  # what follows the archive is read too: gzip's checksum stands at the very end
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, ValueError) as exc:
         raise UnsafeSnapshot(f"The snapshot is not a readable gzip tar: {exc}.") from exc
 

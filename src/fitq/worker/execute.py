@@ -86,6 +86,12 @@ class Executor:
                 raise
             self._fail_before_start(run, exc)
             return
+        try:
+            self._see_through(run, folder, process, std_log)
+        finally:
+            std_log.close()
+
+    def _see_through(self, run: RunRecord, folder: RunFolder, process: RunProcess, std_log: StdLog) -> None:
         watch = Watch(self.backend, run, folder, process, std_log, self.settings, self.stopping)
         ended = watch.until_end()
         if ended is Ended.FENCED:

@@ -77,9 +77,7 @@ class Worker(Middleware):
         changed = self._folder.refresh()
         for name in (RUN_SCRIPT.name, *self._folder.functions):
             if name not in self.broker.get_declared_actors():
-                declare = dramatiq.actor(
-                    actor_name=name, queue_name=self.settings.pool, broker=self.broker
-                )
+                declare = dramatiq.actor(actor_name=name, queue_name=self.settings.pool, broker=self.broker)
                 declare(self._execute)
         return changed
 

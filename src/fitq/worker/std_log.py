@@ -62,7 +62,9 @@ class StdLog:
         self.size += min(len(data), room)
 
     def close(self) -> int:
-        """Keep what is left and close; returns how many bytes did not fit."""
+        """Keep what is left and close; returns how many bytes did not fit. Twice is fine."""
+        if self._file.closed:
+            return self._dropped
         if self._partial:
             self._keep(_last_drawing(self._partial) + b"\n")
             self._partial = b""

@@ -1,0 +1,315 @@
+"""Rules of runs, without any server: submitting, claiming, ending, canceling, restoring."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from fitq import attempts, pools, runs, submission
+from fitq.attempts import Fenced
+from fitq.backend import Backend
+from fitq.errors import Conflict, FitqError, InvalidParameters, InvalidRequest, NotFound, Unavailable
+from fitq.queue import NullQueue
+from fitq.records import (
+    TRANSITIONS,
+    ArtifactRecord,
+    FunctionRecord,
+    MetricPoint,
+    Parameter,
+    PoolSettings,
+    RunRecord,
+    RunRequest,
+    RunStatus,
+    WorkerRecord,
+    from_json,
+    now,
+    to_json,
+)
+from fitq.snapshots import pack
+from fitq.store.memory import MemoryObjects, MemoryState
+
+IRIS = FunctionRecord(
+    name="iris",
+    pool="default",
+    parameters=[Parameter(name="penalty", type="float", required=False, default=1.0)],
+)
+
+
+@pytest.fixture
+def backend(memory_backend: Backend) -> Backend:
+    memory_backend.state.publish_functions("default", [IRIS])
+    return memory_backend
+
+
+def sent(backend: Backend) -> list[tuple[str, str, str]]:
+    assert isinstance(backend.queue, NullQueue)
+    return backend.queue.sent
+
+
+def snapshot(backend: Backend, folder: Path) -> str:
+    (folder / "train.py").write_text("print(1)")
+    data = pack(folder).data
+    return submission.keep_snapshot(backend, io.BytesIO(data), max_bytes=10**6, max_files=10)
+
+
+def test_an_accepted_run_is_in_both_stores_and_on_the_queue(backend: Backend) -> None:
+    run = submission.submit(backend, RunRequest(function="iris", parameters={"penalty": 2}, experiment="e"))
+    assert run.status is RunStatus.QUEUED
+    assert run.parameters == {"penalty": 2.0}
+    kept = backend.objects.get(backend.keys.open_run(run.id))
+    assert kept is not None
+    assert from_json(kept, RunRecord) == run == backend.state.get_run(run.id)
+    assert sent(backend) == [("default", "iris", run.id)]
+
+
+def test_a_script_runs_as_run_script(backend: Backend, tmp_path: Path) -> None:
+    sha256 = snapshot(backend, tmp_path)
+    run = submission.submit(
+        backend, RunRequest(snapshot=sha256, script="train.py", arguments=["--penalty", 1.0], pool="cpu")
+    )
+    assert sent(backend) == [("cpu", "run_script", run.id)]
+    assert run.arguments == ["--penalty", "1.0"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "error", "words"),
+    [
+        (RunRequest(), InvalidRequest, "exactly one of function, script or command"),
+        (RunRequest(function="iris", script="x"), InvalidRequest, "exactly one"),
+        (RunRequest(function="irs"), NotFound, "Did you mean 'iris'?"),
+        (RunRequest(function="iris", pool="gpu"), NotFound, "It runs in pool 'default'"),
+        (RunRequest(function="iris", parameters={"penlty": 1}), InvalidParameters, "penlty"),
+        (RunRequest(function="iris", snapshot="0" * 64), InvalidRequest, "takes no snapshot"),
+        (RunRequest(function="iris", experiment="../x"), InvalidRequest, "experiment name"),
+        (RunRequest(function="iris", timeout_seconds=0), InvalidRequest, "timeout_seconds"),
+        (RunRequest(function="iris", max_attempts=0), InvalidRequest, "max_attempts"),
+        (RunRequest(function="iris", inputs={"a": "b"}), InvalidRequest, "inputs"),
+        (
+            RunRequest(function="iris", environment_variables={"FITQ_TOKEN": "x"}),
+            InvalidRequest,
+            "FITQ_TOKEN",
+        ),
+        (
+            RunRequest(function="iris", environment_variables={"a=b": "x"}),
+            InvalidRequest,
+            "environment variable",
+        ),
+        (RunRequest(script="train.py"), InvalidRequest, "needs a snapshot"),
+        (RunRequest(script="train.py", snapshot="../x"), InvalidRequest, "snapshot name"),
+        (RunRequest(script="train.py", snapshot="0" * 64), NotFound, "no snapshot"),
+        (RunRequest(command="ls", snapshot="0" * 64, parameters={"a": 1}), InvalidRequest, "not parameters"),
+    ],
+)
+def test_what_may_not_run_is_refused_before_anything_is_kept(
+    backend: Backend, request_: RunRequest, error: type[FitqError], words: str
+) -> None:
+    with pytest.raises(error) as caught:
+        submission.submit(backend, request_)
+    assert words in str(caught.value)
+    assert sent(backend) == []
+    assert backend.state.count_runs() == 0
+    assert list(backend.objects.list("")) == []
+
+
+def test_a_misspelt_script_names_the_files_that_were_sent(backend: Backend, tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest, match=r"Did you mean 'train.py'\?") as caught:
+        submission.submit(backend, RunRequest(snapshot=snapshot(backend, tmp_path), script="trian.py"))
+    assert caught.value.data["files"] == ["train.py"]
+
+
+def test_a_function_whose_file_is_broken_says_so(backend: Backend) -> None:
+    backend.state.publish_functions(
+        "default", [FunctionRecord(name="bad", pool="default", file="bad.py", error="SyntaxError: x")]
+    )
+    with pytest.raises(InvalidRequest, match=r"bad\.py does not import: SyntaxError"):
+        submission.submit(backend, RunRequest(function="bad"))
+
+
+def test_the_same_key_is_the_same_run(backend: Backend) -> None:
+    request = RunRequest(function="iris")
+    first = submission.submit(backend, request, idempotency_key="k")
+    again = submission.submit(backend, request, idempotency_key="k")
+    other = submission.submit(backend, request, idempotency_key="k2")
+    assert first.id == again.id != other.id
+    assert len(sent(backend)) == 2
+    with pytest.raises(Conflict, match="another request"):
+        submission.submit(backend, RunRequest(function="iris", experiment="x"), idempotency_key="k")
+
+
+class _Away(MemoryState):
+    def add_run(self, run: RunRecord) -> bool:
+        raise Unavailable("Redis does not answer")
+
+
+def test_a_refused_submit_leaves_no_accepted_run_behind() -> None:
+    state = _Away()
+    state.publish_functions("default", [IRIS])
+    backend = Backend("default", state, MemoryObjects(), NullQueue())
+    with pytest.raises(Unavailable):
+        submission.submit(backend, RunRequest(function="iris"))
+    assert list(backend.objects.list("")) == []
+
+
+# --- attempts -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def queued(backend: Backend) -> RunRecord:
+    return submission.submit(backend, RunRequest(function="iris"))
+
+
+def held(backend: Backend, run: RunRecord) -> RunRecord:
+    claimed = attempts.claim(backend, run.id, "w1")
+    assert claimed is not None
+    return claimed
+
+
+def running(backend: Backend, run: RunRecord) -> RunRecord:
+    return attempts.change(backend, held(backend, run), lambda r: attempts.step(r, RunStatus.RUNNING))
+
+
+def finalizing(backend: Backend, run: RunRecord) -> RunRecord:
+    run = running(backend, run)
+    return attempts.change(backend, run, lambda r: attempts.step(r, RunStatus.FINALIZING))
+
+
+def test_a_run_is_claimed_once(backend: Backend, queued: RunRecord) -> None:
+    claimed = attempts.claim(backend, queued.id, "w1")
+    assert claimed is not None
+    assert (claimed.attempt, claimed.worker, claimed.status) == (1, "w1", RunStatus.PREPARING)
+    assert attempts.claim(backend, queued.id, "w2") is None
+    assert attempts.claim(backend, "nobody-1", "w2") is None
+
+
+def test_only_steps_of_the_table_are_taken(queued: RunRecord) -> None:
+    for status in RunStatus:
+        if status in TRANSITIONS[queued.status]:
+            assert attempts.step(queued, status).timeline[-1].status is status
+        else:
+            with pytest.raises(Conflict):
+                attempts.step(queued, status)
+
+
+def test_an_older_attempt_is_fenced(backend: Backend, queued: RunRecord) -> None:
+    first = held(backend, queued)
+    attempts.hand_back(backend, first, "the worker was stopped")
+    second = held(backend, queued)
+    assert second.attempt == 2
+    with pytest.raises(Fenced):
+        attempts.change(backend, first, lambda r: r)
+    with pytest.raises(Fenced):
+        attempts.finish(backend, first, RunStatus.FAILED)
+    assert backend.objects.get(backend.keys.final(queued.id)) is None
+
+
+def test_handing_back_queues_the_run_again(backend: Backend, queued: RunRecord) -> None:
+    attempts.hand_back(backend, running(backend, queued), "the worker was stopped")
+    again = runs.find(backend, queued.id)
+    assert again.status is RunStatus.QUEUED
+    assert again.timeline[-1].reason == "the worker was stopped"
+    assert len(sent(backend)) == 2
+
+
+def test_a_run_ends_once_and_is_read_from_the_object_store(backend: Backend, queued: RunRecord) -> None:
+    run = finalizing(backend, queued)
+    artifact = ArtifactRecord(path="outputs/m", size_bytes=1, sha256="0" * 64)
+    points = [MetricPoint(name="a", value=1, at=now()), MetricPoint(name="a", value=2, at=now())]
+    ended = attempts.finish(backend, run, RunStatus.COMPLETED, artifacts=[artifact], metrics=points)
+    assert ended.status is RunStatus.COMPLETED
+    found = runs.find(backend, run.id)
+    assert found.status is RunStatus.COMPLETED
+    assert runs.artifacts(backend, found) == [artifact]
+    assert [p.value for p in runs.metrics(backend, found)["a"]] == [1, 2]
+    assert backend.objects.get(backend.keys.open_run(run.id)) is None
+    with pytest.raises(Fenced):
+        attempts.finish(backend, run, RunStatus.FAILED)
+
+
+def test_a_final_record_that_is_there_is_adopted(backend: Backend, queued: RunRecord) -> None:
+    run = finalizing(backend, queued)
+    ended = attempts.finish(backend, run, RunStatus.COMPLETED)
+    # Redis forgets that it ended; whoever ends it again meets the record in the object store.
+    state = MemoryState()
+    state.add_run(run)
+    forgetful = Backend("default", state, backend.objects, NullQueue())
+    assert attempts.finish(forgetful, run, RunStatus.FAILED).status is RunStatus.COMPLETED
+    assert runs.find(forgetful, run.id).status is ended.status
+
+
+# --- cancel, read, restore ----------------------------------------------------------------------
+
+
+def test_a_queued_run_is_canceled_at_once(backend: Backend, queued: RunRecord) -> None:
+    assert runs.cancel(backend, queued.id).status is RunStatus.CANCELED
+    assert runs.cancel(backend, queued.id).status is RunStatus.CANCELED
+    assert attempts.claim(backend, queued.id, "w1") is None
+    assert backend.objects.get(backend.keys.final(queued.id)) is not None
+
+
+def test_a_running_run_is_asked_to_stop(backend: Backend, queued: RunRecord) -> None:
+    running(backend, queued)
+    assert runs.cancel(backend, queued.id).cancel_requested
+    assert runs.cancel(backend, queued.id).cancel_requested
+
+
+def test_a_completed_run_cannot_be_canceled(backend: Backend, queued: RunRecord) -> None:
+    attempts.finish(backend, finalizing(backend, queued), RunStatus.COMPLETED)
+    with pytest.raises(Conflict, match="already Completed"):
+        runs.cancel(backend, queued.id)
+
+
+def test_an_unknown_run_names_near_ones(backend: Backend, queued: RunRecord) -> None:
+    with pytest.raises(NotFound, match="Did you mean"):
+        runs.find(backend, queued.id[:-1])
+
+
+def test_paging_shows_each_run_once(backend: Backend) -> None:
+    tags = [{"team": "a"}, {"team": "b"}]
+    made = [submission.submit(backend, RunRequest(function="iris", tags=tags[n % 2])).id for n in range(7)]
+    seen, cursor = [], None
+    while True:
+        page = runs.page(backend, limit=3, cursor=cursor)
+        seen += [r.id for r in page.runs]
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    assert sorted(seen) == sorted(made)
+    tagged = runs.page(backend, tags={"team": "a"}, newest_first=False)
+    assert [r.id for r in tagged.runs] == made[::2]
+    with pytest.raises(InvalidRequest, match="cursor"):
+        runs.page(backend, cursor="§")
+
+
+def test_after_redis_lost_everything_runs_are_restored(backend: Backend) -> None:
+    done = submission.submit(backend, RunRequest(function="iris"))
+    attempts.finish(backend, finalizing(backend, done), RunStatus.COMPLETED)
+    waiting = submission.submit(backend, RunRequest(function="iris"), idempotency_key="k")
+    empty = Backend("default", MemoryState(), backend.objects, NullQueue())
+    empty.state.publish_functions("default", [IRIS])
+    assert runs.restore(empty) == 2
+    assert runs.find(empty, done.id).status is RunStatus.COMPLETED
+    assert runs.find(empty, waiting.id).status is RunStatus.QUEUED
+    assert sent(empty) == [("default", "iris", waiting.id)]
+    assert submission.submit(empty, RunRequest(function="iris"), idempotency_key="k").id == waiting.id
+    assert runs.restore(empty) == 0
+
+
+def test_pools_count_what_waits_and_who_works(backend: Backend, queued: RunRecord) -> None:
+    backend.state.report_worker(
+        WorkerRecord(id="w", pool="default", slots=1, seen_at=now(), started_at=now())
+    )
+    (pool,) = pools.list_pools(backend)
+    assert (pool.name, pool.queued, pool.running, pool.workers) == ("default", 1, 0, 1)
+    running(backend, queued)
+    assert pools.find_pool(backend, "default").running == 1
+    assert pools.configure(backend, "big", PoolSettings(max_workers=3)).max_workers == 3
+    with pytest.raises(InvalidRequest):
+        pools.configure(backend, "big", PoolSettings(min_workers=4, max_workers=3))
+    with pytest.raises(NotFound, match="Did you mean 'default'"):
+        pools.find_pool(backend, "defalt")
+
+
+def test_a_record_is_the_same_after_json(queued: RunRecord) -> None:
+    assert from_json(to_json(queued), RunRecord) == queued
