@@ -20,6 +20,7 @@ from minio import Minio
 from minio.error import InvalidResponseError, S3Error, ServerError
 
 from fitq.errors import Unavailable
+from fitq.local.files import private_folder, read_json
 from fitq.local.ports import LOOPBACK, free_ports_with_grpc, is_free
 from fitq.local.process import Process, plain_environment
 
@@ -51,11 +52,12 @@ class EmbeddedObjects:
         ...     S3Objects(server.url, "fitq", "secret", "fitq").ensure_bucket()
     """
 
-    def __init__(self, data_dir: Path, access_key: str, secret_key: str) -> None:
+    def __init__(self, data_dir: Path, access_key: str, secret_key: str, *, log: Path | None = None) -> None:
         """
         Args:
             data_dir: kept between starts; made if it is missing. One server at a time.
             access_key, secret_key: the only identity that may do anything.
+            log: its output; `seaweedfs.log` in the data folder if None.
         """
         self.data_dir = data_dir.resolve()
         self._access_key, self._secret_key = access_key, secret_key
@@ -64,7 +66,7 @@ class EmbeddedObjects:
             "seaweedfs",
             [_binary(), "mini", *self._options()],
             environment=self._environment(),
-            log=self.data_dir / "seaweedfs.log",
+            log=log or self.data_dir / "seaweedfs.log",
         )
 
     @property
@@ -78,7 +80,7 @@ class EmbeddedObjects:
         Raises:
             Unavailable: it does not; the message carries the end of its log.
         """
-        self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(self.data_dir)
         self._remember_ports()
         (self.data_dir / "mini.options").unlink(missing_ok=True)  # its own memory of other ports
         self._remove_sockets()
@@ -125,16 +127,10 @@ class EmbeddedObjects:
 
     def _choose_ports(self) -> dict[str, int]:
         # The same ports as last time where possible: the master keeps a folder per port.
-        kept = self._kept_ports()
+        kept = read_json(self.data_dir / "ports.json")
         if set(kept) == set(_SERVERS) and all(is_free(p) for p in _with_grpc(kept)):
             return kept
         return dict(zip(_SERVERS, free_ports_with_grpc(len(_SERVERS), GRPC_OFFSET), strict=True))
-
-    def _kept_ports(self) -> dict[str, int]:
-        try:
-            return dict(json.loads((self.data_dir / "ports.json").read_text()))
-        except (OSError, ValueError):
-            return {}
 
     def _remember_ports(self) -> None:
         (self.data_dir / "ports.json").write_text(json.dumps(self.ports))

@@ -6,7 +6,7 @@ import itertools
 import random
 import socket
 
-from fitq.errors import Conflict
+from fitq.errors import Conflict, InvalidRequest
 
 LOOPBACK = "127.0.0.1"
 #: Below Linux's range for outgoing connections (32768–60999), which could take a port between our
@@ -43,15 +43,18 @@ def _pick(count: int, choices: range, *, offset: int) -> list[int]:
     return found
 
 
-def claim_port(wanted: int, *, what: str, option: str) -> int:
-    """`wanted` if it is free, a free one if it is 0.
+def claim_port(wanted: int, *, what: str, option: str, host: str = LOOPBACK, taken: int = 0) -> int:
+    """`wanted` if it is free on `host`, a free one if it is 0; never `taken`.
 
     Raises:
+        InvalidRequest: there is no such port.
         Conflict: somebody listens there; names the port and the option that chooses another.
     """
     if wanted == 0:
-        return free_ports(1)[0]
-    if not 0 < wanted < 65536 or not is_free(wanted):
+        return next(port for port in free_ports(2) if port != taken)
+    if not 0 < wanted < 65536:
+        raise InvalidRequest(f"{option} is {wanted}, which is not a port.", hint="Give 0 to 65535.")
+    if wanted == taken or not is_free(wanted, host):
         raise Conflict(
             f"Port {wanted} for {what} is already in use.",
             hint=f"Stop what listens there, or choose another: {option} PORT, or {option} 0 for a free one.",

@@ -95,6 +95,11 @@ class Process:
         if self._child and self.is_running:
             self._child.terminate()
 
+    def kill(self) -> None:
+        """Send SIGKILL, without waiting."""
+        if self._child and self.is_running:
+            self._child.kill()
+
     def stop(self, *, seconds: float) -> None:
         """SIGTERM, wait so long, then SIGKILL. Returns when it is gone."""
         if self._child is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +10,7 @@ from typing import Self
 import redis
 
 from fitq.errors import Unavailable
+from fitq.local.files import private_folder, write_private
 from fitq.local.ports import LOOPBACK, free_ports
 from fitq.local.process import Process, plain_environment
 
@@ -28,12 +28,20 @@ class EmbeddedRedis:
         ...     redis.Redis.from_url(server.url).ping()
     """
 
-    def __init__(self, data_dir: Path, port: int | None = None, password: str | None = None) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        port: int | None = None,
+        password: str | None = None,
+        *,
+        log: Path | None = None,
+    ) -> None:
         """
         Args:
             data_dir: kept between starts; made if it is missing. One server at a time.
             port: on 127.0.0.1; a free one if None.
             password: a random one if None.
+            log: its output; `valkey.log` in the data folder if None.
         """
         self.data_dir = data_dir.resolve()
         self.port = port or free_ports(1)[0]
@@ -42,7 +50,7 @@ class EmbeddedRedis:
             "valkey",
             [_binary(), str(self._config)],
             environment=plain_environment(),
-            log=self.data_dir / "valkey.log",
+            log=log or self.data_dir / "valkey.log",
         )
 
     @property
@@ -60,7 +68,7 @@ class EmbeddedRedis:
         Raises:
             Unavailable: it does not; the message carries the end of its log.
         """
-        self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(self.data_dir)
         self._write_config()
         self.process.start()
         with redis.Redis(host=LOOPBACK, port=self.port, password=self.password) as client:
@@ -94,15 +102,6 @@ class EmbeddedRedis:
         }
         text = "".join(f"{name} {value}\n" for name, value in settings.items())
         write_private(self._config, text)
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file of mode 0600, whole or not at all."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-    fresh.replace(path)
 
 
 def _answers(client: redis.Redis) -> bool:

@@ -1,0 +1,286 @@
+"""The whole platform on one machine: Valkey, SeaweedFS, api, scoring and the workers of every pool.
+
+Started in that order, stopped in the reverse one, so that workers can hand back what they execute.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import os
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import urllib3
+
+from fitq.backend import Backend, open_backend, open_objects
+from fitq.errors import InvalidRequest, Unavailable
+from fitq.local.home import Home
+from fitq.local.objects import EmbeddedObjects
+from fitq.local.ports import claim_port
+from fitq.local.process import Process, last_lines
+from fitq.local.program import Program
+from fitq.local.redis import EmbeddedRedis
+from fitq.names import check_name
+from fitq.pools import live_workers
+from fitq.records import now
+from fitq.settings import Settings
+
+_READY_SECONDS = 90.0
+_LOOK_SECONDS = 0.1
+#: What a program has no use for is not told to it: secrets above all.
+_NOT_TOLD: dict[str, tuple[str, ...]] = {"api": (), "scoring": ("redis_url",), "worker": ("token",)}
+
+
+class Stack:
+    """The platform as child processes of this one.
+
+    Example:
+        >>> with Stack(tmp_path, pools={"default": 2}, api_port=0, scoring_port=0) as stack:
+        ...     Client(stack.settings.url, stack.settings.token)
+
+    Start it from a thread that lasts: the kernel ends the children when that thread ends.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        functions: Path | None = None,
+        pools: Mapping[str, int] | None = None,
+        api_port: int = 8700,
+        scoring_port: int = 8701,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """
+        Args:
+            data_dir: everything that is kept; made if it is missing.
+            functions: folder of training functions; none if None.
+            pools: name → number of workers; one worker in `default` if None.
+            api_port, scoring_port: 0 for a free one.
+            environment: other `FITQ_…` settings, and what the programs inherit; ours if None.
+
+        Raises:
+            InvalidRequest: a pool's name, a number of workers or the folder is wrong.
+        """
+        self.home = Home(data_dir)
+        self.pools = dict(pools if pools is not None else {"default": 1})
+        self._functions = functions.resolve() if functions else None
+        self._ports = (api_port, scoring_port)
+        self._environment = dict(os.environ if environment is None else environment)
+        self.settings = Settings.from_environment(self._environment)  #: complete once started
+        self.programs: list[Program] = []  #: in the order of their start
+        self._check()
+
+    def _check(self) -> None:
+        for name, workers in self.pools.items():
+            check_name("pool", name)
+            if workers < 0:
+                raise InvalidRequest(f"Pool {name!r} cannot have {workers} workers.", hint="Give 0 or more.")
+        if self._functions is not None and not self._functions.is_dir():
+            raise InvalidRequest(
+                f"There is no folder {self._functions} of training functions.",
+                hint="Name one with --functions DIR.",
+            )
+
+    # --- start ------------------------------------------------------------------------------------
+
+    def start(self) -> Self:
+        """Start everything and wait until all of it answers.
+
+        Raises:
+            Conflict: the data folder or a port is in use.
+            Unavailable: a program does not become ready; carries the end of its log. All are stopped.
+        """
+        self.home.claim()
+        try:
+            self._choose_addresses()
+            self._start_stores()
+            self._start_programs()
+            self._tell_clients()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def _choose_addresses(self) -> None:
+        given = Settings.from_environment(self._environment)
+        api = claim_port(self._ports[0], what="the API", option="--api-port", host=given.api_host)
+        scoring = claim_port(
+            self._ports[1], what="scoring", option="--scoring-port", host=given.scoring_host, taken=api
+        )
+        self.settings = dataclasses.replace(
+            given,
+            url=f"http://127.0.0.1:{api}",
+            scoring_url=f"http://127.0.0.1:{scoring}",
+            api_port=api,
+            scoring_port=scoring,
+            functions=str(self._functions or ""),
+            work_dir=given.work_dir or str(self.home.folder / "work"),
+        )
+
+    def _start_stores(self) -> None:
+        kept = self.home.secrets(self._environment)
+        folder, logs = self.home.folder, self.home.logs
+        redis = EmbeddedRedis(folder / "redis", password=kept.redis_password, log=logs / "valkey.log")
+        objects = EmbeddedObjects(
+            folder / "objects", kept.s3_access_key, kept.s3_secret_key, log=logs / "seaweedfs.log"
+        )
+        self._start_program(Program(redis.process, start=redis.start, stop_seconds=10))
+        self._start_program(Program(objects.process, start=objects.start, stop_seconds=5))
+        self.settings = dataclasses.replace(
+            self.settings,
+            redis_url=redis.url,
+            s3_url=objects.url,
+            s3_access_key=kept.s3_access_key,
+            s3_secret_key=kept.s3_secret_key,
+            token=kept.token,
+        )
+        open_objects(self.settings).ensure_bucket()
+
+    def _start_programs(self) -> None:
+        began = now()
+        for name in ("api", "scoring"):
+            self._start_program(Program(self._process(name), stop_seconds=10))
+        for pool, workers in self.pools.items():
+            for n in range(1, workers + 1):
+                process = self._process("worker", pool=pool, name=f"worker-{pool}-{n}")
+                seconds = self.settings.grace_seconds + 40  # it ends and hands back its runs
+                self._start_program(Program(process, stop_seconds=seconds, pool=pool))
+        self._wait_until_ready(began)
+
+    def _wait_until_ready(self, began: datetime) -> None:
+        backend = open_backend(self.settings)
+        deadline = time.monotonic() + _READY_SECONDS
+        while waiting := self._not_ready(backend, began):
+            self._check_alive()
+            if time.monotonic() > deadline:
+                raise Unavailable(
+                    f"Not ready within {_READY_SECONDS:.0f} s: {', '.join(waiting)}.",
+                    hint=f"Their logs are in {self.home.logs}.",
+                )
+            time.sleep(_LOOK_SECONDS)
+
+    def _start_program(self, program: Program) -> None:
+        self.programs.append(program)
+        program.start()
+        self._write_state(ready=False)
+
+    def _process(self, program: str, *, pool: str = "default", name: str = "") -> Process:
+        default = Settings()
+        hidden = {field: getattr(default, field) for field in _NOT_TOLD[program]}
+        settings = dataclasses.replace(self.settings, pool=pool, **hidden)
+        inherited = {k: v for k, v in self._environment.items() if not k.startswith("FITQ_")}
+        return Process(
+            name or program,
+            [sys.executable, "-P", "-m", "fitq", program],  # -P: the working folder shadows no module
+            environment={**inherited, **settings.to_environment()},
+            log=self.home.logs / f"{name or program}.log",
+            # When we are killed, a worker still has runs to end; the others just end.
+            orphan_signal=signal.SIGTERM if program == "worker" else signal.SIGKILL,
+        )
+
+    def _not_ready(self, backend: Backend, began: datetime) -> list[str]:
+        """What does not answer yet, in words."""
+        addresses = {"api": self.settings.url, "scoring": self.settings.scoring_url}
+        waiting = [name for name, url in addresses.items() if not _is_ready(url)]
+        if waiting:
+            return waiting
+        workers = live_workers(backend)
+        here = Counter(w.pool for w in workers if w.started_at >= began)
+        return [
+            f"workers of pool {pool} ({here[pool]} of {wanted})"
+            for pool, wanted in self.pools.items()
+            if here[pool] < wanted
+        ]
+
+    def _check_alive(self) -> None:
+        for program in self.programs:
+            if not program.process.is_running:
+                raise Unavailable(
+                    f"{program.name} ended with exit code {program.process.exit_code} while starting.",
+                    hint=f"The end of {program.process.log}:\n{last_lines(program.process.log)}",
+                )
+
+    # --- tell -------------------------------------------------------------------------------------
+
+    def _tell_clients(self) -> None:
+        self.home.write_config(
+            {
+                "fitq_url": self.settings.url,
+                "fitq_scoring_url": self.settings.scoring_url,
+                "fitq_token": self.settings.token,
+                "workspace_name": self.settings.workspace,
+                "fitq_workspace": self.settings.workspace,
+            }
+        )
+        self._write_state(ready=True)
+
+    def _write_state(self, *, ready: bool) -> None:
+        self.home.write_state(
+            {
+                "pid": os.getpid(),
+                "ready": ready,
+                "url": self.settings.url,
+                "scoring_url": self.settings.scoring_url,
+                "programs": [
+                    {
+                        "name": p.name,
+                        "pid": p.process.pid if p.process.is_running else None,
+                        "pool": p.pool,
+                        "restarts": p.restarts,
+                        "log": str(p.process.log),
+                    }
+                    for p in self.programs
+                ],
+            }
+        )
+
+    # --- while it runs, and the end -----------------------------------------------------------------
+
+    def watch(self, stop: threading.Event) -> None:
+        """Start programs that end unasked again, with growing pauses, until `stop` is set."""
+        while not stop.wait(2 * _LOOK_SECONDS):
+            changed = [program.tend() for program in self.programs]  # each of them, not up to the first
+            if any(changed):
+                self._write_state(ready=True)
+
+    def stop(self) -> None:
+        """Workers first: they hand back their runs; then api and scoring, the objects, and Redis."""
+        for _, group in itertools.groupby(reversed(self.programs), key=lambda p: bool(p.pool)):
+            programs = list(group)
+            for program in programs:
+                if program.pool:  # together: each may need its grace
+                    program.process.ask_to_stop()
+            for program in programs:
+                program.stop()
+        self.programs.clear()
+        self.home.release()
+
+    def kill(self) -> None:
+        """SIGKILL to every program, without waiting: the impatient stop. `stop` is still to be called."""
+        for program in self.programs:
+            program.process.kill()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        return urllib3.request("GET", f"{url}/readyz", timeout=5, retries=False).status == 200
+    except urllib3.exceptions.HTTPError:
+        return False
