@@ -177,7 +177,7 @@ class Client:
         limit: int | None = None,
         cursor: str | None = None,
     ) -> RunPage:
-        """One page of runs, newest first unless `order` is "oldest"."""
+        """One page of runs, newest first unless `order` is "asc"."""
         wanted = [f"{k}={v}" for k, v in tags.items()] or None
         return read_answer(
             self.get(

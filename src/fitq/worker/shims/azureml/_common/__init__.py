@@ -1,0 +1,1 @@
+"""Where Azure's packages share things; here only the errors."""

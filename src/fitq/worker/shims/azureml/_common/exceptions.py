@@ -1,0 +1,5 @@
+"""The base of Azure's errors."""
+
+from azureml.exceptions import AzureMLException
+
+__all__ = ["AzureMLException"]
