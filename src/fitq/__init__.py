@@ -69,5 +69,5 @@ def __getattr__(name: str) -> Any:
     return value
 
 
-def __dir__() -> list[str]:
+def __dir__() -> "list[str]":  # quoted: also read by the Pythons of training scripts
     return list(__all__)

@@ -4,7 +4,7 @@ written for `azureml.core` submits, waits, registers and deploys here. Inside ru
 Inside a run only the standard library is needed, and any Python from 3.6 on.
 """
 
-from azureml import _bridge, _missing
+from . import _bridge, _missing
 
 _bridge.find_fitq()
 _missing.watch()

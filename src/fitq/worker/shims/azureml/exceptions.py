@@ -1,8 +1,10 @@
 """Azure's names for errors. Each is fitq's own class, so `except` of either catches it."""
 
-from azureml.core._client import load
+from typing import Any
 
-AzureMLException = load("fitq.errors", "FitqError")
+from .core._client import load
+
+AzureMLException: Any = load("fitq.errors", "FitqError")
 ActivityFailedException = load("fitq.sdk.run", "ActivityFailedException")
 ExperimentExecutionException = AzureMLException
 ModelNotFoundException = load("fitq.errors", "NotFound")

@@ -1,5 +1,5 @@
 """The base of Azure's errors."""
 
-from azureml.exceptions import AzureMLException
+from ..exceptions import AzureMLException
 
 __all__ = ["AzureMLException"]

@@ -5,7 +5,7 @@ import sys
 import types
 from typing import Any, List
 
-from azureml._missing import explain, is_known
+from .._missing import explain, is_known
 
 _HOMES = {
     "ComputeTarget": "azureml.core.compute",

@@ -3,8 +3,8 @@
 import sys
 from typing import Any, Dict, Optional
 
-from azureml.core._client import load
-from azureml.exceptions import ComputeTargetException
+from ..exceptions import ComputeTargetException
+from ._client import load
 
 _NotFound = load("fitq.errors", "NotFound")
 _PoolSettings = load("fitq.records", "PoolSettings")

@@ -1,5 +1,5 @@
 """Where Azure keeps the error of compute targets."""
 
-from azureml.exceptions import ComputeTargetException
+from ..exceptions import ComputeTargetException
 
 __all__ = ["ComputeTargetException"]

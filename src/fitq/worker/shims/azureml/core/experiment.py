@@ -1,5 +1,5 @@
 """Experiments: where runs are submitted and compared."""
 
-from azureml.core._client import load
+from ._client import load
 
 Experiment = load("fitq.sdk.experiment", "Experiment")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from azureml.core._client import load
+from ._client import load
 
 Model = load("fitq.sdk.model", "Model")
 _absent = load("fitq.sdk.absent", "absent")

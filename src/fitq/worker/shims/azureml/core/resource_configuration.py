@@ -1,5 +1,5 @@
 """What a model's service should have."""
 
-from azureml.core._client import load
+from ._client import load
 
 ResourceConfiguration = load("fitq.sdk.model", "ResourceConfiguration")

@@ -4,10 +4,11 @@ import os
 import sys
 from typing import Any
 
-from azureml.core._client import load
 from fitq.context import RunContext
 from fitq.sdk.inside.current import CurrentRun
 from fitq.sdk.inside.offline import OfflineRun, get_context
+
+from ._client import load
 
 _OfflineRun = OfflineRun  # Azure's name for it
 

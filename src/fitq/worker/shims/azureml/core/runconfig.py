@@ -1,6 +1,6 @@
 """How a run executes."""
 
-from azureml.core._client import load
+from ._client import load
 
 RunConfiguration = load("fitq.sdk.config", "RunConfiguration")
 DockerConfiguration = load("fitq.sdk.config", "DockerConfiguration")

@@ -2,9 +2,9 @@
 
 from typing import Any, Dict, Optional
 
-from azureml.core._client import load
+from ._client import load
 
-Endpoint = load("fitq.sdk.service", "Endpoint")
+Endpoint: Any = load("fitq.sdk.service", "Endpoint")
 _DeploymentConfiguration = load("fitq.sdk.service", "DeploymentConfiguration")
 _warn_once = load("fitq.sdk.inside.say", "warn_once")
 
