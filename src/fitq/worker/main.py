@@ -29,7 +29,7 @@ from fitq.settings import Settings
 from fitq.store.patience import patiently
 from fitq.worker.execute import Executor
 from fitq.worker.functions_folder import FunctionsFolder
-from fitq.worker.process import guard_this_process
+from fitq.worker.process import adopt_orphans, hide_this_process
 from fitq.worker.versions import own_versions
 
 log = get_logger(__name__)
@@ -93,7 +93,8 @@ class Worker(Middleware):
 
     def after_worker_boot(self, broker: object, worker: object) -> None:  # noqa: ARG002
         """Dramatiq's threads are there: this process, forked or not, is the worker now."""
-        guard_this_process()
+        hide_this_process()
+        adopt_orphans()
         self.executor = self._new_executor()
         self._publish()
         self._reporter = threading.Thread(target=self._report_until_stopped, daemon=True)

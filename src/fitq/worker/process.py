@@ -19,11 +19,14 @@ _LAUNCH = Path(__file__).with_name("launch.py")
 _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 4, 36
 
 
-def guard_this_process() -> None:
-    """Make the worker unreadable to its children, and the one who inherits their orphans."""
-    libc = ctypes.CDLL(None)
-    libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+def hide_this_process() -> None:
+    """Make the worker's memory and environment unreadable to its children of the same user."""
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def adopt_orphans() -> None:
+    """Make this process the one that inherits its runs' orphans, so that it can end them."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 class RunProcess:

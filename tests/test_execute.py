@@ -1,0 +1,358 @@
+"""One worker, real stores, real processes: what a run is given, what is kept of it, what is left of it."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from fitq import runs, submission
+from fitq.backend import Backend
+from fitq.queue import NullQueue
+from fitq.records import Resources, RunRecord, RunRequest, RunStatus
+from fitq.settings import Settings
+from fitq.snapshots import pack
+from fitq.worker.execute import Executor
+from fitq.worker.process import adopt_orphans
+from tests.conftest import eventually
+
+Execute = Callable[..., RunRecord]
+
+
+class Bench:
+    """Submits scripts and executes them in this process, as a worker would."""
+
+    def __init__(self, backend: Backend, settings: Settings, folder: Path) -> None:
+        self.backend = Backend(backend.workspace, backend.state, backend.objects, NullQueue())
+        self.settings, self.folder = settings, folder
+        self.executor = Executor(
+            backend=self.backend,
+            settings=settings,
+            work_dir=Path(settings.work_dir),
+            worker_id="bench",
+            find_function=lambda _: None,
+        )
+
+    def submit(
+        self, code: str, *arguments: str, files: dict[str, str] | None = None, **asked: Any
+    ) -> RunRecord:
+        source = self.folder / f"source{len(list(self.folder.iterdir()))}"
+        source.mkdir()
+        (source / "train.py").write_text(code)
+        for name, content in (files or {}).items():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / name).write_text(content)
+        sha256 = submission.keep_snapshot(
+            self.backend, io.BytesIO(pack(source).data), max_bytes=10**7, max_files=100
+        )
+        start = {"command": code} if asked.pop("as_command", False) else {"script": "train.py"}
+        request = RunRequest(snapshot=sha256, arguments=list(arguments), **start, **asked)
+        return submission.submit(self.backend, request)
+
+    def run(self, code: str, *arguments: str, **asked: Any) -> RunRecord:
+        run = self.submit(code, *arguments, **asked)
+        self.executor.execute(run.id)
+        return runs.find(self.backend, run.id)
+
+    def start(self, code: str, *arguments: str, **asked: Any) -> tuple[RunRecord, threading.Thread]:
+        run = self.submit(code, *arguments, **asked)
+        thread = threading.Thread(target=self.executor.execute, args=(run.id,))
+        thread.start()
+        return run, thread
+
+    def log(self, run: RunRecord) -> str:
+        return runs.read_log(self.backend, run.id).data.decode()
+
+    def files(self, run: RunRecord) -> list[str]:
+        return [a.path for a in runs.artifacts(self.backend, run)]
+
+
+@pytest.fixture
+def bench(backend: Backend, settings: Settings, tmp_path: Path) -> Iterator[Bench]:
+    adopt_orphans()
+    (tmp_path / "sources").mkdir()
+    bench = Bench(backend, settings, tmp_path / "sources")
+    yield bench
+    assert leftovers(settings.work_dir) == [], "a run left processes behind"
+    assert list(Path(settings.work_dir).iterdir()) == [], "a run left its folder behind"
+
+
+def leftovers(work_dir: str) -> list[str]:
+    """Processes anywhere on the machine that belong to runs of this worker."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("FITQ_RUN_FOLDER", "").startswith(work_dir):
+                found.append(" ".join(process.cmdline()))
+        except psutil.Error:
+            continue
+    return found
+
+
+def test_a_script_finds_what_it_would_find_under_python(bench: Bench) -> None:
+    run = bench.run(
+        "import os, sys, helper\n"
+        "print(__name__, sys.argv, sys.path[0] == os.getcwd(), helper.WHAT, open('data/x.csv').read())\n"
+        "open('outputs/sub.txt', 'w').write('kept')\n"
+        "print(sorted(os.listdir()))\n",
+        "--penalty", "1.0",
+        files={"helper.py": "WHAT = 'sibling'", "data/x.csv": "1,2"},
+    )  # fmt: skip
+    assert run.status is RunStatus.COMPLETED
+    assert bench.log(run) == (
+        "__main__ ['train.py', '--penalty', '1.0'] True sibling 1,2\n"
+        "['__pycache__', 'data', 'helper.py', 'outputs', 'train.py']\n"
+    )
+    assert bench.files(run) == ["outputs/sub.txt", "user_logs/std_log.txt"]
+    assert [e.status.value for e in run.timeline] == [
+        "Queued",
+        "Preparing",
+        "Running",
+        "Finalizing",
+        "Completed",
+    ]
+    assert all(a.at <= b.at for a, b in zip(run.timeline, run.timeline[1:], strict=False))
+    assert run.versions.python.startswith("3.")
+    assert "scikit-learn" in run.versions.packages
+    assert run.usage.run_seconds > 0
+    assert run.usage.cpu_seconds > 0
+    assert run.usage.peak_memory_bytes > 1_000_000
+
+
+def test_metrics_are_kept_in_order(bench: Bench) -> None:
+    run = bench.run(
+        "from fitq.context import RunContext\n"
+        "import numpy as np\n"
+        "run = RunContext.from_environment()\n"
+        "for n in range(3): run.log('loss', np.float32(1 / (n + 1)), step=n)\n"
+        "run.log('kernel', 'rbf'); run.log_row('fold', index=1, score=0.5); run.tag('team', 'a')\n"
+        "run.log('nothing', float('nan'))\n"
+    )
+    series = runs.metrics(bench.backend, run)
+    assert [(p.value, p.step) for p in series["loss"]] == [(1.0, 0), (0.5, 1), (pytest.approx(1 / 3), 2)]
+    assert series["kernel"][0].value == "rbf"
+    assert series["fold"][0].value == {"index": 1, "score": 0.5}
+    assert series["nothing"][0].value == "nan"
+    assert run.tags == {"team": "a"}
+    assert run.warnings == []
+
+
+def test_log_and_metrics_are_seen_while_the_run_goes_on(bench: Bench, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    run, thread = bench.start(
+        "import os, sys, time\n"
+        "from fitq.context import RunContext\n"
+        "print('first line'); RunContext.from_environment().log('a', 1)\n"
+        f"while not os.path.exists({str(gate)!r}): time.sleep(0.01)\n"
+        "print('last line')\n"
+    )
+    eventually(lambda: bench.log(run) == "first line\n")
+    eventually(lambda: runs.metrics(bench.backend, runs.find(bench.backend, run.id)).get("a"))
+    assert runs.find(bench.backend, run.id).status is RunStatus.RUNNING
+    gate.touch()
+    thread.join(30)
+    assert bench.log(run) == "first line\nlast line\n"
+
+
+def test_a_failed_script_keeps_outputs_logs_and_its_last_lines(bench: Bench) -> None:
+    run = bench.run(
+        "import os\n"
+        "open('outputs/half.txt', 'w').write('x'); os.makedirs('logs'); open('logs/l.txt', 'w').write('y')\n"
+        "print('so far so good')\n"
+        "raise ValueError('negative penalty')\n"
+    )
+    assert run.status is RunStatus.FAILED
+    assert run.failure is not None
+    assert (run.failure.kind, run.failure.message) == ("user_error", "ValueError: negative penalty")
+    assert run.failure.exit_code == 1
+    assert run.failure.lines[-1] == "ValueError: negative penalty"
+    assert bench.files(run) == ["outputs/half.txt", "logs/l.txt", "user_logs/std_log.txt"]
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "exit_code"),
+    [
+        ("import nonexistent_package", "import_error", 1),
+        ("def broken(:", "syntax_error", 1),
+        ("open('missing.csv')", "file_missing", 1),
+        ("import argparse; argparse.ArgumentParser().parse_args(['--x'])", "argument_error", 2),
+        ("import sys; sys.exit(7)", "user_error", 7),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "killed", -9),
+        ("import ctypes; ctypes.string_at(0)", "segfault", -11),
+    ],
+)
+def test_why_a_script_failed_is_said(bench: Bench, code: str, kind: str, exit_code: int) -> None:
+    run = bench.run(code)
+    assert run.status is RunStatus.FAILED
+    assert run.failure is not None
+    assert (run.failure.kind, run.failure.exit_code) == (kind, exit_code)
+    assert run.failure.hint
+
+
+def test_exit_zero_however_it_comes_is_completed(bench: Bench) -> None:
+    assert bench.run("import os; os._exit(0)").status is RunStatus.COMPLETED
+    assert bench.run("raise SystemExit").status is RunStatus.COMPLETED
+
+
+def test_a_command_runs_in_the_snapshot(bench: Bench) -> None:
+    run = bench.run("cat train.py > outputs/copy.txt && echo done", as_command=True)
+    assert run.status is RunStatus.COMPLETED
+    assert bench.log(run) == "done\n"
+    assert "outputs/copy.txt" in bench.files(run)
+
+
+def test_links_and_devices_in_outputs_are_skipped_and_said(bench: Bench) -> None:
+    run = bench.run(
+        "import os\n"
+        "os.symlink('/etc/passwd', 'outputs/passwd'); os.symlink('/etc', 'outputs/etc')\n"
+        "os.mkfifo('outputs/pipe'); os.symlink('.', 'outputs/loop')\n"
+        "open('outputs/new\\nline', 'w').close(); open('outputs/good.txt', 'w').write('x')\n"
+    )
+    assert run.status is RunStatus.COMPLETED
+    assert bench.files(run) == ["outputs/good.txt", "user_logs/std_log.txt"]
+    assert len(run.warnings) == 5
+    assert any("'outputs/passwd' is a link" in w for w in run.warnings)
+
+
+def test_outputs_that_became_a_link_are_not_followed(bench: Bench) -> None:
+    run = bench.run("import os; os.rmdir('outputs'); os.symlink('/etc', 'outputs')")
+    assert bench.files(run) == ["user_logs/std_log.txt"]
+    assert run.warnings == ["outputs is a link and was not followed"]
+
+
+def test_no_credential_reaches_the_script(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FITQ_TOKEN", "canary-token")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary-aws")
+    run = bench.run(
+        "import os, subprocess\n"
+        "print(dict(os.environ)); print(open(f'/proc/{os.getpid()}/environ').read())\n"
+        "print(open(f'/proc/{os.getpid()}/cmdline').read())\n",
+        environment_variables={"MINE": "given"},
+    )
+    log = bench.log(run)
+    assert "canary" not in log
+    assert bench.settings.s3_secret_key not in log
+    assert "'MINE': 'given'" in log
+
+
+def test_processes_that_left_the_group_are_ended_too(bench: Bench) -> None:
+    run = bench.run(
+        "import subprocess, sys, os\n"
+        "subprocess.Popen(['sleep', '1000'], start_new_session=True)\n"
+        "subprocess.Popen(['sleep', '1000'])\n"
+        "if os.fork() == 0:\n"
+        "    os.setsid()\n"
+        "    if os.fork() == 0: os.execvp('sleep', ['sleep', '1000'])\n"
+        "    os._exit(0)\n"
+        "print('parent ends')\n"
+    )
+    assert run.status is RunStatus.COMPLETED
+    assert leftovers(bench.settings.work_dir) == []
+
+
+def test_a_canceled_run_leaves_no_process_and_keeps_its_outputs(bench: Bench) -> None:
+    run, thread = bench.start(
+        "import signal, subprocess, time\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "open('outputs/so-far.txt', 'w').write('x'); subprocess.Popen(['sleep', '1000'])\n"
+        "print('ready')\n"
+        "time.sleep(1000)\n"
+    )
+    eventually(lambda: "ready" in bench.log(run))
+    runs.cancel(bench.backend, run.id)
+    thread.join(10)
+    ended = runs.find(bench.backend, run.id)
+    assert ended.status is RunStatus.CANCELED
+    assert ended.failure is not None
+    assert ended.failure.kind == "canceled"
+    assert "outputs/so-far.txt" in bench.files(ended)
+
+
+def test_time_and_memory_limits_hold(bench: Bench) -> None:
+    slow = bench.run("import time; time.sleep(1000)", timeout_seconds=0.5)
+    assert slow.failure is not None
+    assert slow.failure.kind == "timed_out"
+    big = bench.run(
+        "import time; x = bytearray(400_000_000); time.sleep(1000)",
+        resources=Resources(memory_bytes=200_000_000),
+        timeout_seconds=60,
+    )
+    assert big.failure is not None
+    assert big.failure.kind == "out_of_memory"
+    assert big.usage.peak_memory_bytes > 200_000_000
+
+
+def test_a_stopping_worker_hands_its_run_back_and_the_next_attempt_goes_on(bench: Bench) -> None:
+    run, thread = bench.start(
+        "import os, time, pathlib\n"
+        "print('attempt', os.environ['TRY']) if 'TRY' in os.environ else print('here')\n"
+        "time.sleep(0 if pathlib.Path('/tmp', os.environ['FITQ_RUN_ID']).exists() else 1000)\n"
+    )
+    eventually(lambda: "here" in bench.log(run))
+    bench.executor.stopping.set()
+    thread.join(10)
+    handed_back = runs.find(bench.backend, run.id)
+    assert handed_back.status is RunStatus.QUEUED
+    assert handed_back.timeline[-1].reason == "the worker was stopped"
+    assert isinstance(bench.backend.queue, NullQueue)
+    assert bench.backend.queue.sent[-1][2] == run.id
+
+    marker = Path("/tmp", run.id)
+    marker.touch()
+    try:
+        bench.executor.stopping.clear()
+        bench.executor.execute(run.id)
+    finally:
+        marker.unlink()
+    ended = runs.find(bench.backend, run.id)
+    assert (ended.status, ended.attempt) == (RunStatus.COMPLETED, 2)
+    assert bench.log(ended) == "here\n[fitq] attempt 2\nhere\n"
+
+
+def test_a_second_delivery_changes_nothing(bench: Bench) -> None:
+    run = bench.run("print('once')")
+    before = runs.find(bench.backend, run.id)
+    bench.executor.execute(run.id)
+    bench.executor.execute("nobody-1")
+    assert runs.find(bench.backend, run.id) == before
+    assert bench.log(run) == "once\n"
+
+
+def test_an_environment_that_was_not_built_is_warned_of(bench: Bench) -> None:
+    run = bench.run(
+        "print('x')",
+        environment={
+            "name": "myenv",
+            "conda": {"dependencies": ["python=3.6.2", {"pip": ["azureml-defaults"]}]},
+        },
+    )
+    assert run.environment.resolved_to == "worker"
+    (warning,) = run.warnings
+    assert "'myenv' (python=3.6.2, azureml-defaults) was not built" in warning
+    assert warning in bench.log(run)
+
+
+def test_a_flood_of_output_and_metrics_is_bounded(
+    backend: Backend, settings: Settings, tmp_path: Path
+) -> None:
+    import dataclasses
+
+    (tmp_path / "s").mkdir()
+    bench = Bench(backend, dataclasses.replace(settings, log_bytes=100_000), tmp_path / "s")
+    run = bench.run(
+        "import os, sys\n"
+        "from fitq.context import RunContext\n"
+        "run = RunContext.from_environment()\n"
+        "for n in range(200): sys.stdout.buffer.write(b'\\xff\\x00' * 5000 + b'\\n')\n"
+        "with open(run.path / 'metrics.jsonl', 'a') as f:\n"
+        "    f.write('{\"torn\\n'); f.write('[1,2]\\n'); f.write('{\"name\": \"half')\n"
+    )
+    assert run.status is RunStatus.COMPLETED
+    assert len(runs.read_log(backend, run.id, 0, 10**7).data) < 101_000
+    assert any("bytes of output were not kept" in w for w in run.warnings)
+    assert any("2 logged lines could not be read" in w for w in run.warnings)
