@@ -10,7 +10,7 @@ from fitq.records import InputSchema, Json, Versions
 class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Found by `inspect_model`. Everything in it was seen, nothing declared."""
 
-    estimator: str  #: class name of the fitted object
+    estimator: str = ""  #: class name of the fitted object
     methods: list[str] = []  #: predict-like methods that answered the example rows
     default_method: str = "predict"
     input_schema: InputSchema | None = None  #: None: not something that can be scored; a warning says why

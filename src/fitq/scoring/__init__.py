@@ -1,0 +1,1 @@
+"""The scoring program: one generic function in front of every registered model."""

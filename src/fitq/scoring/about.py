@@ -1,0 +1,109 @@
+"""Everything about a served model that is not its predictions: metadata, Swagger, health."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import orjson
+
+from fitq.errors import FitqError, Unavailable
+from fitq.records import to_builtins
+from fitq.scoring.answers import Answer, to_json
+from fitq.scoring.call import Call
+from fitq.scoring.swagger import swagger
+from fitq.scoring.target import Target
+
+
+async def describe_model(call: Call) -> Answer:
+    """Metadata, versions and health of a model."""
+    target = _target(call)
+    record, address = target.served.record, call.service.settings.scoring_url
+    known = await asyncio.to_thread(call.service.catalog.summary, record.name)
+    problem = target.served.problem
+    shown = ("name", "version", "created_at", "run", "experiment", "sha256", "size_bytes", "framework",
+             "framework_version", "versions", "estimator", "methods", "default_method", "input_schema",
+             "classes", "warnings", "tags", "description")  # fmt: skip
+    fields = to_builtins(record)
+    body = {name: fields[name] for name in shown} | {
+        "id": record.id,
+        "all_versions": known.versions,
+        "aliases": known.aliases,
+        "state": "Unhealthy" if problem else "Healthy",
+        "problem": problem.message if problem else None,
+        "scoring_uri": f"{address}{target.path}",
+        "swagger_uri": f"{address}{target.path.removesuffix('/score')}/swagger.json",
+        "curl": target.curl(address),
+    }
+    return Answer(to_json(body), headers=[(b"x-fitq-model", record.id.encode())])
+
+
+async def get_swagger(call: Call) -> Answer:
+    """The Swagger of a model or endpoint; `?version=` is 2 (default), 3 or 3.1."""
+    target = _target(call)
+    answer = await _example_answer(call, target)
+    document = swagger(target, call.query("version", "2"), call.service.settings.scoring_url, answer)
+    return Answer(to_json(document))
+
+
+async def _example_answer(call: Call, target: Target) -> Any:
+    """What the default method answers to the example rows, as JSON holds it; asked once per model."""
+    served = target.served
+    if not served.schema.example or served.problem:
+        return []
+    if target.default_method not in served.example_answers:
+        rows = served.schema.check(served.schema.example)
+        outcome = await call.service.scorer.predict(served.file, target.default_method, rows)
+        served.example_answers[target.default_method] = orjson.loads(to_json(outcome.predictions))
+    return served.example_answers[target.default_method]
+
+
+async def model_ready(call: Call) -> Answer:
+    """KServe V1's `{"name", "ready"}`; also answers to MLflow's ping."""
+    target = _target(call)
+    body = {"name": target.served.record.name, "ready": target.served.problem is None}
+    return Answer(to_json(body), 503 if target.served.problem else 200)
+
+
+async def healthy(_: Call) -> Answer:
+    """Azure's health check."""
+    return Answer(b"Healthy", content_type="text/plain; charset=utf-8")
+
+
+async def healthz(_: Call) -> Answer:
+    """This process answers."""
+    return Answer(to_json({"status": "ok"}))
+
+
+async def readyz(call: Call) -> Answer:
+    """Ready: the scorer answers, and so does the object store or at least some loaded model."""
+    service = call.service
+    state = {
+        "scorer": await _said(service.scorer.ping()),
+        "objects": await _said(asyncio.to_thread(service.objects.ping)),
+    }
+    ready = state["scorer"] == "ok" and (state["objects"] == "ok" or bool(service.models.loaded))
+    body = {"status": "ok" if ready else "unavailable", **state, "models": len(service.models.loaded)}
+    return Answer(to_json(body), 200 if ready else 503)
+
+
+async def _said(asked: Any) -> str:
+    try:
+        await asyncio.wait_for(asked, 3)
+    except TimeoutError:
+        return "does not answer"
+    except Unavailable as exc:
+        return exc.message
+    except FitqError as exc:
+        return str(exc)
+    return "ok"
+
+
+async def metrics(call: Call) -> Answer:
+    """Prometheus' scrape format."""
+    return Answer(call.service.measures.text(), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _target(call: Call) -> Target:
+    assert call.target is not None
+    return call.target

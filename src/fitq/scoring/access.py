@@ -1,0 +1,96 @@
+"""Who may ask, and for what: the token of the platform, or a key of an endpoint."""
+
+from __future__ import annotations
+
+import random
+
+from fitq.credentials import KEY_NAMES, bearer, endpoint_key, same_secret
+from fitq.errors import FitqError, InvalidRequest, NotFound, Unauthorized
+from fitq.names import check_name
+from fitq.records import EndpointRecord
+from fitq.scoring.call import Call
+from fitq.scoring.target import Target
+
+
+async def a_model(call: Call) -> None:
+    """Locate the model that the path names. Needs the platform's token.
+
+    Raises:
+        Unauthorized, NotFound, InvalidRequest, Unavailable.
+    """
+    require_token(call)
+    name, version = call.path["model"], call.path.get("version", "")
+    path = f"/models/{name}" + (f"/versions/{version}" if version else "") + "/score"
+    call.target = await _target(call, name, version or "latest", path)
+
+
+async def an_endpoint(call: Call) -> None:
+    """Locate the version that an endpoint's traffic gives this request to. Needs one of its keys."""
+    name = call.path["endpoint"]
+    try:
+        endpoint = await call.service.endpoints.get(check_name("endpoint", name))
+    except (NotFound, InvalidRequest) as exc:
+        require_token(call)  # who may not call an endpoint does not learn which exist
+        raise _helpful(exc, call, name, "endpoints") from exc
+    if not await _opens(call, endpoint):
+        raise _unauthorized(call)
+    version = random.choices(list(endpoint.traffic), list(endpoint.traffic.values()))[0]
+    path = f"/api/v1/service/{name}/score"
+    call.target = await _target(call, endpoint.model, version, path, endpoint)
+
+
+async def a_token(call: Call) -> None:
+    """Nothing to locate, but not for everyone."""
+    require_token(call)
+
+
+def require_token(call: Call) -> None:
+    """Let only the platform's token pass."""
+    if not same_secret(bearer(call.header("authorization")), call.service.settings.token):
+        raise _unauthorized(call)
+
+
+async def _target(
+    call: Call, name: str, version: str, path: str, endpoint: EndpointRecord | None = None
+) -> Target:
+    try:
+        served, seconds = await call.service.models.find(name, version)
+    except (NotFound, InvalidRequest) as exc:
+        raise _helpful(exc, call, f"{name}:{version}", "models") from exc
+    if endpoint is None:
+        return Target(served, path, cold_seconds=seconds)
+    return Target(served, path, endpoint.method, seconds, endpoint.name)
+
+
+async def _opens(call: Call, endpoint: EndpointRecord) -> bool:
+    """Whether the caller's key, or the platform's token, opens an endpoint. In constant time per key."""
+    given = bearer(call.header("authorization"))
+    if endpoint.auth == "none" or same_secret(given, call.service.settings.token):
+        return True
+    secret = await call.service.secrets.get("") if endpoint.auth == "key" and given else b""
+    keys = [
+        endpoint_key(secret, endpoint.name, which, endpoint.key_generations.get(which, 1))
+        for which in (KEY_NAMES if secret else ())
+    ]
+    return any([same_secret(given, key) for key in keys])  # noqa: C419  # compare all, whichever fits
+
+
+def _unauthorized(call: Call) -> Unauthorized:
+    given = call.header("authorization")
+    url = f"{call.service.settings.scoring_url}{call.address}"
+    return Unauthorized(
+        "A valid token is needed." if not given else "This token or key is not valid here.",
+        expected="Authorization: Bearer <token>",
+        got="another token" if bearer(given) else "no bearer token",
+        at="header authorization",
+        curl=f'curl -H "Authorization: Bearer $FITQ_TOKEN" {url}',
+    )
+
+
+def _helpful(exc: FitqError, call: Call, got: str, noun: str) -> FitqError:
+    known = ", ".join(map(str, exc.data.get(noun, []))) or f"one of the registered {noun}"
+    url = f"{call.service.settings.url}/v1/{noun}"
+    listing = f'curl -H "Authorization: Bearer $FITQ_TOKEN" {url}'
+    for name, value in {"expected": known, "got": got, "at": "path", "curl": listing}.items():
+        exc.data.setdefault(name, value)
+    return exc

@@ -1,0 +1,78 @@
+"""The scoring program: one table of routes, and how an app is put together."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from starlette.applications import Starlette
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from fitq.errors import NotFound
+from fitq.scoring.about import (
+    describe_model,
+    get_swagger,
+    healthy,
+    healthz,
+    metrics,
+    model_ready,
+    readyz,
+)
+from fitq.scoring.access import a_model, an_endpoint
+from fitq.scoring.answers import error_answer, send_answer
+from fitq.scoring.call import Call, Door
+from fitq.scoring.score import invocations, predict_v1, score
+from fitq.scoring.service import Service
+from fitq.settings import Settings
+from fitq.store.protocols import ObjectStore
+
+ROUTES = [
+    Route("/models/{model}/score", Door(score, locate=a_model, verbs="POST")),
+    Route("/models/{model}/versions/{version}/score", Door(score, locate=a_model, verbs="POST")),
+    Route("/api/v1/service/{endpoint}/score", Door(score, locate=an_endpoint, verbs="POST")),
+    Route("/models/{model}", Door(describe_model, locate=a_model)),
+    Route("/models/{model}/versions/{version}", Door(describe_model, locate=a_model)),
+    Route("/models/{model}/swagger.json", Door(get_swagger, locate=a_model)),
+    Route("/models/{model}/versions/{version}/swagger.json", Door(get_swagger, locate=a_model)),
+    Route("/api/v1/service/{endpoint}/swagger.json", Door(get_swagger, locate=an_endpoint)),
+    # KServe V1
+    Route("/v1/models/{model}:predict", Door(predict_v1, locate=a_model, verbs="POST")),
+    Route("/v1/models/{model}", Door(model_ready, locate=a_model)),
+    # MLflow and SageMaker
+    Route("/models/{model}/invocations", Door(invocations, locate=a_model, verbs="POST")),
+    Route("/models/{model}/ping", Door(model_ready, locate=a_model)),
+    # for everyone
+    Route("/", Door(healthy)),
+    Route("/healthz", Door(healthz)),
+    Route("/readyz", Door(readyz)),
+    Route("/metrics", Door(metrics)),
+]
+
+
+def create_app(settings: Settings, objects: ObjectStore) -> Starlette:
+    """The scoring app. Its lifespan starts the scorer child and ends it, leaving no process behind."""
+    service = Service(settings, objects)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with service.running():
+            yield
+
+    app = Starlette(routes=ROUTES, lifespan=lifespan)
+    app.state.service = service
+    app.router.redirect_slashes = False
+    app.router.default = _not_found
+    return app
+
+
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    """The one error body also for addresses that do not exist."""
+    if scope["type"] != "http":
+        return
+    call = Call(scope, receive)
+    error = NotFound(
+        f"There is nothing at {call.address[:200]!r}.",
+        hint="Models answer at /models/NAME/score, endpoints at /api/v1/service/NAME/score.",
+    )
+    await send_answer(send, call.request_id, error_answer(error, call.request_id))

@@ -1,0 +1,42 @@
+"""What a wire format is: how its body is read, and how its answer is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from fitq.errors import InvalidRequest
+
+
+class Input(NamedTuple):
+    """Rows as a body holds them, not yet checked."""
+
+    value: object
+    path: str  #: where they stood, for messages
+    columns: list[Any] | None = None  #: names of the columns, when they stand beside the rows
+
+
+class Dialect(NamedTuple):
+    """One wire format."""
+
+    key: str  #: the field that tells it
+    read: Callable[[dict[str, Any]], Input]
+    write: Callable[[Any], Any]  #: predictions, one entry per row → what becomes the JSON answer
+    fields: tuple[str, ...] = ()  #: other fields it may have
+
+
+def split_frame(value: object, path: str) -> Input:
+    """Rows of `{"columns": […], "index": […], "data": [[…]]}`; the index is not looked at.
+
+    Raises:
+        InvalidRequest: `data` is missing, or `columns` is not a list.
+    """
+    if not isinstance(value, dict):
+        return Input(value, path)
+    columns = value.get("columns")
+    unknown = sorted(value.keys() - {"columns", "index", "data"})
+    if "data" not in value or not isinstance(columns, list | None) or unknown:
+        expected = "an object with 'columns' (a list), 'data' (rows) and, if you like, 'index'"
+        got = f"an object with {', '.join(map(repr, value))}"[:200]
+        raise InvalidRequest(f"{path} must be {expected}.", expected=expected, got=got, at=path)
+    return Input(value["data"], f"{path}.data", columns)

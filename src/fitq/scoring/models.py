@@ -1,0 +1,141 @@
+"""Which model answers for a name and a version, and that its bytes are here, checked and loaded."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import hashlib
+import re
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from fitq.errors import FitqError, ModelUnusable, ScoringFailed
+from fitq.names import check_name
+from fitq.records import InputSchema, ModelRecord
+from fitq.schema import ArraySchema
+from fitq.scorer.client import ModelFile, Scorer
+from fitq.scoring.dialects import azure
+from fitq.scoring.watch import Watch
+from fitq.store.catalog import Catalog
+
+_NOTHING = InputSchema(columns=[])
+
+
+class ServedModel:
+    """One version of a model, as requests find it."""
+
+    def __init__(self, record: ModelRecord, path: Path) -> None:
+        self.record = record
+        self.file = ModelFile(record.id, path, record.input_schema or _NOTHING)
+        self.loaded_at = 0.0  #: on the monotonic clock
+        self.problem: FitqError | None = None  #: why it does not answer, when it does not
+        self.example_answers: dict[str, Any] = {}  #: method → answer to the example rows, once asked for
+
+    @functools.cached_property
+    def schema(self) -> ArraySchema:
+        """The check of rows.
+
+        Raises:
+            ModelUnusable: the model is kept, but cannot be scored.
+        """
+        if self.record.input_schema is None or not self.record.methods:
+            raise ModelUnusable(
+                f"Model {self.record.id} is kept, but it cannot be scored.",
+                hint=" ".join(self.record.warnings) or "It has no predict-like method.",
+            )
+        return ArraySchema(self.record.input_schema)
+
+    @functools.cached_property
+    def fast_decoder(self) -> msgspec.json.Decoder[Any]:
+        """For bodies that are as they should be."""
+        return azure.fast_decoder(self.schema)
+
+
+class Models:
+    """Finds and loads models of one workspace."""
+
+    def __init__(self, catalog: Catalog, scorer: Scorer, cache: Path) -> None:
+        self.watch: Watch[tuple[str, str], ServedModel] = Watch(self._look)
+        self._catalog = catalog
+        self._scorer = scorer
+        self._cache = cache
+        self._served: dict[tuple[str, int], ServedModel] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    async def find(self, name: str, version: str = "latest") -> tuple[ServedModel, float | None]:
+        """A model by version number, alias, or the newest; and the seconds it took if it was loaded for this.
+
+        Raises:
+            NotFound: names the versions and aliases there are.
+            Unavailable: the object store is away and this model was never loaded.
+        """
+        began = time.monotonic()
+        served = await self.watch.get((check_name("model", name), _checked_version(version)))
+        return served, (time.monotonic() - began if served.loaded_at > began else None)
+
+    @property
+    def loaded(self) -> list[str]:
+        """`name:version` of what has been loaded."""
+        return [s.record.id for s in self._served.values() if s.loaded_at]
+
+    async def _look(self, key: tuple[str, str]) -> ServedModel:
+        name, version = key
+        number = int(version) if version.isdecimal() else await asyncio.to_thread(
+            self._catalog.resolve, name, version
+        )  # fmt: skip
+        served = self._served.get((name, number))
+        if served is None or not (served.loaded_at or served.problem):
+            # versions never change: from the second look on, the number is all there is to ask
+            record = await asyncio.to_thread(self._catalog.model, name, number)
+            served = self._served.setdefault((name, number), ServedModel(record, self._cache / record.sha256))
+            await self._prepare(served)
+        return served
+
+    async def _prepare(self, served: ServedModel) -> None:
+        """Have it answer; many at once cause one download and one load. A lasting problem is remembered."""
+        record = served.record
+        async with self._locks.setdefault(record.sha256, asyncio.Lock()):
+            if served.loaded_at or served.problem:
+                return
+            try:
+                if not served.file.path.exists():
+                    await asyncio.to_thread(self._download, record, served.file.path)
+                if record.input_schema is not None:
+                    await self._scorer.load(served.file)
+                served.loaded_at = time.monotonic()
+            except ModelUnusable as exc:
+                served.problem = unusable_here(record, exc)
+
+    def _download(self, record: ModelRecord, path: Path) -> None:
+        """Bytes from the object store, kept only if they are the ones that were registered."""
+        for _ in range(2):  # a connection may end early; that is noticed by the hash and worth one more try
+            pieces = self._catalog.objects.open(record.object_key)
+            if pieces is None:
+                raise ModelUnusable("Its file is no longer in the object store.")
+            digest = hashlib.sha256()
+            with tempfile.NamedTemporaryFile(dir=self._cache, delete=False) as file:
+                for piece in pieces:
+                    digest.update(piece)
+                    file.write(piece)
+            if digest.hexdigest() == record.sha256:
+                Path(file.name).rename(path)
+                return
+            Path(file.name).unlink()
+        raise ModelUnusable("Its file does not have the SHA-256 it was registered with.")
+
+
+def unusable_here(record: ModelRecord, exc: ModelUnusable) -> ScoringFailed:
+    """Nothing a caller can mend: the model was registered, and does not load where it is served."""
+    return ScoringFailed(
+        f"Model {record.id} cannot be loaded: {exc.message}",
+        hint=exc.hint or f"It was registered with {record.versions.packages or 'unknown versions'}.",
+        **exc.data,
+    )
+
+
+def _checked_version(version: str) -> str:
+    return version if re.fullmatch(r"[0-9]{1,9}", version) else check_name("alias", version)

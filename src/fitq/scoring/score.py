@@ -1,0 +1,152 @@
+"""The one generic scoring function: body → rows → predictions → body, for every model and wire format."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+from fitq.errors import InvalidRequest, ModelUnusable, ScoringFailed, TooLarge, UnsupportedMediaType
+from fitq.schema import Rows
+from fitq.scorer.client import Outcome
+from fitq.scoring import dialects
+from fitq.scoring.answers import Answer, to_json
+from fitq.scoring.call import Call, Handler
+from fitq.scoring.dialects import azure, kserve, mlflow
+from fitq.scoring.dialects.form import Dialect
+from fitq.scoring.models import unusable_here
+from fitq.scoring.target import Target
+
+
+class Asked(NamedTuple):
+    """A request that has passed every check."""
+
+    rows: Rows
+    method: object
+    dialect: Dialect
+
+
+def scoring(*accepted: Dialect) -> Handler:
+    """A handler that takes these wire formats."""
+
+    async def handler(call: Call) -> Answer:
+        assert call.target is not None
+        served = call.target.served
+        if served.problem is not None:
+            raise served.problem
+        asked = _read(call, await call.body(), accepted)
+        method = _method(asked.method, call.target)
+        call.rows = asked.rows.size
+        if call.rows > call.service.settings.score_rows:
+            raise _too_many(call.rows, call.service.settings.score_rows)
+        outcome = await _predicted(call, method, asked.rows)
+        return Answer(
+            to_json(asked.dialect.write(outcome.predictions)), headers=_headers(call.target, outcome)
+        )
+
+    return handler
+
+
+score = scoring(*dialects.ALL)
+predict_v1 = scoring(kserve.DIALECT)
+invocations = scoring(*mlflow.INVOCATIONS)
+
+
+def _read(call: Call, body: bytes, accepted: tuple[Dialect, ...]) -> Asked:
+    assert call.target is not None
+    _check_media_type(call.header("content-type"))
+    served = call.target.served
+    schema = served.schema
+    if azure.DIALECT in accepted:
+        try:
+            usual = served.fast_decoder.decode(body)
+            rows = schema.pack(usual.data)
+            if rows.exact:
+                return Asked(rows, usual.method, azure.DIALECT)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            pass  # another dialect, or wrong: below it is told apart and explained
+    decoded = _decoded(body)
+    dialect, given = dialects.read(decoded, accepted)
+    rows = schema.check(given.value, columns=given.columns, path=given.path)
+    return Asked(rows, decoded.get("method"), dialect)
+
+
+def _check_media_type(given: str) -> None:
+    kind = given.partition(";")[0].strip().lower()
+    if kind and kind != "application/json" and not kind.endswith("+json"):
+        raise UnsupportedMediaType(
+            "Expects Content-Type to be application/json",
+            at="header content-type",
+            expected="application/json",
+            got=given[:100],
+        )
+
+
+def _decoded(body: bytes) -> Any:
+    if not body.strip():
+        raise InvalidRequest(
+            "POST body is empty. Expecting a JSON dictionary.",
+            at="$",
+            expected="a JSON object",
+            got="nothing",
+        )
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        reason, _, path = str(exc).partition(" - at `")
+        hint = "Check the body with: python -m json.tool"
+        if b"NaN" in body or b"Infinity" in body:
+            hint = "JSON has no NaN and no Infinity; null is a missing value where the model takes those."
+        raise InvalidRequest(
+            f"The body is not JSON: {reason}.",
+            hint=hint,
+            at=path.rstrip("`") or "$",
+            expected="a JSON object",
+            got=reason,
+        ) from exc
+    except RecursionError as exc:
+        raise InvalidRequest(
+            "The body is nested too deeply.", at="$", expected="a list of rows", got="deeper lists"
+        ) from exc
+
+
+def _method(asked: object, target: Target) -> str:
+    record = target.served.record
+    method = asked if asked is not None else target.default_method
+    if method in record.methods:
+        return str(method)
+    has = ", ".join(record.methods)
+    message = f"Model {record.name!r} has no method {str(method)[:100]!r}. It has: {has}."
+    raise InvalidRequest(message, at="$.method", expected=f"one of {has}", got=str(method)[:100])
+
+
+def _too_many(rows: int, limit: int) -> TooLarge:
+    message = f"The request has {rows} rows; at most {limit} are scored at once."
+    return TooLarge(
+        message, hint="Send several requests.", at="$", expected=f"at most {limit} rows", got=str(rows)
+    )
+
+
+async def _predicted(call: Call, method: str, rows: Rows) -> Outcome:
+    assert call.target is not None
+    served = call.target.served
+    try:
+        outcome = await call.service.scorer.predict(served.file, method, rows)
+    except ModelUnusable as exc:  # it had to be loaded again, and that failed
+        raise unusable_here(served.record, exc) from exc
+    if not hasattr(outcome.predictions, "__len__") or len(outcome.predictions) != rows.size:
+        raise ScoringFailed(
+            "An unexpected error occurred in scoring script. Check the logs for more info.",
+            hint=f"{method} of model {served.record.id} does not answer one entry per row.",
+        )
+    return outcome
+
+
+def _headers(target: Target, outcome: Outcome) -> list[tuple[bytes, bytes]]:
+    headers = [
+        (b"x-ms-run-fn-exec-ms", b"%.3f" % (outcome.seconds * 1000)),
+        (b"x-fitq-model", target.served.record.id.encode()),
+    ]
+    if target.cold_seconds is not None:
+        headers.append((b"x-cold-start-ms", b"%.1f" % (target.cold_seconds * 1000)))
+    return headers

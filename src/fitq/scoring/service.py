@@ -1,0 +1,55 @@
+"""What every handler of the scoring program shares."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from fitq.records import EndpointRecord
+from fitq.scorer.client import Scorer
+from fitq.scoring.measures import Measures
+from fitq.scoring.models import Models
+from fitq.scoring.watch import Watch, keep_fresh
+from fitq.settings import Settings
+from fitq.store.catalog import Catalog
+from fitq.store.protocols import ObjectStore
+
+
+class Service:
+    """The scorer, the models it has, and the endpoints in front of them."""
+
+    def __init__(self, settings: Settings, objects: ObjectStore) -> None:
+        self.settings = settings
+        self.objects = objects
+        self.catalog = Catalog(objects, settings.workspace)
+        self.scorer = Scorer(seconds=settings.score_seconds)
+        self.measures = Measures()
+        self._folder = tempfile.TemporaryDirectory(prefix="fitq-models-")
+        self.models = Models(self.catalog, self.scorer, Path(self._folder.name))
+        self.endpoints: Watch[str, EndpointRecord] = Watch(self._endpoint)
+        self.secrets: Watch[str, bytes] = Watch(self._secret)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Serve inside; afterwards no process and no file of ours is left."""
+        await self.scorer.start()
+        refreshing = [
+            asyncio.create_task(keep_fresh(self.models.watch)),
+            asyncio.create_task(keep_fresh(self.endpoints)),
+        ]
+        try:
+            yield
+        finally:
+            for task in refreshing:
+                task.cancel()
+            await self.scorer.stop()
+            self._folder.cleanup()
+
+    async def _endpoint(self, name: str) -> EndpointRecord:
+        return await asyncio.to_thread(self.catalog.endpoint, name)
+
+    async def _secret(self, _: str) -> bytes:
+        return await asyncio.to_thread(self.catalog.endpoint_secret) or b""

@@ -1,0 +1,47 @@
+"""What an address of this program stands for: a model or an endpoint, and how to call it right."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any, NamedTuple
+
+from fitq.scoring.models import ServedModel
+
+#: the shell fills the token in; it is never in an answer
+_AUTHORIZED = '-H "Authorization: Bearer $FITQ_TOKEN"'
+
+
+class Target(NamedTuple):
+    """A served model, under the address it was asked by."""
+
+    served: ServedModel
+    path: str  #: where rows are posted: /models/iris/score
+    method: str | None = None  #: an endpoint's own default
+    cold_seconds: float | None = None  #: set on the request that loaded the model
+    title: str = ""  #: the endpoint's name, where there is one
+
+    @property
+    def default_method(self) -> str:
+        return self.method or self.served.record.default_method
+
+    @property
+    def example_body(self) -> dict[str, Any] | None:
+        """A body that scores; None if no rows are known that the model answers."""
+        schema = self.served.record.input_schema
+        return {"data": self.served.schema.example} if schema and schema.example else None
+
+    def curl(self, address: str) -> str:
+        """A command that works for this very model, with the token in FITQ_TOKEN."""
+        if self.example_body is None:
+            record = self.served.record
+            return f"curl {_AUTHORIZED} {shlex.quote(f'{address}/models/{record.name}')}"
+        body = shlex.quote(json.dumps(self.example_body))
+        url = shlex.quote(f"{address}{self.path}")
+        return f"curl -X POST {_AUTHORIZED} -H 'Content-Type: application/json' -d {body} {url}"
+
+    def help(self, address: str) -> dict[str, Any]:
+        """What every refusal says, where it has nothing better of its own."""
+        schema = self.served.record.input_schema
+        expected = self.served.schema.expected if schema else "a model that can be scored"
+        return {"expected": expected, "got": "this request", "at": "$", "curl": self.curl(address)}

@@ -1,0 +1,75 @@
+"""Values of the object store that hot requests never wait for."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, TypeVar
+
+from fitq.errors import FitqError, Unavailable
+from fitq.logs import get_logger
+
+K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
+log = get_logger(__name__)
+
+REFRESH_SECONDS = 0.25
+#: What nobody asked for in so long is looked up again when somebody does, not in the background.
+IDLE_SECONDS = 60.0
+
+
+class Watch(Generic[K, T]):
+    """Looks a value up when it is first asked for, and keeps it fresh behind the back of requests.
+
+    What is not known is always looked up afresh, so a thing is found from the moment it exists. While the
+    object store is away, what is known stays as it was.
+    """
+
+    def __init__(self, look: Callable[[K], Awaitable[T]]) -> None:
+        self._look = look
+        self._known: dict[K, T] = {}
+        self._asked: dict[K, float] = {}
+
+    async def get(self, key: K) -> T:
+        """The value, at once where it is hot.
+
+        Raises:
+            FitqError: what `look` raised; `Unavailable` only if the value was never seen.
+        """
+        now = time.monotonic()
+        is_hot = key in self._known and now - self._asked[key] < IDLE_SECONDS
+        if not is_hot:
+            await self._refresh(key)
+        self._asked[key] = now
+        return self._known[key]
+
+    async def refresh(self) -> None:
+        """Look again at everything that was asked for lately."""
+        oldest = time.monotonic() - IDLE_SECONDS
+        for key in [k for k, asked in self._asked.items() if asked > oldest and k in self._known]:
+            try:
+                await self._refresh(key)
+            except FitqError as exc:
+                log.info("watched_value_gone", key=str(key), error=exc.message)
+
+    async def _refresh(self, key: K) -> None:
+        try:
+            self._known[key] = await self._look(key)
+        except Unavailable:
+            if key not in self._known:
+                raise
+        except FitqError:
+            self._known.pop(key, None)
+            raise
+
+
+async def keep_fresh(*watches: Watch[K, T] | Watch[str, object]) -> None:
+    """Refresh for ever; a bug in one look is logged and does not end the loop."""
+    while True:
+        await asyncio.sleep(REFRESH_SECONDS)
+        for watch in watches:
+            try:
+                await watch.refresh()
+            except Exception:
+                log.exception("refresh_failed")
