@@ -148,6 +148,7 @@ def read_members(
         TooLarge: more bytes or files than allowed.
     """
     seen: set[str] = set()
+    folders: set[str] = set()
     # Headers and padding come on top of the files' own bytes.
     bounded = _Bounded(gzip.GzipFile(fileobj=source), max_bytes + 2048 * (max_files + 2))
     try:
@@ -156,7 +157,7 @@ def read_members(
                 if member.isdir():
                     _checked_path(member.name)
                     continue
-                path = _checked_member(member, seen)
+                path = _checked_member(member, seen, folders)
                 if len(seen) > max_files:
                     raise TooLarge(f"The snapshot has more than {max_files} files.")
                 content = tar.extractfile(member)
@@ -168,14 +169,18 @@ def read_members(
         raise UnsafeSnapshot(f"The snapshot is not a readable gzip tar: {exc}.") from exc
 
 
-def _checked_member(member: tarfile.TarInfo, seen: set[str]) -> str:
+def _checked_member(member: tarfile.TarInfo, seen: set[str], folders: set[str]) -> str:
     path = _checked_path(member.name)
     if not member.isreg() or member.issparse():
         kind = "link" if member.issym() or member.islnk() else "special file"
         raise UnsafeSnapshot(f"The snapshot holds a {kind}: {path!r}.", at=path)
     if path in seen:
         raise UnsafeSnapshot(f"The snapshot holds {path!r} twice.", at=path)
+    above = {str(parent) for parent in PurePosixPath(path).parents}
+    if path in folders or above & seen:
+        raise UnsafeSnapshot(f"{path!r} or a part of it is both a file and a folder.", at=path)
     seen.add(path)
+    folders |= above
     return path
 
 
@@ -201,15 +206,10 @@ def unpack(source: BinaryIO, folder: Path) -> list[str]:
     paths = []
     for member in read_members(source):
         target = folder / member.path
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("xb") as out:
-                while piece := member.content.read(1 << 20):
-                    out.write(piece)
-        except (FileExistsError, NotADirectoryError) as exc:
-            raise UnsafeSnapshot(
-                f"{member.path!r} is both a file and a folder in the snapshot.", at=member.path
-            ) from exc
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("xb") as out:
+            while piece := member.content.read(1 << 20):
+                out.write(piece)
         target.chmod(0o755 if member.executable else 0o644)
         paths.append(member.path)
     return paths
