@@ -13,6 +13,7 @@ import httpx2
 import pytest
 from compose_file import OURS, read
 from containers import Container
+from images import install
 
 from fitq.local.objects import EmbeddedObjects
 from fitq.local.ports import free_ports
@@ -36,6 +37,7 @@ class Compose:
     def __init__(self, variables: dict[str, str], hosts: dict[str, str], folder: Path) -> None:
         self._file = read(variables)
         self._hosts, self._folder = hosts, folder
+        self._programs: dict[str, Path] = {}
         self.token = variables["FITQ_TOKEN"]
         self.up: dict[str, Container] = {}
 
@@ -46,7 +48,10 @@ class Compose:
         folder = self._folder / f"{service}-{len(self.up)}-{random.randrange(1 << 30)}"
         folder.mkdir()
         health = written["healthcheck"]["test"]
-        container = Container(service, command or written["command"], environment, health, folder)
+        if service not in self._programs:
+            self._programs[service] = install(service, self._folder / f"{service}-environment")
+        command = command or written["command"]
+        container = Container(service, command, environment, health, self._programs[service], folder)
         container.process.start()
         self.up[folder.name] = container
         return container

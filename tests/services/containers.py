@@ -1,11 +1,11 @@
-"""A service of docker-compose.yml as a process here: its command, its environment, its folder, no docker."""
+"""A service of docker-compose.yml as a process here: its command, its environment, its folder and
+its installed packages; no docker."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,8 +13,6 @@ import psutil
 from compose_file import ROOT, stages
 
 from fitq.local.process import Process, last_lines
-
-BIN = Path(sys.executable).parent
 
 
 def lay_out(service: str, folder: Path) -> Path:
@@ -35,16 +33,23 @@ class Container:
     """One service, running."""
 
     def __init__(
-        self, service: str, command: list[str], environment: dict[str, str], health: list[str], folder: Path
+        self,
+        service: str,
+        command: list[str],
+        environment: dict[str, str],
+        health: list[str],
+        programs: Path,
+        folder: Path,
     ) -> None:
         self.service = service
+        self._programs = programs
         self.folder = lay_out(service, folder / "srv")
         self.health = health
         home = folder / "home"
         home.mkdir()
         # What the image adds to what the compose file says.
         self.environment = environment | {
-            "PATH": f"{BIN}{os.pathsep}{os.defpath}",
+            "PATH": f"{programs}{os.pathsep}{os.defpath}",
             "HOME": str(home),
             "LANG": "C.UTF-8",
             "PYTHONUNBUFFERED": "1",
@@ -53,7 +58,7 @@ class Container:
         self.log = folder / f"{service}.log"
         self.process = Process(
             service,
-            [str(BIN / command[0]), *command[1:]],
+            [str(programs / command[0]), *command[1:]],
             environment=self.environment,
             log=self.log,
             folder=self.folder,
@@ -64,7 +69,10 @@ class Container:
         kind, *command = self.health
         assert kind == "CMD"
         done = subprocess.run(
-            [str(BIN / command[0]), *command[1:]], env=self.environment, cwd=self.folder, capture_output=True
+            [str(self._programs / command[0]), *command[1:]],
+            env=self.environment,
+            cwd=self.folder,
+            capture_output=True,
         )
         return done.returncode == 0
 

