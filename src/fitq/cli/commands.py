@@ -9,6 +9,8 @@ from typing import Any, ClassVar, NamedTuple
 import click
 import rich_click
 
+from fitq.names import did_you_mean
+
 _EXAMPLES = "Examples:"
 
 
@@ -39,12 +41,14 @@ class LazyGroup(rich_click.RichGroup):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        name, command, rest = super().resolve_command(ctx, args)
-        return name, self.load(name) if name in self.promises else command, rest
+        if args[0] not in self.promises:
+            near = did_you_mean(args[0], self.promises)
+            raise click.UsageError(f"There is no command {args[0]!r}. {near}".strip(), ctx)
+        return args[0], self.load(args[0]), args[1:]
 
-    def load(self, name: str | None) -> click.Command:
+    def load(self, name: str) -> click.Command:
         """The real command."""
-        module, _, attribute = self.promises[name or ""].path.partition(":")
+        module, _, attribute = self.promises[name].path.partition(":")
         command = getattr(import_module(module), attribute)
         assert isinstance(command, click.Command)
         return command

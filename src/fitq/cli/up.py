@@ -93,6 +93,7 @@ def _pools(given: tuple[str, ...]) -> dict[str, int]:
 
 
 def _announce(stack: Stack) -> None:
+    stack.home.tell_here()
     _addresses(stack.settings.url, stack.settings.scoring_url)
     say("Ctrl-C stops it.")
 

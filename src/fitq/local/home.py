@@ -105,13 +105,15 @@ class Home:
         return fresh
 
     def write_config(self, values: Mapping[str, Any]) -> None:
-        """Tell clients where the platform is: here, and in the working folder's `.fitq/`."""
-        values = {**values, "fitq_data": str(self.folder)}
-        write_private_json(self.config, values)
+        """Tell clients where the platform is and what opens it."""
+        write_private_json(self.config, {**values, "fitq_data": str(self.folder)})
+
+    def tell_here(self) -> None:
+        """Let clients in the working folder find this platform too, when its data is elsewhere."""
         beside = Path.cwd() / FOLDER / "config.json"
         if beside.parent.resolve() != self.folder and _may_replace(beside):
             private_folder(beside.parent)
-            write_private_json(beside, values)
+            write_private_json(beside, read_json(self.config))
 
     def write_state(self, values: Mapping[str, Any]) -> None:
         """Tell `fitq status` and `fitq down` what runs."""

@@ -1,0 +1,199 @@
+"""`fitq models`: register, list, show, download, alias."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fitq.cli.commands import command, group, json_option
+from fitq.cli.connect import platform
+from fitq.cli.given import json_or_file, model_and_version, pairs
+from fitq.cli.output import facts, next_step, pairs_text, result, result_json, say, short_time, table
+from fitq.errors import InvalidRequest
+from fitq.records import InputSchema, RegisterRequest, to_builtins
+from fitq.sdk.answers import ModelSummary, RegisteredModel
+from fitq.units import format_bytes
+
+
+@group(
+    "models",
+    "fitq models list",
+    "fitq models register iris --run iris-k3f9x2ma --path outputs/model.joblib",
+    "fitq models show iris:1",
+)
+def models() -> None:
+    """Register, list, show and download models."""
+
+
+@command(
+    "register",
+    "fitq models register iris --run iris-k3f9x2ma --path outputs/model.joblib",
+    "fitq models register iris --file model.joblib --sample-input '[[5.1, 3.5, 1.4, 0.2]]'",
+    "fitq models register iris --run iris-k3f9x2ma --path outputs/model.joblib --tag by=ana",
+)
+@click.argument("name")
+@click.option("--run", "run_id", metavar="RUN", help="The run that left the file.")
+@click.option("--path", help="The file's path in the run.  [default: outputs/model.joblib]")
+@click.option("--file", type=click.Path(path_type=Path), help="A file of this machine instead of a run's.")
+@click.option("--description", default="", help="What it is.")
+@click.option("--tag", multiple=True, metavar="K=V", help="Tag. May be repeated.")
+@click.option("--property", "property_", multiple=True, metavar="K=V", help="Property. May be repeated.")
+@click.option("--framework", default="ScikitLearn", show_default=True, help="As declared.")
+@click.option(
+    "--framework-version", default="", help="As declared; it is served by the version that wrote it."
+)
+@click.option("--sample-input", metavar="JSON_OR_FILE", help="A few rows that show what it takes.")
+def register(
+    name: str,
+    run_id: str | None,
+    path: str | None,
+    file: Path | None,
+    description: str,
+    tag: tuple[str, ...],
+    property_: tuple[str, ...],
+    framework: str,
+    framework_version: str,
+    sample_input: str | None,
+) -> None:
+    """Register a file as the next version of a model.
+
+    Prints its id, NAME:VERSION. From then on it can be scored.
+    """
+    if (run_id is None) == (file is None) or (path is not None and run_id is None):
+        raise InvalidRequest(
+            "A model comes from a run or from a file.",
+            hint="Give --run RUN --path outputs/model.joblib, or --file model.joblib.",
+        )
+    request = RegisterRequest(
+        name=name,
+        run=run_id,
+        path=(path or "outputs/model.joblib") if run_id else None,
+        description=description,
+        tags=pairs("--tag", tag),
+        properties=pairs("--property", property_),
+        framework=framework,
+        framework_version=framework_version,
+        sample_input=json_or_file("--sample-input", sample_input) if sample_input else None,
+    )
+    with platform() as client:
+        model = client.register_model(request, file)
+    result(model.id)
+    for warning in model.warnings:
+        say(f"Note: {warning}")
+    next_step(f"fitq score {model.name}", f"fitq models show {model.id}")
+
+
+@command("list", "fitq models list", "fitq models list --json", "fitq models show iris")
+@json_option
+def list_(as_json: bool) -> None:
+    """List models with their newest version and aliases."""
+    with platform() as client:
+        found = client.list_models()
+    if as_json:
+        result_json([to_builtins(m) for m in found])
+        return
+    table(["MODEL", "NEWEST", "ALIASES", "ESTIMATOR", "REGISTERED", "FROM RUN"], [_row(m) for m in found])
+    if not found:
+        next_step("fitq models register NAME --run RUN --path outputs/model.joblib")
+
+
+def _row(model: ModelSummary) -> tuple[Any, ...]:
+    newest = model.latest
+    details = (newest.estimator, short_time(newest.created_at), newest.run) if newest else ("", "", "")
+    return (model.name, model.latest_version, pairs_text(model.aliases), *details)
+
+
+@command("show", "fitq models show iris", "fitq models show iris:1", "fitq models show iris:champion --json")
+@click.argument("model")
+@json_option
+def show(model: str, as_json: bool) -> None:
+    """Show a model, or one version or alias of it, with what it takes."""
+    name, version = model_and_version(model)
+    with platform() as client:
+        summary = client.get_model_summary(name)
+        record = client.get_model(name, version or summary.latest_version)
+    if as_json:
+        result_json(to_builtins(record if version else summary))
+        return
+    print_model(record, summary)
+    next_step(f"fitq score {record.id}")
+
+
+def print_model(record: RegisteredModel, summary: ModelSummary) -> None:
+    """Print one version of a model."""
+    facts(
+        [
+            ("Model", record.id),
+            ("Versions", ", ".join(str(v) for v in summary.versions)),
+            ("Aliases", pairs_text(summary.aliases)),
+            ("Description", record.description),
+            ("Estimator", record.estimator),
+            ("Answers", ", ".join(record.methods)),
+            ("By default", record.default_method if record.methods else ""),
+            ("Takes", _schema(record.input_schema)),
+            ("Classes", ", ".join(str(c) for c in record.classes)),
+            ("From run", record.run),
+            ("File", f"{record.path} ({format_bytes(record.size_bytes)})"),
+            ("SHA-256", record.sha256),
+            ("Written by", pairs_text({"python": record.versions.python, **record.versions.packages})),
+            ("Declared", f"{record.framework} {record.framework_version}".strip()),
+            ("Tags", pairs_text(record.tags)),
+            ("Properties", pairs_text(record.properties)),
+            ("Registered", short_time(record.created_at)),
+            ("Warnings", "\n".join(record.warnings)),
+            ("Scoring", record.scoring_uri),
+        ]
+    )
+
+
+def _schema(schema: InputSchema | None) -> str:
+    if schema is None:
+        return "unknown: it cannot be scored until it is registered with --sample-input"
+    if schema.layout == "texts":
+        return "texts"
+    columns = [f"{c.name}: {c.kind}" if c.name else c.kind for c in schema.columns]
+    if len(set(columns)) == 1 and len(columns) > 1:
+        return f"rows of {len(columns)} {columns[0]}s"
+    return f"rows of {len(columns)}: {', '.join(columns)}"
+
+
+@command(
+    "download",
+    "fitq models download iris",
+    "fitq models download iris:1 --to models/iris.joblib",
+    "fitq models download iris:champion",
+)
+@click.argument("model")
+@click.option("--to", type=click.Path(path_type=Path), help="File or folder.  [default: this folder]")
+def download(model: str, to: Path | None) -> None:
+    """Download a model's file; prints where it is now."""
+    name, version = model_and_version(model)
+    with platform() as client:
+        record = client.get_model(name, version)
+        target = to or Path()
+        if target.is_dir():
+            target = target / Path(record.path).name
+        result(str(client.download_model(record.name, record.version, target)))
+
+
+@command(
+    "alias",
+    "fitq models alias iris champion 3",
+    "fitq models alias iris challenger 4",
+    "fitq score iris:champion",
+)
+@click.argument("name")
+@click.argument("alias")
+@click.argument("version", type=int)
+def alias(name: str, alias: str, version: int) -> None:
+    """Let an alias point to a version of a model."""
+    with platform() as client:
+        answer = client.set_alias(name, alias, version)
+    result(f"{answer.name}:{answer.alias} = {answer.name}:{answer.version}")
+    next_step(f"fitq score {name}:{alias}")
+
+
+for _verb in (register, list_, show, download, alias):
+    models.add_command(_verb)

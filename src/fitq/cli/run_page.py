@@ -1,0 +1,55 @@
+"""Everything that is known of one run, for people."""
+
+from __future__ import annotations
+
+from fitq.cli.output import facts, pairs_text, short_time
+from fitq.cli.run_table import duration, timeline
+from fitq.records import RunRecord
+from fitq.sdk.watching import explain
+from fitq.units import format_bytes, format_seconds
+
+_PACKAGES_SHOWN = ("numpy", "scikit-learn", "scipy", "pandas", "joblib")
+
+
+def print_run(run: RunRecord) -> None:
+    """Print a run."""
+    facts(
+        [
+            ("Run", run.id),
+            ("Name", run.display_name),
+            ("Status", run.status),
+            ("Failure", explain(run) if run.failure else ""),
+            ("Warnings", "\n".join(run.warnings)),
+            ("Experiment", run.experiment),
+            ("Function", run.function),
+            ("Script", run.script),
+            ("Command", run.command),
+            ("Arguments", " ".join(run.arguments)),
+            ("Parameters", pairs_text(run.parameters)),
+            ("Tags", pairs_text(run.tags)),
+            ("Pool", run.pool),
+            ("Worker", run.worker),
+            ("Attempt", f"{run.attempt} of {run.max_attempts}"),
+            ("Environment", _environment(run)),
+            ("Versions", _versions(run)),
+            ("Submitted", short_time(run.created_at)),
+            ("Timeline", timeline(run)),
+            ("Waited", format_seconds(run.usage.queue_seconds) if run.attempt else ""),
+            ("Took", duration(run)),
+            ("CPU time", format_seconds(run.usage.cpu_seconds) if run.usage.cpu_seconds else ""),
+            ("Peak memory", format_bytes(run.usage.peak_memory_bytes) if run.usage.peak_memory_bytes else ""),
+            ("Git", pairs_text(run.git)),
+            ("Snapshot", run.snapshot),
+        ]
+    )
+
+
+def _environment(run: RunRecord) -> str:
+    resolved = "the worker's own" if run.environment.resolved_to == "worker" else run.environment.resolved_to
+    return f"{run.environment.name} (resolved to {resolved})" if resolved else run.environment.name
+
+
+def _versions(run: RunRecord) -> str:
+    known = {n: run.versions.packages[n] for n in _PACKAGES_SHOWN if n in run.versions.packages}
+    python = {"python": run.versions.python} if run.versions.python else {}
+    return ", ".join(f"{name} {version}" for name, version in {**python, **known}.items())

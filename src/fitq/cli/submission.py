@@ -1,0 +1,159 @@
+"""What `fitq submit` and `fitq call` have in common: options of a run, and what follows its submission."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from fitq.cli.follow import conclude, talk, watch
+from fitq.cli.given import pairs
+from fitq.cli.output import next_step, result, say
+from fitq.errors import InvalidRequest, NotFound
+from fitq.records import RegisterRequest, Resources, RunRequest
+from fitq.sdk.client import Client
+from fitq.sdk.environment import Environment, environment_request
+from fitq.units import parse_bytes, parse_seconds
+
+_USUAL_MODEL = "outputs/model.joblib"
+_MODEL_ENDINGS = (".joblib", ".pkl", ".pickle", ".skops")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """The options that every submission takes, as typed."""
+
+    experiment: str
+    environment: str | None
+    pool: str | None
+    env: tuple[str, ...]
+    tag: tuple[str, ...]
+    memory: str | None
+    cpus: float | None
+    timeout: str | None
+    retries: int | None
+    name: str
+    register: str | None
+    wait: bool
+    follow: bool
+
+    def apply(self, request: RunRequest) -> RunRequest:
+        """The request with these options in it.
+
+        Raises:
+            InvalidRequest: one of them cannot be understood.
+        """
+        changes: dict[str, Any] = {
+            "experiment": self.experiment,
+            "environment": _environment(self.environment),
+            "pool": self.pool,
+            "environment_variables": pairs("--env", self.env),
+            "tags": pairs("--tag", self.tag),
+            "resources": Resources(
+                cpus=self.cpus, memory_bytes=parse_bytes(self.memory) if self.memory else None
+            ),
+            "timeout_seconds": parse_seconds(self.timeout) if self.timeout else None,
+            "display_name": self.name,
+        }
+        if self.retries is not None:
+            changes["max_attempts"] = self.retries + 1
+        return msgspec.structs.replace(request, **changes)
+
+
+_OPTIONS: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = [
+    click.option(
+        "--experiment", "-e", default="default", show_default=True, help="Under which runs are compared."
+    ),
+    click.option(
+        "--environment", metavar="NAME_OR_FILE", help="Curated name, conda YAML or requirements file."
+    ),
+    click.option("--pool", help="Whose workers run it.  [default: default, or the function's own]"),
+    click.option("--env", multiple=True, metavar="K=V", help="Environment variable. May be repeated."),
+    click.option("--tag", multiple=True, metavar="K=V", help="Tag. May be repeated."),
+    click.option("--memory", metavar="SIZE", help="Most memory, like 512MiB or 2GiB.  [default: no limit]"),
+    click.option("--cpus", type=float, help="CPU cores.  [default: no limit]"),
+    click.option("--timeout", metavar="TIME", help="Longest time, like 90s, 10m or 1h.  [default: no limit]"),
+    click.option("--retries", type=click.IntRange(0, 100), help="Attempts after a lost one.  [default: 2]"),
+    click.option("--name", default="", help="What it is called in lists."),
+    click.option("--register", metavar="MODEL[=PATH]", help="Register a file of it when it completes."),
+    click.option("--wait", is_flag=True, help="Return when it has ended; exit code 1 if it failed."),
+    click.option("--follow", is_flag=True, help="Show its log meanwhile (on stderr); implies --wait."),
+]
+
+
+def run_options(target: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a run; the command receives them as one `options`."""
+
+    @functools.wraps(target)
+    def wrapped(**given: Any) -> Any:
+        own = {field: given.pop(field) for field in RunOptions.__dataclass_fields__}
+        return target(options=RunOptions(**own), **given)
+
+    return functools.reduce(lambda command, option: option(command), reversed(_OPTIONS), wrapped)
+
+
+def submit_and_see(client: Client, request: RunRequest, options: RunOptions) -> None:
+    """Submit, print the id, and do what the options ask for afterwards.
+
+    Raises:
+        RunFailed: it was waited for, and did not complete.
+    """
+    run = client.submit_run(options.apply(request))
+    result(run.id)
+    click.get_text_stream("stdout").flush()
+    if not (options.wait or options.follow or options.register):
+        next_step(f"fitq runs logs {run.id} --follow", f"fitq runs show {run.id}")
+        return
+    conclude(watch(client, run.id, talk() if options.follow else None))
+    if options.register:
+        _register(client, run.id, options.register)
+        return
+    next_step(
+        f"fitq runs metrics {run.id}", f"fitq models register MODEL --run {run.id} --path {_USUAL_MODEL}"
+    )
+
+
+def _register(client: Client, run_id: str, wanted: str) -> None:
+    name, _, path = wanted.partition("=")
+    path = path or _model_file(client, run_id)
+    model = client.register_model(RegisterRequest(name=name, run=run_id, path=path))
+    say(f"Registered {model.id} from {path}.")
+    next_step(f"fitq score {model.name}")
+
+
+def _model_file(client: Client, run_id: str) -> str:
+    """The usual file, or the only one that looks like a model.
+
+    Raises:
+        NotFound: there is none, or more than one.
+    """
+    files = [artifact.path for artifact in client.artifacts(run_id)]
+    likely = [f for f in files if f.startswith("outputs/") and f.endswith(_MODEL_ENDINGS)]
+    if _USUAL_MODEL in files:
+        return _USUAL_MODEL
+    if len(likely) == 1:
+        return likely[0]
+    raise NotFound(
+        f"Run {run_id} left {len(likely) or 'no'} files that may be the model: {', '.join(likely or files)}.",
+        hint="Name it: --register MODEL=outputs/FILE.",
+    )
+
+
+def _environment(given: str | None) -> str | dict[str, Any] | None:
+    if given is None:
+        return None
+    file = Path(given)
+    if file.suffix in (".yml", ".yaml"):
+        return environment_request(Environment.from_conda_specification(file.stem, file))
+    if file.suffix == ".txt":
+        return environment_request(Environment.from_pip_requirements(file.stem, file))
+    if file.is_file():
+        raise InvalidRequest(
+            f"--environment {given} is neither YAML nor .txt.", hint="Give a conda YAML or requirements.txt."
+        )
+    return given
