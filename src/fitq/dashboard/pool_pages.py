@@ -1,0 +1,38 @@
+"""Pools: what waits, who works, and which functions they know."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fitq import pools
+from fitq.dashboard import commands
+from fitq.dashboard.site import site_of
+from fitq.functions import signature_text
+
+_MOST_POOLS, _MOST_FUNCTIONS, _MOST_WORKERS = 40, 60, 40
+
+
+def listing(request: Request) -> Response:
+    """`/pools`."""
+    site = site_of(request)
+    functions = pools.live_functions(site.backend)
+    workers = pools.live_workers(site.backend)
+    known = [
+        {
+            "function": function,
+            "signature": signature_text(function),
+            "call": "" if function.error else commands.call(function),
+        }
+        for function in functions[:_MOST_FUNCTIONS]
+    ]
+    return site.render(
+        request,
+        "pools.html",
+        pools=pools.list_pools(site.backend)[:_MOST_POOLS],
+        functions=known,
+        function_count=len(functions),
+        workers=workers[:_MOST_WORKERS],
+        worker_count=len(workers),
+        start_worker=commands.start_worker,
+    )
