@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 
 import httpx2
 import pytest
-from compose_file import OURS, read
-from containers import Container
-from images import install
 
 from fitq.local.objects import EmbeddedObjects
 from fitq.local.ports import free_ports
 from fitq.local.redis import EmbeddedRedis
+from tests.services.compose_file import OURS, read
+from tests.services.containers import Container
+from tests.services.images import install
 
 
 def _secret() -> str:

@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 
 import psutil
-from compose_file import ROOT, stages
 
 from fitq.local.process import Process, last_lines
+from tests.services.compose_file import ROOT, stages
 
 
 def lay_out(service: str, folder: Path) -> Path:

