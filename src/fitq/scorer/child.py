@@ -529,12 +529,21 @@ def versions() -> Dict[str, str]:
     """Of the packages that matter, what this interpreter really has."""
     found = {}
     for name in PACKAGES:
-        try:
-            module = __import__("sklearn" if name == "scikit-learn" else name)
-        except Exception:  # absent, or broken here
-            continue
-        found[name] = str(module.__version__)
+        module = sys.modules.get("sklearn" if name == "scikit-learn" else name)
+        version = str(getattr(module, "__version__", "")) or _installed(name)
+        if version:
+            found[name] = version
     return found
+
+
+def _installed(name: str) -> str:
+    """The version of a package that nothing has imported yet; importing it to ask takes a second."""
+    try:
+        from importlib.metadata import version  # Python 3.8 and later
+
+        return version(name)
+    except Exception:  # absent, or an older Python
+        return ""
 
 
 # ---------------------------------------------------------------- the program

@@ -1,0 +1,134 @@
+"""Real models in a memory store, behind the real app and the real scorer child."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import joblib
+import pytest
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+from starlette.testclient import TestClient
+
+from fitq.records import EndpointRecord, ModelRecord, now, to_json
+from fitq.scorer.client import inspect_model
+from fitq.scoring.app import create_app
+from fitq.settings import Settings
+from fitq.store.keys import ObjectKeys
+from fitq.store.memory import MemoryObjects
+
+TOKEN = "scoring-test-token"
+IRIS_NAMES = ["sepal_length", "sepal_width", "petal_length", "petal_width"]
+#: Loading scikit-learn once per version is the dear part of these tests; models are shared where they can be.
+KEYS = ObjectKeys("default")
+
+
+class Scoring:
+    """The scoring program in this process, and a way to put models where it finds them."""
+
+    def __init__(self, client: TestClient, objects: MemoryObjects, folder: Path) -> None:
+        self.client = client
+        self.objects = objects
+        self._folder = folder
+        self.service = client.app.state.service  # type: ignore[attr-defined]
+
+    def register(self, name: str, model: object, sample_input: list[Any] | None = None) -> ModelRecord:
+        """What the registry does: look into the file, keep bytes and record."""
+        path = self._folder / f"{name}.joblib"
+        joblib.dump(model, path)
+        facts = inspect_model(path, sample_input=sample_input, seconds=60)
+        return self.keep(name, path.read_bytes(), facts)
+
+    def keep(self, name: str, data: bytes, facts: Any, **changes: Any) -> ModelRecord:
+        """Keep bytes as the next version of a name."""
+        sha256 = hashlib.sha256(data).hexdigest()
+        version = 1 + sum(1 for _ in self.objects.list(KEYS.model_versions(name)))
+        told = {
+            f: getattr(facts, f)
+            for f in (
+                "estimator",
+                "methods",
+                "default_method",
+                "input_schema",
+                "classes",
+                "versions",
+                "warnings",
+            )
+        }
+        record = ModelRecord(
+            name=name, version=version, created_at=now(), path=f"outputs/{name}.joblib", sha256=sha256,
+            size_bytes=len(data), object_key=KEYS.model_file(name, sha256), **{**told, **changes},
+        )  # fmt: skip
+        self.objects.put(record.object_key, data)
+        self.objects.put(KEYS.model_version(name, version), to_json(record))
+        return record
+
+    def alias(self, name: str, alias: str, version: int) -> None:
+        self.objects.put(KEYS.model_alias(name, alias), json.dumps({"version": version}).encode())
+
+    def deploy(self, name: str, model: str, traffic: dict[str, int], **changes: Any) -> EndpointRecord:
+        record = EndpointRecord(
+            name=name, model=model, traffic=traffic, created_at=now(), updated_at=now(), **changes
+        )
+        self.objects.put(KEYS.endpoint(name), to_json(record))
+        return record
+
+    def post(self, path: str, body: object = None, *, token: str | None = TOKEN, **given: Any) -> Any:
+        """POST with the token; `content` or `body`."""
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        headers.update(given.pop("headers", {}))
+        if body is not None:
+            given["json"] = body
+        return self.client.post(path, headers=headers, **given)
+
+    def get(self, path: str, *, token: str | None = TOKEN) -> Any:
+        return self.client.get(path, headers={"authorization": f"Bearer {token}"} if token else {})
+
+    def score(self, name: str, rows: object, **fields: Any) -> Any:
+        """The answer to rows, which must be 200."""
+        answer = self.post(f"/models/{name}/score", {"data": rows, **fields})
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+def running(folder: Path, **changes: Any) -> Iterator[Scoring]:
+    objects = MemoryObjects()
+    settings = Settings(token=TOKEN, **changes)
+    with TestClient(create_app(settings, objects), raise_server_exceptions=False) as client:
+        yield Scoring(client, objects, folder)
+
+
+@pytest.fixture(scope="module")
+def scoring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scoring]:
+    """One program per test file, without models."""
+    yield from running(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="session")
+def iris() -> Any:
+    """A logistic regression on iris, fitted on a plain array."""
+    rows, labels = load_iris(return_X_y=True)
+    return LogisticRegression(max_iter=1000).fit(rows, labels)
+
+
+def saved(model: object) -> bytes:
+    buffer = io.BytesIO()
+    joblib.dump(model, buffer)
+    return buffer.getvalue()
+
+
+def assert_one_error_shape(answer: Any, status: int) -> dict[str, Any]:
+    """Every answer that is not 2xx has this body."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/json"
+    body: dict[str, Any] = answer.json()
+    assert {"message", "code", "hint", "request_id"} <= body.keys()
+    assert body["message"]
+    assert body["code"]
+    assert body["request_id"] == answer.headers["x-request-id"]
+    return body
