@@ -6,6 +6,7 @@ A test compares both pages with what this makes, so they cannot grow old.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,30 +54,18 @@ def _setting_row(setting: dataclasses.Field[object]) -> str:
     meaning = told["help"] + (" (secret)" if told["secret"] else "")
     kind = setting.type if isinstance(setting.type, str) else setting.type.__name__
     cells = (f"`{variable(setting.name)}`", kind, default, meaning, example)
-    return f"| {' | '.join(c.replace('|', chr(92) + '|') for c in cells)} |"
+    return f"| {' | '.join(_cell(c) for c in cells)} |"
 
 
 def cli_page() -> str:
-    """Every command's help, in the order of the command line."""
+    """Every command with its usage, options and examples, in the order of the command line."""
     from fitq.cli.main import cli
 
-    lines = [
-        "# Commands",
-        "",
-        _NOTE,
-        "",
-        "Results go to stdout and everything else to stderr.",
-        "Exit codes: 0 done, 1 the run failed, 2 you can fix it, 3 try again later.",
-    ]
+    lines = ["# Commands", "", _NOTE, ""]
+    lines += ["Results go to stdout and everything else to stderr."]
+    lines += ["Exit codes: 0 done, 1 the run failed, 2 you can fix it, 3 try again later."]
     for path, command in commands(cli, "fitq"):
-        lines += [
-            "",
-            f"{'#' * min(4, path.count(' ') + 2)} {path}",
-            "",
-            "```text",
-            _help(path, command),
-            "```",
-        ]
+        lines += ["", *_section(path, command)]
     return "\n".join(lines) + "\n"
 
 
@@ -84,21 +73,33 @@ def commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Com
     """A command and all below it, with the words that call them."""
     yield path, command
     if isinstance(command, click.Group):
-        context = click.Context(command, info_name=path)
-        for name in command.list_commands(context):
-            child = command.get_command(context, name)
-            if child is not None and not child.hidden:
-                yield from commands(child, f"{path} {name}")
+        for name in command.list_commands(click.Context(command)):
+            # The outermost group knows its commands by sentence only, until one is used.
+            load = getattr(command, "load", None)
+            child = load(name) if load else command.commands[name]
+            yield from commands(child, f"{path} {name}")
 
 
-def _help(path: str, command: click.Command) -> str:
-    """Plain text of fixed width, whatever terminal this runs in."""
-    context = click.Context(command, info_name=path, terminal_width=100, max_content_width=100)
-    formatter = click.HelpFormatter(width=100)
-    click.Command.format_help(command, context, formatter) if not isinstance(
-        command, click.Group
-    ) else click.Group.format_help(command, context, formatter)
-    return formatter.getvalue().strip()
+def _section(path: str, command: click.Command) -> list[str]:
+    context = click.Context(command, info_name=path)
+    usage = " ".join((path, *command.collect_usage_pieces(context)))
+    lines = [f"{'#' * min(4, path.count(' ') + 2)} {path}", "", inspect.cleandoc(command.help or ""), ""]
+    lines += ["```text", usage, *_examples(command), "```"]
+    options = [p.get_help_record(context) for p in command.params if isinstance(p, click.Option)]
+    shown = [record for record in options if record is not None]
+    if shown:
+        lines += ["", "| option | meaning |", "|---|---|"]
+        lines += [f"| `{_cell(option)}` | {_cell(meaning)} |" for option, meaning in shown]
+    return lines
+
+
+def _examples(command: click.Command) -> list[str]:
+    _, found, examples = (command.epilog or "").partition("Examples:")
+    return ["", *(ln.strip() for ln in examples.splitlines() if ln.strip())] if found else []
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 PAGES = {"settings.md": settings_page, "cli.md": cli_page}

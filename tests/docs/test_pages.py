@@ -11,6 +11,8 @@ from typing import Any
 import click
 import pytest
 
+from fitq.cli.main import cli
+
 ROOT = Path(__file__).resolve().parents[2]
 GENERATOR = ROOT / "docs" / "reference" / "generate.py"
 PAGES = sorted(
@@ -23,7 +25,8 @@ PAGES = sorted(
 )
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
-_FITQ = re.compile(r"(?<![\w./-])fitq((?: [a-z][a-z-]*)+)")
+#: A command with its words, and the rest of it up to a pipe, a bracket or a quote.
+_FITQ = re.compile(r"(?<![\w./-])(?<!from )fitq((?: [a-z][a-z-]*)+)([^|;&)`]*)")
 _NAME = {p: str(p.relative_to(ROOT)) for p in PAGES}
 
 
@@ -55,21 +58,35 @@ def _anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in heads}
 
 
+@pytest.fixture(scope="module")
+def known() -> dict[str, click.Command]:
+    """Every command, by the words that call it."""
+    return dict(_generator().commands(cli, "fitq"))
+
+
+def _found(known: dict[str, click.Command], words: str) -> click.Command | None:
+    """The command that words lead to; what follows a command that is no group is its argument."""
+    path, command = "fitq", known["fitq"]
+    for word in words.split():
+        if not isinstance(command, click.Group):
+            break
+        path = f"{path} {word}"
+        if path not in known:
+            return None
+        command = known[path]
+    return command
+
+
 @pytest.mark.parametrize("page", PAGES, ids=_NAME.get)
-def test_every_command_named_in_a_page_exists(page: Path) -> None:
-    from fitq.cli.main import cli
-
-    code = "\n".join(_CODE.findall(page.read_text()))
-    for words in _FITQ.findall(code):
-        assert _exists(cli, words.split()), f"fitq{words} in {_NAME[page]}"
-
-
-def _exists(command: click.Command, words: list[str]) -> bool:
-    """Whether words lead to a command; after the last group whatever follows is its argument."""
-    if not words or not isinstance(command, click.Group):
-        return True
-    child = command.get_command(click.Context(command), words[0])
-    return child is not None and _exists(child, words[1:])
+def test_every_command_and_option_named_in_a_page_exists(page: Path, known: dict[str, click.Command]) -> None:
+    lines = "\n".join(_CODE.findall(page.read_text())).splitlines()
+    for line in lines:
+        for words, rest in _FITQ.findall(line.split("#")[0]):
+            command = _found(known, words)
+            assert command is not None, f"fitq{words} in {_NAME[page]}"
+            has = {o for p in command.params for o in (*p.opts, *p.secondary_opts)} | {"--help"}
+            used = re.findall(r"(?<![\w-])--[a-z][a-z-]*", rest.partition(" -- ")[0])
+            assert set(used) <= has, f"{line.strip()} in {_NAME[page]}"
 
 
 @pytest.mark.parametrize("name", ["settings.md", "cli.md"])
@@ -77,28 +94,6 @@ def test_a_generated_page_is_what_the_code_says(name: str) -> None:
     make: Any = _generator().PAGES[name]
     kept = (GENERATOR.parent / name).read_text()
     assert kept == make(), "refresh it with: python docs/reference/generate.py"
-
-
-def test_options_named_in_pages_exist() -> None:
-    """`fitq submit … --follow`: each long option after a command is one of it."""
-    from fitq.cli.main import cli
-
-    for page in PAGES:
-        for line in "\n".join(_CODE.findall(page.read_text())).splitlines():
-            for words, rest in re.findall(r"(?<![\w./-])fitq((?: [a-z][a-z-]*)+)([^|;&)]*)", line):
-                command = _command(cli, words.split())
-                known = {o for p in command.params for o in (*p.opts, *p.secondary_opts)} | {"--help"}
-                used = re.findall(r"(?<![\w-])--[a-z][a-z-]*", rest.split(" -- ")[0])
-                assert set(used) <= known, f"{line.strip()} in {_NAME[page]}"
-
-
-def _command(command: click.Command, words: list[str]) -> click.Command:
-    child = (
-        command.get_command(click.Context(command), words[0])
-        if isinstance(command, click.Group) and words
-        else None
-    )
-    return command if child is None else _command(child, words[1:])
 
 
 def test_the_glossary_has_every_noun_of_the_records() -> None:
