@@ -94,8 +94,8 @@ def test_a_file_of_another_user_on_the_way_up_is_not_trusted(
     monkeypatch.setattr(connection, "_is_trusted", lambda found: found != file)
     assert find_connection(deep, {}).url == "http://ours:1"
     (deep / ".fitq/config.json").unlink()
-    with pytest.raises(NotFound):
-        monkeypatch.setattr(connection, "_candidates", lambda _: iter([file]))
+    monkeypatch.setattr(connection, "_candidates", lambda _: iter([file]))
+    with pytest.raises(NotFound, match="another user"):
         find_connection(deep, {})
 
 
