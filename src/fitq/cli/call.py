@@ -6,6 +6,7 @@ import click
 
 from fitq.cli.commands import command
 from fitq.cli.connect import platform
+from fitq.cli.functions import callable_functions
 from fitq.cli.given import pairs
 from fitq.cli.submission import RunOptions, run_options, submit_and_see
 from fitq.errors import NotFound
@@ -40,7 +41,7 @@ def call(function: str, parameters: tuple[str, ...], options: RunOptions) -> Non
 
 
 def _find(client: Client, name: str) -> FunctionRecord:
-    known = {f.name: f for f in client.functions()}
+    known = {f.name: f for f in callable_functions(client)}
     if name not in known:
         raise NotFound(
             f"No pool knows a function {name!r}. {did_you_mean(name, known)}".strip(),

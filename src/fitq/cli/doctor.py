@@ -11,6 +11,7 @@ import click
 
 from fitq import __version__
 from fitq.cli.commands import command, json_option
+from fitq.cli.functions import callable_functions
 from fitq.cli.output import TRY_AGAIN_LATER, YOU_CAN_FIX_IT, exit_code_of, result_json, say
 from fitq.errors import FitqError, InvalidRequest, NotFound
 from fitq.sdk.client import Client
@@ -99,7 +100,7 @@ def _workers(client: Client) -> str:
 
 
 def _functions(client: Client) -> str:
-    found = client.functions()
+    found = callable_functions(client)
     broken = [f for f in found if f.error]
     if broken:
         raise InvalidRequest(

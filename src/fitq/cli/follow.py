@@ -25,7 +25,7 @@ def watch(client: Client, run_id: str, log_to: TextIO | None, *, offset: int = 0
         for event in client.follow_run(run_id, offset=offset):
             if event.kind == "log" and log_to is not None:
                 _write(log_to, event.text)
-            elif event.kind == "status":
+            elif event.kind == "status" and event.status and not event.status.is_final:
                 say(click.style(f"{run_id} is {event.status}", dim=True))
         return client.get_run(run_id)
     except KeyboardInterrupt:
@@ -41,7 +41,8 @@ def conclude(run: RunRecord) -> None:
         RunFailed: it did not complete.
     """
     if run.status is not RunStatus.COMPLETED:
-        hint = f"Its whole log: fitq runs logs {run.id}"
+        hinted = run.failure is not None and run.failure.hint
+        hint = "" if hinted else f"Its whole log: fitq runs logs {run.id}"
         raise RunFailed(f"Run {run.id} is {run.status}. {explain(run)}", hint=hint)
     for warning in run.warnings:
         say(f"Note: {warning}")

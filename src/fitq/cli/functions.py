@@ -7,6 +7,7 @@ from fitq.cli.connect import platform
 from fitq.cli.output import next_step, result_json, say, table
 from fitq.functions import signature_text
 from fitq.records import FunctionRecord, to_builtins
+from fitq.sdk.client import Client
 
 
 @group(
@@ -21,7 +22,7 @@ def functions() -> None:
 def list_(as_json: bool) -> None:
     """List the training functions that pools know, with their parameters."""
     with platform() as client:
-        found = client.functions()
+        found = callable_functions(client)
     if as_json:
         result_json([to_builtins(f) for f in found])
         return
@@ -30,6 +31,11 @@ def list_(as_json: bool) -> None:
         next_step(f"fitq call {found[0].name} --follow")
     else:
         say("No pool knows a function. Start workers with a folder of them: fitq up --functions DIR")
+
+
+def callable_functions(client: Client) -> list[FunctionRecord]:
+    """Those that people call: `run_script` is how a pool runs submitted folders."""
+    return [f for f in client.functions() if f.name != "run_script"]
 
 
 def _row(function: FunctionRecord) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from fitq.cli.commands import command, group, json_option
 from fitq.cli.connect import platform
 from fitq.cli.given import json_or_file, model_and_version, pairs
 from fitq.cli.output import facts, next_step, pairs_text, result, result_json, say, short_time, table
+from fitq.cli.run_page import versions_text
 from fitq.errors import InvalidRequest
 from fitq.records import InputSchema, RegisterRequest, to_builtins
 from fitq.sdk.answers import ModelSummary, RegisteredModel
@@ -137,7 +138,7 @@ def print_model(record: RegisteredModel, summary: ModelSummary) -> None:
             ("From run", record.run),
             ("File", f"{record.path} ({format_bytes(record.size_bytes)})"),
             ("SHA-256", record.sha256),
-            ("Written by", pairs_text({"python": record.versions.python, **record.versions.packages})),
+            ("Written by", versions_text(record.versions)),
             ("Declared", f"{record.framework} {record.framework_version}".strip()),
             ("Tags", pairs_text(record.tags)),
             ("Properties", pairs_text(record.properties)),

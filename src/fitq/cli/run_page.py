@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fitq.cli.output import facts, pairs_text, short_time
 from fitq.cli.run_table import duration, timeline
-from fitq.records import RunRecord
+from fitq.records import RunRecord, Versions
 from fitq.sdk.watching import explain
 from fitq.units import format_bytes, format_seconds
 
@@ -31,7 +31,7 @@ def print_run(run: RunRecord) -> None:
             ("Worker", run.worker),
             ("Attempt", f"{run.attempt} of {run.max_attempts}"),
             ("Environment", _environment(run)),
-            ("Versions", _versions(run)),
+            ("Versions", versions_text(run.versions)),
             ("Submitted", short_time(run.created_at)),
             ("Timeline", timeline(run)),
             ("Waited", format_seconds(run.usage.queue_seconds) if run.attempt else ""),
@@ -49,7 +49,8 @@ def _environment(run: RunRecord) -> str:
     return f"{run.environment.name} (resolved to {resolved})" if resolved else run.environment.name
 
 
-def _versions(run: RunRecord) -> str:
-    known = {n: run.versions.packages[n] for n in _PACKAGES_SHOWN if n in run.versions.packages}
-    python = {"python": run.versions.python} if run.versions.python else {}
+def versions_text(versions: Versions) -> str:
+    """Python and the packages that matter most; `--json` has all of them."""
+    known = {n: versions.packages[n] for n in _PACKAGES_SHOWN if n in versions.packages}
+    python = {"python": versions.python} if versions.python else {}
     return ", ".join(f"{name} {version}" for name, version in {**python, **known}.items())

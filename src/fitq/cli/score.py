@@ -44,7 +44,7 @@ def score(model: str, data: str | None, method: str | None, as_json: bool) -> No
         result_json(answer)
     else:
         result(msgspec.json.encode(answer).decode())
-    next_step(_curl(client, name, version, body))
+    next_step(_curl(client, name, version, body), "(FITQ_TOKEN: fitq_token in .fitq/config.json)")
 
 
 def _body(given: Any, method: str | None) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,7 +95,10 @@ def run_options(target: Callable[..., Any]) -> Callable[..., Any]:
         own = {field: given.pop(field) for field in RunOptions.__dataclass_fields__}
         return target(options=RunOptions(**own), **given)
 
-    return functools.reduce(lambda command, option: option(command), reversed(_OPTIONS), wrapped)
+    decorated: Callable[..., Any] = wrapped
+    for option in _OPTIONS[::-1]:
+        decorated = option(decorated)
+    return decorated
 
 
 def submit_and_see(client: Client, request: RunRequest, options: RunOptions) -> None:
@@ -105,7 +109,7 @@ def submit_and_see(client: Client, request: RunRequest, options: RunOptions) -> 
     """
     run = client.submit_run(options.apply(request))
     result(run.id)
-    click.get_text_stream("stdout").flush()
+    sys.stdout.flush()
     if not (options.wait or options.follow or options.register):
         next_step(f"fitq runs logs {run.id} --follow", f"fitq runs show {run.id}")
         return

@@ -160,8 +160,8 @@ def status(data: Path | None, as_json: bool) -> None:
     if as_json:
         result_json(state)
         return
-    facts([(k, state.get(v)) for k, v in (("API and dashboard", "url"), ("Scoring", "scoring_url"))])
-    facts([("Data", state["data"]), ("Process", state.get("pid"))])
+    names = {"API and dashboard": "url", "Scoring": "scoring_url", "Data": "data", "Process": "pid"}
+    facts([(name, state.get(key)) for name, key in names.items()])
     click.echo()
     programs = [(p["name"], p["pid"] or "restarting", p["restarts"], p["log"]) for p in state["programs"]]
     table(["PROGRAM", "PID", "RESTARTS", "LOG"], programs)

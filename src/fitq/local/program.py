@@ -37,6 +37,7 @@ class Program:
         self.process = process
         self.pool = pool
         self.restarts = 0
+        self.is_leaving = False
         self._start = start or process.start
         self._stop_seconds = stop_seconds
         self._clock = clock
@@ -55,7 +56,7 @@ class Program:
 
     def tend(self) -> bool:
         """Start it again if it ended and its pause is over. Whether anything changed."""
-        if self.process.is_running:
+        if self.process.is_running or self.is_leaving:
             return False
         if self._due_at is None:
             self._plan_restart()
@@ -83,6 +84,11 @@ class Program:
         )
         self._due_at = self._clock() + self._pause
         self._pause = min(self._pause * 2, _LONGEST_PAUSE_SECONDS)
+
+    def retire(self) -> None:
+        """Ask it to end for good, without waiting."""
+        self.is_leaving = True
+        self.process.ask_to_stop()
 
     def stop(self) -> None:
         """SIGTERM, wait, SIGKILL."""

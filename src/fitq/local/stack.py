@@ -8,8 +8,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import os
-import signal
-import sys
 import threading
 import time
 from collections import Counter
@@ -23,12 +21,14 @@ import urllib3
 
 from fitq.backend import Backend, open_backend, open_objects
 from fitq.errors import InvalidRequest, Unavailable
+from fitq.local.child import child
 from fitq.local.home import Home
 from fitq.local.objects import EmbeddedObjects
 from fitq.local.ports import claim_port
 from fitq.local.process import Process, last_lines
 from fitq.local.program import Program
 from fitq.local.redis import EmbeddedRedis
+from fitq.local.scaling import plan, process_of
 from fitq.names import check_name
 from fitq.pools import live_workers
 from fitq.records import now
@@ -36,8 +36,6 @@ from fitq.settings import Settings
 
 _READY_SECONDS = 90.0
 _LOOK_SECONDS = 0.1
-#: What a program has no use for is not told to it: secrets above all.
-_NOT_TOLD: dict[str, tuple[str, ...]] = {"api": (), "scoring": ("redis_url",), "worker": ("token",)}
 
 
 class Stack:
@@ -78,6 +76,7 @@ class Stack:
         self._environment = dict(os.environ if environment is None else environment)
         self.settings = Settings.from_environment(self._environment)  #: complete once started
         self.programs: list[Program] = []  #: in the order of their start
+        self._is_ready = False
         self._check()
 
     def _check(self) -> None:
@@ -149,12 +148,10 @@ class Stack:
     def _start_programs(self) -> None:
         began = now()
         for name in ("api", "scoring"):
-            self._start_program(Program(self._process(name), stop_seconds=10))
+            self._start_program(Program(self._child(name, name), stop_seconds=10))
         for pool, workers in self.pools.items():
-            for n in range(1, workers + 1):
-                process = self._process("worker", pool=pool, name=f"worker-{pool}-{n}")
-                seconds = self.settings.grace_seconds + 40  # it ends and hands back its runs
-                self._start_program(Program(process, stop_seconds=seconds, pool=pool))
+            for _ in range(workers):
+                self._start_worker(pool)
         self._wait_until_ready(began)
 
     def _wait_until_ready(self, began: datetime) -> None:
@@ -169,24 +166,21 @@ class Stack:
                 )
             time.sleep(_LOOK_SECONDS)
 
+    def _start_worker(self, pool: str) -> None:
+        taken = {program.name for program in self.programs}
+        names = (f"worker-{pool}-{n}" for n in itertools.count(1))
+        process = self._child("worker", next(n for n in names if n not in taken), pool)
+        seconds = self.settings.grace_seconds + 40  # it ends and hands back its runs
+        self._start_program(Program(process, stop_seconds=seconds, pool=pool))
+
+    def _child(self, program: str, name: str, pool: str = "default") -> Process:
+        settings = dataclasses.replace(self.settings, pool=pool)
+        return child(program, name, settings, self._environment, self.home.logs)
+
     def _start_program(self, program: Program) -> None:
         self.programs.append(program)
         program.start()
-        self._write_state(ready=False)
-
-    def _process(self, program: str, *, pool: str = "default", name: str = "") -> Process:
-        default = Settings()
-        hidden = {field: getattr(default, field) for field in _NOT_TOLD[program]}
-        settings = dataclasses.replace(self.settings, pool=pool, **hidden)
-        inherited = {k: v for k, v in self._environment.items() if not k.startswith("FITQ_")}
-        return Process(
-            name or program,
-            [sys.executable, "-P", "-m", "fitq", program],  # -P: the working folder shadows no module
-            environment={**inherited, **settings.to_environment()},
-            log=self.home.logs / f"{name or program}.log",
-            # When we are killed, a worker still has runs to end; the others just end.
-            orphan_signal=signal.SIGTERM if program == "worker" else signal.SIGKILL,
-        )
+        self._write_state()
 
     def _not_ready(self, backend: Backend, began: datetime) -> list[str]:
         """What does not answer yet, in words."""
@@ -222,13 +216,14 @@ class Stack:
                 "fitq_workspace": self.settings.workspace,
             }
         )
-        self._write_state(ready=True)
+        self._is_ready = True
+        self._write_state()
 
-    def _write_state(self, *, ready: bool) -> None:
+    def _write_state(self) -> None:
         self.home.write_state(
             {
                 "pid": os.getpid(),
-                "ready": ready,
+                "ready": self._is_ready,
                 "url": self.settings.url,
                 "scoring_url": self.settings.scoring_url,
                 "programs": [
@@ -247,11 +242,31 @@ class Stack:
     # --- while it runs, and the end -----------------------------------------------------------------
 
     def watch(self, stop: threading.Event) -> None:
-        """Start programs that end unasked again, with growing pauses, until `stop` is set."""
+        """Until `stop` is set: start programs that end unasked again, and give pools the workers that
+        `fitq pools scale` asked for."""
+        backend = open_backend(self.settings)
+        looks = itertools.count(1)
         while not stop.wait(2 * _LOOK_SECONDS):
             changed = [program.tend() for program in self.programs]  # each of them, not up to the first
+            if next(looks) % 10 == 0:
+                changed.append(self._scale(backend))
             if any(changed):
-                self._write_state(ready=True)
+                self._write_state()
+
+    def _scale(self, backend: Backend) -> bool:
+        gone = [p for p in self.programs if p.is_leaving and not p.process.is_running]
+        self.programs = [p for p in self.programs if p not in gone]
+        try:
+            pools = backend.state.list_pools()
+            busy = {process_of(w.id) for w in live_workers(backend) if w.runs} if pools else set()
+        except Unavailable:
+            return bool(gone)
+        todo = plan(pools, [p for p in self.programs if p.pool and not p.is_leaving], busy)
+        for pool in todo.start:
+            self._start_worker(pool)
+        for worker in todo.retire:
+            worker.retire()
+        return bool(gone or todo.start or todo.retire)
 
     def stop(self) -> None:
         """Workers first: they hand back their runs; then api and scoring, the objects, and Redis."""
