@@ -8,23 +8,27 @@ import importlib.util
 import json
 import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from fitq.context import RunContext
 from fitq.functions import described
 
 
-def load(folder, file):
+def load(folder: str, file: str) -> ModuleType:
     """Import one file of a functions folder under its own name."""
     path = Path(folder, file).resolve()
     sys.path.insert(0, str(path.parent))
     spec = importlib.util.spec_from_file_location(path.stem, str(path))
+    assert spec is not None
+    assert spec.loader is not None  # a .py file always has one
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module  # what pickles classes of this file looks here
     spec.loader.exec_module(module)
     return module
 
 
-def find(module, name):
+def find(module: ModuleType, name: str) -> Any:
     """The decorated function of that name."""
     for value in list(vars(module).values()):
         record = described(value)
@@ -33,7 +37,7 @@ def find(module, name):
     raise SystemExit("There is no training function %r in %s any more." % (name, module.__file__))
 
 
-def main():
+def main() -> None:
     call = json.loads(Path(sys.argv[1]).read_text())
     sys.argv = [call["file"]]
     target = find(load(call["folder"], call["file"]), call["name"])

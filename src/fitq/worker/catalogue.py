@@ -7,6 +7,7 @@ not import is listed with its error and hides no other.
 import sys
 import traceback
 from pathlib import Path
+from typing import List
 
 import msgspec
 
@@ -16,12 +17,12 @@ from fitq.records import FunctionRecord, to_json
 from fitq.worker.call import load
 
 
-def files_of(folder):
+def files_of(folder: str) -> List[Path]:
     """Python files of a folder that may hold functions, by name."""
     return [f for f in sorted(Path(folder).glob("*.py")) if not f.name.startswith(("_", "test_"))]
 
 
-def records_of(folder, file):
+def records_of(folder: str, file: Path) -> List[FunctionRecord]:
     """The functions one file declares, or one record that says why it does not import."""
     try:
         module = load(folder, file.name)
@@ -33,20 +34,20 @@ def records_of(folder, file):
     return [_placed(r, file) for r in unique.values()]
 
 
-def _is_from(file, record):
+def _is_from(file: Path, record: FunctionRecord) -> bool:
     return record.file in ("", file.name)
 
 
-def _placed(record, file):
+def _placed(record: FunctionRecord, file: Path) -> FunctionRecord:
     return msgspec.structs.replace(record, file=file.name)
 
 
-def _broken(file, error):
+def _broken(file: Path, error: str) -> FunctionRecord:
     name = file.stem if PATTERNS["function"][0].fullmatch(file.stem) else "unnamed"
     return FunctionRecord(name=name, pool="*", file=file.name, error=error)
 
 
-def main():
+def main() -> None:
     folder = sys.argv[1]
     found = [record for file in files_of(folder) for record in records_of(folder, file)]
     sys.stdout.write("\n" + to_json(found).decode() + "\n")

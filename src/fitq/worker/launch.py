@@ -13,7 +13,7 @@ import sys
 PR_SET_PDEATHSIG = 1
 
 
-def main():
+def main() -> None:
     worker, program = int(sys.argv[1]), sys.argv[2:]
     # When the worker dies, however it dies, the run's process dies with it.
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

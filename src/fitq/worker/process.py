@@ -131,7 +131,7 @@ class RunProcess:
         if process.pid == self._process.pid:
             return True
         try:
-            return process.environ().get("FITQ_RUN_ID") == self._run_id
+            return bool(process.environ().get("FITQ_RUN_ID") == self._run_id)
         except psutil.Error:
             return False
 
