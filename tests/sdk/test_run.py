@@ -138,7 +138,7 @@ def test_a_queue_without_workers_is_explained(routes: Routes, run: Run) -> None:
     routes.answers["GET /v1/pools/default"] = {"name": "default", "queued": 1, "workers": 0}
     out = io.StringIO()
     watching.show(run._client, run.id, out)
-    assert out.getvalue().count("fitq worker --pool default") == 1
+    assert out.getvalue().count("FITQ_POOL=default fitq worker") == 1
 
 
 def test_a_terminal_without_a_character_still_shows_the_rest(run: Run) -> None:

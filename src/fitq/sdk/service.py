@@ -126,7 +126,8 @@ class Endpoint:
                 f"Endpoint {self.name!r} is {self.state}.", hint="The log of the scoring service says why."
             )
         if show_output:
-            sys.stdout.write('\nService creation operation finished, operation "Succeeded"\n')
+            sys.stdout.write("\n" if waited else "")
+            sys.stdout.write('Service creation operation finished, operation "Succeeded"\n')
 
     def run(self, input_data: object) -> Any:
         """What it answers to JSON text, bytes, or a value such as `{"data": [[5.1, 3.5, 1.4, 0.2]]}`.

@@ -70,7 +70,7 @@ def _why_queued(client: Client, run: RunRecord) -> str:
     except FitqError:
         return f"waiting for a worker of pool {run.pool!r}."
     if not pool.workers:
-        return f"pool {run.pool!r} has no worker. Start one with: fitq worker --pool {run.pool}"
+        return f"pool {run.pool!r} has no worker. Start one with: FITQ_POOL={run.pool} fitq worker"
     return f"{pool.queued} queued and {pool.running} running in pool {run.pool!r}, workers: {pool.workers}."
 
 
@@ -91,16 +91,17 @@ def _summary(client: Client, run: RunRecord) -> str:
     if run.warnings:
         lines += ["", "Warnings:", *run.warnings]
     if run.failure is not None:
-        lines += ["", "Error:", explain(run)]
+        lines += ["", "Error:", explain(run, with_log=False)]  # its log is just above
     return "\n".join([*lines, "", ""])
 
 
-def explain(run: RunRecord) -> str:
-    """Why a run did not complete: kind, message, decisive lines, likely fix."""
+def explain(run: RunRecord, *, with_log: bool = True) -> str:
+    """Why a run did not complete: kind, message, the decisive lines of its log, likely fix."""
     if run.failure is None:
         return f"Run {run.id} is {run.status}."
     failure = run.failure
-    parts = [f"{failure.kind}: {failure.message}", *(f"    {line}" for line in failure.lines), failure.hint]
+    shown = failure.lines if with_log else []
+    parts = [f"{failure.kind}: {failure.message}", *(f"    {line}" for line in shown), failure.hint]
     return "\n".join(part for part in parts if part)
 
 

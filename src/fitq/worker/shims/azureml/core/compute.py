@@ -54,7 +54,7 @@ class ComputeTarget:
         if show_output:
             sys.stdout.write("Pool %s: workers %d, queued %d\n" % (self.name, pool.workers, pool.queued))
             if not pool.workers:
-                sys.stdout.write("Start a worker with: fitq worker --pool %s\n" % self.name)
+                sys.stdout.write("Start a worker with: FITQ_POOL=%s fitq worker\n" % self.name)
 
 
 class AmlCompute(ComputeTarget):
