@@ -28,7 +28,11 @@ def configure(program: str, *, level: str = "info", format: str = "text") -> Non
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            # the default prints local variables: rows and secrets among them
+            exception_formatter=structlog.dev.plain_traceback,
+        )
     )
     handler = logging.StreamHandler()
     handler.setFormatter(

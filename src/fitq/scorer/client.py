@@ -67,6 +67,10 @@ class _Link:
         self._last_id = 0
         self._alarm: asyncio.TimerHandle | None = None
 
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
     async def open(self) -> None:
         reader, self._writer = await asyncio.open_unix_connection(sock=self.scorer.link)
         self._reading = asyncio.get_running_loop().create_task(self._read(reader))
@@ -171,6 +175,11 @@ class Scorer:
     def pid(self) -> int | None:
         """Process id of the live child."""
         return self._link.scorer.process.pid if self._link and self._link.is_alive else None
+
+    @property
+    def waiting(self) -> int:
+        """Requests in flight to the live child."""
+        return self._link.waiting if self._link else 0
 
     async def ping(self) -> dict[str, Any]:
         """`memory_bytes` and the `models` that are loaded.

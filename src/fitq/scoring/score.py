@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
 
 from fitq.errors import InvalidRequest, ModelUnusable, ScoringFailed, TooLarge, UnsupportedMediaType
 from fitq.schema import Rows
 from fitq.scorer.client import Outcome
-from fitq.scoring import dialects
 from fitq.scoring.answers import Answer, to_json
 from fitq.scoring.call import Call, Handler
-from fitq.scoring.dialects import azure, kserve, mlflow
+from fitq.scoring.dialects import azure, choose, kserve, mlflow
 from fitq.scoring.dialects.form import Dialect
 from fitq.scoring.models import unusable_here
 from fitq.scoring.target import Target
@@ -47,7 +47,7 @@ def scoring(*accepted: Dialect) -> Handler:
     return handler
 
 
-score = scoring(*dialects.ALL)
+score = scoring(*choose.ALL)
 predict_v1 = scoring(kserve.DIALECT)
 invocations = scoring(*mlflow.INVOCATIONS)
 
@@ -66,7 +66,7 @@ def _read(call: Call, body: bytes, accepted: tuple[Dialect, ...]) -> Asked:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             pass  # another dialect, or wrong: below it is told apart and explained
     decoded = _decoded(body)
-    dialect, given = dialects.read(decoded, accepted)
+    dialect, given = choose.read(decoded, accepted)
     rows = schema.check(given.value, columns=given.columns, path=given.path)
     return Asked(rows, decoded.get("method"), dialect)
 
@@ -134,12 +134,18 @@ async def _predicted(call: Call, method: str, rows: Rows) -> Outcome:
         outcome = await call.service.scorer.predict(served.file, method, rows)
     except ModelUnusable as exc:  # it had to be loaded again, and that failed
         raise unusable_here(served.record, exc) from exc
-    if not hasattr(outcome.predictions, "__len__") or len(outcome.predictions) != rows.size:
+    if _size(outcome.predictions) != rows.size:
         raise ScoringFailed(
             "An unexpected error occurred in scoring script. Check the logs for more info.",
             hint=f"{method} of model {served.record.id} does not answer one entry per row.",
         )
     return outcome
+
+
+def _size(predictions: object) -> int:
+    if isinstance(predictions, np.ndarray):
+        return predictions.shape[0] if predictions.ndim else -1
+    return len(predictions) if isinstance(predictions, list) else -1
 
 
 def _headers(target: Target, outcome: Outcome) -> list[tuple[bytes, bytes]]:

@@ -1,0 +1,295 @@
+"""What goes wrong while scoring, and what must hold then."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import os
+import signal
+import threading
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from sklearn.base import BaseEstimator
+from sklearn.preprocessing import FunctionTransformer
+
+from fitq.errors import ModelUnusable, Unavailable
+from fitq.records import ModelRecord
+from fitq.scorer import process
+from fitq.scorer.client import inspect_model
+from fitq.scorer.facts import ModelFacts
+from tests.conftest import eventually
+from tests.scoring.conftest import KEYS, TOKEN, Scoring, assert_one_error_shape, running, saved
+
+ROWS = [[5.1, 3.5, 1.4, 0.2]]
+
+
+@pytest.fixture(scope="module")
+def iris_record(scoring: Scoring, iris: Any) -> ModelRecord:
+    return scoring.register("iris", iris)
+
+
+def keep_like(scoring: Scoring, name: str, model: object, like: ModelRecord, method: str) -> None:
+    """Keep a model without looking into it first, as if it had been well when it was registered."""
+    facts = ModelFacts(
+        estimator="Broken", methods=[method], default_method=method, input_schema=like.input_schema
+    )
+    scoring.keep(name, saved(model), facts)
+
+
+def expression(text: str) -> Any:
+    """A model whose transform evaluates a text: what user code may do, without a module to import."""
+    return FunctionTransformer(eval, kw_args={"globals": {"__name__": "x"}}).set_params(func=_Evaluate(text))
+
+
+class _Evaluate:
+    """Pickles as a call of builtins only, so that the child needs nothing of this file."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return eval, (f"lambda rows, **_: {self.text}",)
+
+    def __call__(self, rows: Any, **_: Any) -> Any:
+        return rows
+
+
+def test_a_child_killed_while_it_predicts_costs_those_requests_and_no_others(
+    scoring: Scoring, iris_record: ModelRecord
+) -> None:
+    keep_like(scoring, "sleeper", expression("__import__('time').sleep(600)"), iris_record, "transform")
+    assert scoring.score("iris", ROWS)
+    answers: list[Any] = []
+    asking = threading.Thread(
+        target=lambda: answers.append(scoring.post("/models/sleeper/score", {"data": ROWS}))
+    )
+    asking.start()
+    before = scoring.service.scorer.pid
+    eventually(lambda: scoring.service.scorer.waiting >= 1 and "sleeper:1" in scoring.service.models.loaded)
+    os.killpg(before, signal.SIGKILL)
+    asking.join(30)
+    told = assert_one_error_shape(answers[0], 503)
+    assert "SIGKILL" in told["message"]
+    assert int(answers[0].headers["retry-after"]) >= 1
+    assert scoring.score("iris", ROWS)
+    assert scoring.service.scorer.pid not in (None, before)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("raises", "1 / 0"),
+        ("exits", "__import__('sys').exit(3)"),
+        ("short", "rows[:0]"),
+        ("scalar", "5"),
+        ("nothing", "None"),
+    ],
+)
+def test_a_model_that_misbehaves_is_a_500_of_that_model(
+    scoring: Scoring, iris_record: ModelRecord, name: str, text: str
+) -> None:
+    keep_like(scoring, name, expression(text), iris_record, "transform")
+    answer = scoring.post(f"/models/{name}/score", {"data": ROWS})
+    told = assert_one_error_shape(answer, 500)
+    assert told["message"].startswith("An unexpected error occurred in scoring script.")
+    assert answer.headers["x-ms-run-function-failed"] == "True"
+    assert scoring.score("iris", ROWS)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("segfault", "__import__('ctypes').string_at(0)"), ("gone", "__import__('os')._exit(0)")],
+)
+def test_a_model_that_ends_its_process_does_not_end_scoring(
+    scoring: Scoring, iris_record: ModelRecord, name: str, text: str
+) -> None:
+    keep_like(scoring, name, expression(text), iris_record, "transform")
+    told = assert_one_error_shape(scoring.post(f"/models/{name}/score", {"data": ROWS}), 503)
+    assert "scorer process ended" in told["message"]
+    assert scoring.score("iris", ROWS)
+
+
+def test_what_a_model_prints_does_not_disturb_the_answers(scoring: Scoring, iris_record: ModelRecord) -> None:
+    noisy = "(print('x' * 10000), __import__('os').write(1, b'y' * 10000), rows)[2]"
+    keep_like(scoring, "noisy", expression(noisy), iris_record, "transform")
+    assert scoring.score("noisy", ROWS) == ROWS
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("__import__('numpy').array([float('nan')])", [None]),
+        ("__import__('numpy').array([float('inf'), 1.0])[:1]", [None]),
+        ("__import__('numpy').array([{'a': float('nan'), 'b': (1, b'x')}])", [{"a": None, "b": [1, "x"]}]),
+        ("__import__('numpy').array(['2020-01-01'], dtype='M8[D]')", ["2020-01-01"]),
+        ("__import__('numpy').array([2 ** 70], dtype=object)", [2**70]),
+        ("__import__('numpy').array([True])", [True]),
+        ("__import__('numpy').array([1], dtype='f2')", [1.0]),
+        ("__import__('numpy').array([1 + 2j])", ["(1+2j)"]),
+        ("[rows.tolist()]", [ROWS]),
+    ],
+)
+def test_any_answer_is_valid_json(
+    scoring: Scoring, iris_record: ModelRecord, text: str, expected: list[Any]
+) -> None:
+    name = f"any-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    keep_like(scoring, name, expression(text), iris_record, "transform")
+    assert scoring.score(name, ROWS) == expected
+
+
+def test_a_prediction_that_takes_too_long_is_stopped(tmp_path: Path, iris: Any) -> None:
+    for scoring in running(tmp_path, score_seconds=0.5):
+        record = scoring.register("iris", iris)
+        keep_like(scoring, "sleeper", expression("__import__('time').sleep(600)"), record, "transform")
+        answer = scoring.post("/models/sleeper/score", {"data": ROWS})
+        told = assert_one_error_shape(answer, 503)
+        assert "took longer than 0.5 seconds" in told["message"]
+        assert scoring.score("iris", ROWS)
+
+
+class _Away:
+    """An object store that can be switched off."""
+
+    def __init__(self, objects: Any) -> None:
+        self._objects = objects
+        self.is_away = False
+        self.opened = 0
+
+    def __getattr__(self, name: str) -> Any:
+        self.opened += name == "open"
+        return _does_not_answer if self.is_away else getattr(self._objects, name)
+
+
+def _does_not_answer(*_: Any) -> None:
+    raise Unavailable("The object store does not answer.")
+
+
+def other(iris: Any) -> Any:
+    """The same model in other bytes, so that no cached file stands in for them."""
+    different = copy.copy(iris)
+    different.fitted_for = uuid.uuid4().hex
+    return different
+
+
+def test_without_the_object_store_loaded_models_answer_and_others_are_told_to_wait(
+    scoring: Scoring, iris_record: ModelRecord, iris: Any
+) -> None:
+    scoring.register("cold", other(iris))
+    scoring.score("iris", ROWS)
+    catalog, away = scoring.service.catalog, _Away(scoring.objects)
+    kept, catalog.objects, scoring.service.objects = catalog.objects, away, away
+    away.is_away = True
+    try:
+        assert scoring.score("iris", ROWS)
+        assert scoring.client.get("/readyz").status_code == 200
+        answer = scoring.post("/models/cold/score", {"data": ROWS})
+        assert_one_error_shape(answer, 503)
+        assert int(answer.headers["retry-after"]) >= 1
+        assert_one_error_shape(scoring.post("/models/unknown/score", {"data": ROWS}), 503)
+    finally:
+        catalog.objects = scoring.service.objects = kept
+    assert scoring.score("cold", ROWS)
+
+
+def test_many_first_requests_cause_one_download_and_one_load(scoring: Scoring, iris: Any) -> None:
+    scoring.register("crowd", other(iris))
+    counted = _Away(scoring.objects)
+    kept, scoring.service.catalog.objects = scoring.service.catalog.objects, counted
+    try:
+        with ThreadPoolExecutor(16) as many:
+            answers = list(many.map(lambda _: scoring.score("crowd", ROWS), range(16)))
+    finally:
+        scoring.service.catalog.objects = kept
+    assert all(a == answers[0] for a in answers)
+    assert counted.opened == 1
+
+
+def test_a_model_answers_from_the_moment_it_is_registered(scoring: Scoring, iris: Any) -> None:
+    assert scoring.post("/models/soon/score", {"data": ROWS}).status_code == 404
+    scoring.register("soon", iris)
+    assert scoring.score("soon", ROWS)
+
+
+def test_bytes_that_changed_are_never_loaded(scoring: Scoring, iris: Any) -> None:
+    record = scoring.register("changed", other(iris))
+    scoring.objects.put(record.object_key, saved(iris)[:-1] + b"!")
+    told = assert_one_error_shape(scoring.post("/models/changed/score", {"data": ROWS}), 500)
+    assert "SHA-256" in told["message"]
+    assert scoring.get("/models/changed").json()["state"] == "Unhealthy"
+
+
+def test_bytes_that_are_gone_are_an_error_of_ours(scoring: Scoring, iris: Any) -> None:
+    record = scoring.register("lost", other(iris))
+    scoring.objects.delete(record.object_key)
+    assert_one_error_shape(scoring.post("/models/lost/score", {"data": ROWS}), 500)
+
+
+def test_a_child_holds_no_secret_and_uses_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FITQ_TOKEN", TOKEN)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    scorer = process.start()
+    try:
+        seen = Path(f"/proc/{scorer.process.pid}/environ").read_bytes()
+        assert b"FITQ_" not in seen
+        assert b"secret" not in seen
+        assert b"OMP_NUM_THREADS=1" in seen
+        files = psutil.Process(scorer.process.pid).net_connections(kind="inet")
+        assert files == []
+    finally:
+        scorer.kill()
+
+
+def test_when_the_program_stops_no_process_and_no_file_is_left(tmp_path: Path, iris: Any) -> None:
+    for scoring in running(tmp_path):
+        scoring.register("iris", iris)
+        scoring.score("iris", ROWS)
+        pid, folder = scoring.service.scorer.pid, Path(scoring.service._folder.name)
+        assert list(folder.iterdir())
+    assert not psutil.pid_exists(pid)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "joblib or pickle file"),
+        (b"hello", "joblib or pickle file"),
+        (saved(BaseEstimator())[:-20], "joblib or pickle file"),
+        (
+            b"\x80\x04\x95\x1b\x00\x00\x00\x00\x00\x00\x00\x8c\x08nopackag\x94\x8c\x05Thing\x94\x93\x94.",
+            "nopackag",
+        ),
+        (b"c__main__\nScale\n.", "training script itself"),
+        (b"cos\n_exit\n(I7\ntR.", "exit code 7"),
+    ],
+    ids=["empty", "text", "cut short", "missing package", "main", "exits"],
+)
+def test_a_file_that_is_not_a_model_is_refused_with_a_reason(
+    tmp_path: Path, data: bytes, reason: str
+) -> None:
+    path = tmp_path / "model.joblib"
+    path.write_bytes(data)
+    with pytest.raises(ModelUnusable, match=reason):
+        inspect_model(path, sample_input=None, seconds=60)
+
+
+def test_a_sample_that_the_model_refuses_is_named(tmp_path: Path, iris: Any) -> None:
+    path = tmp_path / "model.joblib"
+    path.write_bytes(saved(iris))
+    with pytest.raises(ModelUnusable, match="features"):
+        inspect_model(path, sample_input=[[1.0, 2.0]], seconds=60)
+    with pytest.raises(ModelUnusable, match="equal length"):
+        inspect_model(path, sample_input=[[1.0], [1.0, 2.0]], seconds=60)
+    with pytest.raises(ModelUnusable, match="longer than"):
+        inspect_model(path, sample_input=None, seconds=0.01)
+
+
+def test_keys_are_where_the_registry_keeps_them(iris_record: ModelRecord) -> None:
+    assert iris_record.object_key == KEYS.model_file("iris", iris_record.sha256)
+    assert np.isfinite(iris_record.size_bytes)
