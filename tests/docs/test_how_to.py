@@ -1,0 +1,96 @@
+"""The how-tos are followed to the letter: their files are written, their commands run, against a platform."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fitq.local.stack import Stack
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+
+
+def _blocks(page: str, language: str) -> list[str]:
+    text = (ROOT / "docs" / "how-to" / page).read_text()
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def _write_files(page: str, folder: Path) -> None:
+    """Python blocks that begin with a file's name in a comment."""
+    for block in _blocks(page, "python"):
+        named = re.match(r"# ([\w/]+\.py)\b", block)
+        if named:
+            file = folder / named[1]
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(block)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where somebody follows the pages."""
+    folder = tmp_path_factory.mktemp("somebody")
+    _write_files("use-my-script.md", folder)
+    _write_files("write-a-training-function.md", folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def platform(folder: Path) -> Iterator[Stack]:
+    """What `fitq up --functions ./functions` makes."""
+    with Stack(
+        folder / ".fitq", functions=folder / "functions", pools={"default": 1}, api_port=0, scoring_port=0
+    ) as stack:
+        yield stack
+
+
+def _follow(page: str, folder: Path, **variables: str) -> str:
+    """Run a page's commands in order, as one shell; returns what they print."""
+    lines = [ln for block in _blocks(page, "sh") for ln in block.splitlines()]
+    done_here = ("fitq up", "export ")
+    script = "\n".join(ln for ln in lines if not ln.startswith(done_here))
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("FITQ_")}
+    environment = inherited | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"} | variables
+    done = subprocess.run(
+        ["sh", "-eu", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, f"{page}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def test_use_my_script(folder: Path, platform: Stack) -> None:
+    printed = _follow("use-my-script.md", folder)
+    assert "flowers:1" in printed
+    assert printed.splitlines()[-1] == "[0]"
+
+
+def test_write_a_training_function(folder: Path, platform: Stack) -> None:
+    printed = _follow("write-a-training-function.md", folder)
+    assert "iris" in printed
+    assert "1 passed" in printed
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the page is about curl")
+def test_call_the_scoring_url(folder: Path, platform: Stack) -> None:
+    run = _fitq(folder, "call", "iris", "--wait").strip()
+    _fitq(folder, "models", "register", "sklearn-iris", "--run", run, "--path", "outputs/model.joblib")
+    config = json.loads((folder / ".fitq" / "config.json").read_text())
+    _fitq(folder, "endpoints", "deploy", "flowers", "--model", "sklearn-iris")
+    key = json.loads(_fitq(folder, "endpoints", "keys", "flowers", "--json"))["primary"]
+
+    told = {"SCORING": config["fitq_scoring_url"], "TOKEN": config["fitq_token"], "KEY": key}
+    assert _follow("call-the-scoring-url.md", folder, **told).count("[0]") == 3
+
+
+def _fitq(folder: Path, *words: str) -> str:
+    done = subprocess.run([BIN / "fitq", *words], cwd=folder, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
