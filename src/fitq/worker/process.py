@@ -53,6 +53,8 @@ class RunProcess:
         os.set_blocking(self._pipe.fileno(), False)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._pipe, selectors.EVENT_READ)
+        self._end = os.pidfd_open(self._process.pid)  # readable once the process has ended
+        self._selector.register(self._end, selectors.EVENT_READ)
         self.exit_code: int | None = None
         self.cpu_seconds = 0.0
         self.peak_memory_bytes = 0
@@ -63,13 +65,11 @@ class RunProcess:
         return time.monotonic() - self._began
 
     def read(self, timeout_seconds: float) -> bytes:
-        """Output that is there, or that comes within the time; empty otherwise."""
-        if not self._selector.select(timeout_seconds):
+        """Output that is there, or that comes within the time; empty otherwise, or when it ends."""
+        ready = [key.fileobj for key, _ in self._selector.select(timeout_seconds)]
+        if self._pipe not in ready:
             return b""
-        try:
-            data = self._pipe.read(1 << 16)
-        except BlockingIOError:
-            return b""
+        data = self._pipe.read(1 << 16)
         if data == b"":  # closed: the script closed its stdout, or everything ended
             self._selector.unregister(self._pipe)
         return data or b""
@@ -117,6 +117,7 @@ class RunProcess:
         rest = b"".join(iter(lambda: self.read(0), b""))
         self._selector.close()
         self._pipe.close()
+        os.close(self._end)
         return rest
 
     def _signal_group(self, number: signal.Signals) -> None:
