@@ -116,6 +116,7 @@ def test_the_stores_keep_their_data_in_volumes() -> None:
     file = read(GIVEN)
     assert {"redis-data", "minio-data"} <= set(file["volumes"])
     config = file["configs"]["redis"]["content"]
+    assert file["services"]["redis"]["configs"][0]["mode"] == 0o444  # the server is not root
     assert "appendonly yes" in config
     assert "maxmemory-policy noeviction" in config
     assert f"requirepass {GIVEN['FITQ_REDIS_PASSWORD']}" in config
