@@ -248,7 +248,7 @@ def test_a_wrong_name_and_a_wrong_verb_are_pages_too(client: TestClient) -> None
 class AwayState(MemoryState):
     """A Redis that does not answer."""
 
-    def list_runs(self, **_: object) -> list:  # type: ignore[override,type-arg]  # never returns
+    def list_runs(self, **_: object) -> list:  # type: ignore[type-arg]  # never returns
         raise Unavailable("Redis does not answer.")
 
 

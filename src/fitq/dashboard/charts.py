@@ -6,6 +6,7 @@ Only geometry is computed here; `templates/chart.svg` draws it, so that every na
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from fitq.records import Json, MetricPoint
 # The drawing, in units of its viewBox.
 WIDTH, HEIGHT = 420, 200
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 10, 34
+_LARGEST = sys.float_info.max
 _MOST_POINTS = 150
 _MOST_ROWS, _MOST_COLUMNS = 15, 8
 
@@ -128,24 +130,28 @@ class _Axis:
     def __init__(self, low: float, high: float, *, whole: bool = False) -> None:
         if low == high:
             room = 0.5 if whole else abs(low) * 0.1 or 1.0
-            low, high = low - room, high + room
+            low, high = max(low - room, -_LARGEST), min(high + room, _LARGEST)
         # Halves: the distance between two finite numbers need not be finite.
-        self.low, self.half, self.whole = low, high / 2 - low / 2, whole
+        self.low, self.high, self.half, self.whole = low, high, high / 2 - low / 2, whole
 
     def share(self, value: float) -> float:
-        return (value / 2 - self.low / 2) / self.half if self.half else 0.5
+        return min(1.0, max(0.0, (value / 2 - self.low / 2) / self.half)) if self.half else 0.5
 
     def ticks(self) -> list[float]:
-        """Three to six round numbers within the axis."""
+        """Two to six round numbers within the axis; its ends where numbers are too far or too near."""
         span = self.half * 2
         if not math.isfinite(span) or span < 1e-300:
-            return [self.low, self.low + self.half * 2 * 0.999 if math.isfinite(span) else -self.low]
+            return [self.low, self.high]
         rough = 10 ** math.floor(math.log10(span / 4))
         step = next((m * rough for m in (1, 2, 5) if span / (m * rough) <= 5), 10 * rough)
         step = max(step, 1.0) if self.whole else step
         first = math.ceil(self.low / step - 1e-9)
-        count = math.floor((self.low + span) / step + 1e-9) - first
-        return [round(i * step, 12) if step > 1e-9 else i * step for i in range(first, first + count + 1)]
+        count = math.floor(self.high / step + 1e-9) - first + 1
+        found = [
+            round(i * step, 12) if step > 1e-9 else i * step for i in range(first, first + min(count, 7))
+        ]
+        inside = [v for v in found if self.low - step / 1e6 <= v <= self.high + step / 1e6]
+        return inside if len(inside) > 1 else [self.low, self.high]
 
 
 Pair = tuple[float, float | None]
