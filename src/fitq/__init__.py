@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fitq.sdk.environment import Environment as Environment
     from fitq.sdk.experiment import Experiment as Experiment
     from fitq.sdk.model import Model as Model
-    from fitq.sdk.model import ResourceConfiguration as ResourceConfiguration
+    from fitq.sdk.registering import ResourceConfiguration as ResourceConfiguration
     from fitq.sdk.run import ActivityFailedException as ActivityFailedException
     from fitq.sdk.run import Run as Run
     from fitq.sdk.service import Endpoint as Endpoint
@@ -33,7 +33,7 @@ _HOMES = {
     "Experiment": "fitq.sdk.experiment",
     "FunctionCall": "fitq.sdk.config",
     "Model": "fitq.sdk.model",
-    "ResourceConfiguration": "fitq.sdk.model",
+    "ResourceConfiguration": "fitq.sdk.registering",
     "Run": "fitq.sdk.run",
     "RunConfiguration": "fitq.sdk.config",
     "RunContext": "fitq.context",

@@ -38,7 +38,7 @@ class Client(RunRoutes, ModelRoutes):
     def health(self) -> bool:
         """Whether the control plane is ready for work."""
         try:
-            self.get("/readyz")
+            self.http.send("GET", f"{self.url}/readyz", repeatable=False)
         except Unavailable:
             return False
         return True

@@ -8,6 +8,7 @@ platform that never answered gets a moment, one that answered before gets the ti
 from __future__ import annotations
 
 import random
+import sys
 import time
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
@@ -22,6 +23,7 @@ from fitq.records import now
 
 FIRST_CONTACT_SECONDS = 1.5
 RESTART_SECONDS = 30.0
+QUIET_SECONDS = 1.0  # waiting for longer is said
 _REPEATED = {429, 502, 503, 504}
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 3.0
@@ -84,6 +86,8 @@ class Http:
             budget = RESTART_SECONDS if self._reached else FIRST_CONTACT_SECONDS
             if wait < 0 or spent + wait > budget:
                 raise error
+            if spent < QUIET_SECONDS <= spent + wait and budget > FIRST_CONTACT_SECONDS:
+                sys.stderr.write(f"fitq: {error.message} Trying again for up to {budget:.0f} s.\n")
             self.pause(wait)
             spent += wait
             backoff = min(backoff * 2, _LONGEST_PAUSE_SECONDS)

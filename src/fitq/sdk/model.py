@@ -4,47 +4,21 @@ from __future__ import annotations
 
 import html
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from fitq.context import plain_value
 from fitq.errors import Conflict, InvalidRequest, NotFound
-from fitq.names import check_name
-from fitq.records import RegisterRequest
 from fitq.sdk.absent import absent
 from fitq.sdk.answers import RegisteredModel
-from fitq.sdk.inside.say import warn_once
+from fitq.sdk.finding import Wanted, cached, find
+from fitq.sdk.registering import ResourceConfiguration, one_file, register_request
 from fitq.sdk.service import DeploymentConfiguration, Endpoint, deploy
 
 if TYPE_CHECKING:
     from fitq.sdk.run import Run
     from fitq.sdk.workspace import Workspace
-
-
-@dataclass(frozen=True)
-class ResourceConfiguration:
-    """What a model's service should have. Stored with the model; every number is above 0.
-
-    Raises:
-        InvalidRequest: a number is not.
-    """
-
-    cpu: float | None = None  #: cores
-    memory_in_gb: float | None = None
-    gpu: int | None = None
-
-    def __post_init__(self) -> None:
-        for name, value in self.to_dict().items():
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-                raise InvalidRequest(f"{name} is {value!r}; it must be above 0.", at=name)
-
-    def to_dict(self) -> dict[str, float]:
-        """What was given."""
-        given = {"cpu": self.cpu, "memory_in_gb": self.memory_in_gb, "gpu": self.gpu}
-        return {name: value for name, value in given.items() if value is not None}
 
 
 class Model:
@@ -91,7 +65,7 @@ class Model:
             NotFound: none does.
         """
         self.workspace = workspace
-        self.record = record or _find(workspace, name, id, version, _wanted(tags, properties, run_id))
+        self.record = record or find(workspace.client, name, id, version, Wanted(tags, properties, run_id))
 
     @classmethod
     def _of(cls, workspace: Workspace, record: RegisteredModel) -> Model:
@@ -204,7 +178,7 @@ class Model:
             NotFound: there is no such file.
             ModelUnusable: the file cannot be served; says why.
         """
-        file = _one_file(Path(model_path), child_paths)
+        file = one_file(Path(model_path), child_paths)
         request = register_request(
             model_name,
             tags=tags,
@@ -232,7 +206,7 @@ class Model:
     ) -> list[Model]:
         """Versions of models, newest first; with `latest` only the newest of each model."""
         client = workspace.client
-        wanted = _wanted(tags, properties, run_id, model_framework)
+        wanted = Wanted(tags, properties, run_id, model_framework)
         names = [s.name for s in client.list_models() if name in (None, s.name)]
         fitting = ([r for r in client.get_model_summary(n).records if wanted(r)] for n in names)
         kept = [record for records in fitting for record in (records[:1] if latest else records)]
@@ -268,7 +242,7 @@ class Model:
             NotFound: it is not there, and no workspace was given.
         """
         root = Path(os.environ.get("AZUREML_MODEL_DIR") or "azureml-models")
-        found = _cached(root / model_name, version)
+        found = cached(root / model_name, version)
         if found is not None and (version is not None or _workspace is None):
             return str(found)
         if _workspace is None:
@@ -277,7 +251,7 @@ class Model:
             )
         model = Model(_workspace, model_name, version=version)
         folder = root / model.name / str(model.version)
-        return str(_cached(folder.parent, model.version) or model.download(folder))
+        return str(cached(folder.parent, model.version) or model.download(folder))
 
     # Deploying
 
@@ -342,134 +316,5 @@ class Model:
         return f"<table>{head}<tr>{row}</tr></table>"
 
 
-def register_request(
-    name: str,
-    *,
-    tags: Mapping[str, Any] | None = None,
-    properties: Mapping[str, Any] | None = None,
-    framework: str | None = None,
-    framework_version: str | None = None,
-    description: str | None = None,
-    datasets: object = None,
-    sample_input: object = None,
-    sample_output: object = None,
-    resources: ResourceConfiguration | None = None,
-    run: str | None = None,
-    path: str | None = None,
-) -> RegisterRequest:
-    """The body that registers a model.
-
-    Raises:
-        InvalidRequest: the name, or what is not there yet.
-    """
-    if datasets:
-        raise absent("datasets=… of a model", "Leave it out; note the data in tags or description.")
-    if sample_output is not None:
-        warn_once("sample_output", "sample_output_dataset is not kept; answers are made from sample_input")
-    return RegisterRequest(
-        name=check_name("model", name),
-        run=run,
-        path=path,
-        description=description or "",
-        tags=_texts(tags),
-        properties=_texts(properties),
-        framework=framework or Model.Framework.SCIKITLEARN,
-        framework_version=framework_version or "",
-        resources=resources.to_dict() if resources is not None else {},
-        sample_input=_rows(sample_input),
-    )
-
-
-def _rows(sample: Any) -> list[Any] | None:
-    """Sample rows as JSON: lists, or objects where the sample has named columns."""
-    if sample is None:
-        return None
-    plain = sample.to_dict("records") if hasattr(sample, "columns") else plain_value(sample)
-    if not isinstance(plain, list) or not plain:
-        raise InvalidRequest(
-            f"sample_input is a {type(sample).__name__}.", hint="Give a few rows: a list, array or DataFrame."
-        )
-    return [plain_value(row) for row in plain]
-
-
-def _texts(values: Mapping[str, Any] | None) -> dict[str, str]:
-    return {str(k): "" if v is None else str(v) for k, v in (values or {}).items()}
-
-
-class _wanted:  # noqa: N801 – used like a function
-    """Whether a record has the tags, properties, run and framework asked for."""
-
-    def __init__(
-        self,
-        tags: Iterable[Any] | None,
-        properties: Iterable[Any] | None,
-        run_id: str | None,
-        framework: str | None = None,
-    ) -> None:
-        self._tags = [_pair(t) for t in tags or []]
-        self._properties = [_pair(p) for p in properties or []]
-        self._run_id = run_id
-        self._framework = framework
-
-    def __call__(self, record: RegisteredModel) -> bool:
-        return (
-            all(_has(record.tags, *pair) for pair in self._tags)
-            and all(_has(record.properties, *pair) for pair in self._properties)
-            and self._run_id in (None, record.run)
-            and self._framework in (None, record.framework)
-        )
-
-
-def _pair(wanted: Any) -> tuple[str, str | None]:
-    """`"key"` or `["key", "value"]`."""
-    return (wanted, None) if isinstance(wanted, str) else (str(wanted[0]), str(wanted[1]))
-
-
-def _has(values: Mapping[str, str], key: str, value: str | None) -> bool:
-    return key in values and value in (None, values[key])
-
-
-def _find(
-    workspace: Workspace, name: str | None, id: str | None, version: int | str | None, wanted: _wanted
-) -> RegisteredModel:
-    if id is not None:
-        name, _, version = id.rpartition(":")
-    if not name:
-        raise InvalidRequest("A model is found by its name, or by its id name:version.")
-    if version is not None:
-        found = [workspace.client.get_model(name, version)]
-    else:
-        found = workspace.client.get_model_summary(name).records
-    fitting = [record for record in found if wanted(record)]
-    if not fitting:
-        raise NotFound(f"No version of model {name!r} fits.", hint=f"List them with: fitq models show {name}")
-    return fitting[0]
-
-
 def _find_named(workspace: Workspace, text: str) -> Model:
     return Model(workspace, id=text) if ":" in text else Model(workspace, text)
-
-
-def _one_file(path: Path, child_paths: Sequence[str] | None) -> Path:
-    """The one file of a model, given as itself or as a folder that holds nothing else."""
-    if child_paths:
-        path = path / child_paths[0] if len(child_paths) == 1 else path
-    if path.is_dir():
-        files = [f for f in sorted(path.rglob("*")) if f.is_file()]
-        if len(files) != 1:
-            raise absent(f"A model of several files ({path} holds {len(files)})", "Give the one model file.")
-        return files[0]
-    return path
-
-
-def _cached(folder: Path, version: int | str | None) -> Path | None:
-    """A model's file on this machine: of that version, else of the newest that is here."""
-    if not folder.is_dir():
-        return None
-    numbers = sorted((int(f.name) for f in folder.iterdir() if f.name.isdigit()), reverse=True)
-    wanted = [int(version)] if version is not None else numbers
-    for number in wanted:
-        files = sorted(f for f in (folder / str(number)).glob("*") if f.is_file() and f.name[0] != ".")
-        if files:
-            return files[0]
-    return None

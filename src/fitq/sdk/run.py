@@ -12,10 +12,12 @@ from fitq.errors import InvalidRequest, NotFound, RunFailed
 from fitq.names import did_you_mean
 from fitq.records import RunRecord, RunStatus
 from fitq.sdk import watching
+from fitq.sdk.details import details
 from fitq.sdk.inside.current import CurrentRun
 from fitq.sdk.inside.metrics import gather
 from fitq.sdk.inside.offline import get_context
-from fitq.sdk.model import Model, ResourceConfiguration, register_request
+from fitq.sdk.model import Model
+from fitq.sdk.registering import ResourceConfiguration, register_request
 
 if TYPE_CHECKING:
     from fitq.sdk.experiment import Experiment
@@ -307,40 +309,6 @@ class Run:
         if name in _ELSEWHERE:
             raise AttributeError(f"Run.{name} is not there on a submitted run. {_ELSEWHERE[name]}")
         raise AttributeError(f"A Run has no {name!r}. {did_you_mean(name, dir(type(self)))}".strip())
-
-
-def details(run: RunRecord, url: str, files: Iterable[str]) -> dict[str, Any]:
-    """A run's record under the keys of Azure's `get_details`."""
-    began = next((e.at for e in run.timeline if e.status is RunStatus.RUNNING), None)
-    ended = run.timeline[-1].at if run.timeline and run.status.is_final else None
-    failure = run.failure
-    return {
-        "runId": run.id,
-        "target": run.pool,
-        "status": str(run.status),
-        "startTimeUtc": began.isoformat() if began else None,
-        "endTimeUtc": ended.isoformat() if ended else None,
-        "error": {"error": {"code": failure.kind, "message": failure.message}} if failure else None,
-        "warnings": [{"message": warning} for warning in run.warnings],
-        "properties": {f"git.{k}": v for k, v in run.git.items()},
-        "inputDatasets": [],
-        "outputDatasets": [],
-        "runDefinition": {
-            "script": run.script,
-            "command": run.command or "",
-            "function": run.function,
-            "arguments": list(run.arguments),
-            "parameters": dict(run.parameters),
-            "target": run.pool,
-            "environment": {"name": run.environment.name, "resolvedTo": run.environment.resolved_to},
-            "environmentVariables": dict(run.environment_variables),
-            "maxRunDurationSeconds": run.timeout_seconds,
-        },
-        "logFiles": {
-            f: f"{url}/v1/runs/{run.id}/artifacts/{f}" for f in files if f.startswith(("logs/", "user_logs/"))
-        },
-        "submittedBy": None,
-    }
 
 
 def below(root: Path, name: str, prefix: str, keep_prefix: bool) -> Path:

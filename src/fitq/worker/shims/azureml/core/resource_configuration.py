@@ -2,4 +2,4 @@
 
 from ._client import load
 
-ResourceConfiguration = load("fitq.sdk.model", "ResourceConfiguration")
+ResourceConfiguration = load("fitq.sdk.registering", "ResourceConfiguration")
