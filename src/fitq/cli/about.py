@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import os
 import platform as machine
+from importlib import metadata
 from pathlib import Path
 
-import fitq
 from fitq.cli.commands import command, json_option
 from fitq.cli.output import next_step, result, result_json, say, table
 
@@ -17,9 +17,9 @@ from fitq.cli.output import next_step, result, result_json, say, table
 def version(as_json: bool) -> None:
     """Print the version."""
     if as_json:
-        result_json({"fitq": fitq.__version__, "python": machine.python_version()})
+        result_json({"fitq": metadata.version("fitq"), "python": machine.python_version()})
     else:
-        result(f"fitq {fitq.__version__}")
+        result(f"fitq {metadata.version('fitq')}")
 
 
 @command("settings", "fitq settings", "fitq settings --json", "FITQ_GRACE_SECONDS=10 fitq settings")
@@ -56,7 +56,7 @@ def azureml_path() -> None:
 
     With it on PYTHONPATH, client code written for azureml.core runs on fitq as it is.
     """
-    result(str(Path(fitq.__file__).parent / "worker" / "shims"))
+    result(str(Path(__file__).parents[1] / "worker" / "shims"))
 
 
 @command("dashboard", "fitq dashboard", 'xdg-open "$(fitq dashboard)"', "fitq dashboard 2>/dev/null")

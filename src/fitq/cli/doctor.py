@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import platform as machine
-import sys
 from collections.abc import Callable
+from importlib import metadata
 from typing import NamedTuple
 
 import click
 
-from fitq import __version__
 from fitq.cli.commands import command, json_option
 from fitq.cli.functions import callable_functions
 from fitq.cli.output import TRY_AGAIN_LATER, YOU_CAN_FIX_IT, exit_code_of, result_json, say
@@ -47,13 +46,14 @@ def doctor(as_json: bool) -> None:
                 click.echo(f"      {finding.hint}")
     codes = [f.exit_code for f in findings if not f.ok]
     if codes:
-        sys.exit(YOU_CAN_FIX_IT if YOU_CAN_FIX_IT in codes else TRY_AGAIN_LATER)
+        click.get_current_context().exit(YOU_CAN_FIX_IT if YOU_CAN_FIX_IT in codes else TRY_AGAIN_LATER)
     say("All is well.")
 
 
 def examine() -> list[Finding]:
     """Look at everything that can be looked at from here; what depends on a failed thing is left out."""
-    findings = [Finding("This machine", True, f"fitq {__version__} on Python {machine.python_version()}")]
+    here = f"fitq {metadata.version('fitq')} on Python {machine.python_version()}"
+    findings = [Finding("This machine", True, here)]
     try:
         connection = find_connection()
     except FitqError as exc:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
+
+import click
 
 from fitq.cli.commands import command
+from fitq.errors import InvalidRequest
 
 
 @command("api", "fitq api", "FITQ_API_PORT=8800 fitq api", "FITQ_REDIS_URL=redis://cache:6379/0 fitq api")
@@ -33,22 +35,23 @@ def scoring() -> None:
 
 @command(
     "worker",
-    "FITQ_FUNCTIONS=functions fitq worker",
-    "FITQ_POOL=cpu fitq worker",
-    "FITQ_POOL=cpu FITQ_SLOTS=2 fitq worker",
+    "fitq worker --functions functions",
+    "fitq worker --pool cpu --slots 2",
+    "FITQ_REDIS_URL=redis://cache:6379/0 fitq worker --pool cpu",
 )
-def worker() -> None:
+@click.option("--pool", help="Whose runs it executes.  [default: FITQ_POOL, else default]")
+@click.option("--functions", metavar="DIR", help="Folder of training functions.  [default: FITQ_FUNCTIONS]")
+@click.option("--slots", type=click.IntRange(1), help="Runs at once.  [default: FITQ_SLOTS, else 1]")
+def worker(pool: str | None, functions: str | None, slots: int | None) -> None:
     """Run one worker of one pool.
 
-    Executes runs of FITQ_POOL, with the training functions of the folder FITQ_FUNCTIONS, until SIGTERM;
-    then hands back what it executes. Every variable: fitq settings.
+    Executes runs until SIGTERM; then hands back what it executes. Every variable: fitq settings.
     """
-    _run("run_worker")
+    given = {"FITQ_POOL": pool, "FITQ_FUNCTIONS": functions, "FITQ_SLOTS": slots}
+    _run("run_worker", **{name: str(value) for name, value in given.items() if value is not None})
 
 
-def _run(program: str) -> None:
-    from fitq.errors import InvalidRequest
-
+def _run(program: str, **variables: str) -> None:
     try:
         from fitq import programs
     except ModuleNotFoundError as exc:
@@ -56,4 +59,5 @@ def _run(program: str) -> None:
             f"This program needs a package that is not installed: {exc.name}.",
             hint="Install it with: pip install 'fitq[local]'",
         ) from exc
-    sys.exit(programs.exit_code_of(getattr(programs, program), os.environ))
+    code = programs.exit_code_of(getattr(programs, program), {**os.environ, **variables})
+    click.get_current_context().exit(code)

@@ -78,7 +78,7 @@ def up(
         _detach(stack.home, words)
         return
     say(f"Starting on {stack.home.folder} …")
-    serve(stack, on_ready=lambda: _announce(stack), on_stop=lambda: say("Stopping …"))
+    serve(stack, on_ready=lambda _: _announce(stack), on_stop=lambda: say("Stopping …"))
     say("Stopped.")
 
 
@@ -121,7 +121,7 @@ def _detach(home: Home, words: list[str]) -> None:
         detach(home, words)
     except StartFailed as exc:
         say(exc.said.rstrip())
-        sys.exit(exc.exit_code if exc.exit_code > 0 else 3)
+        click.get_current_context().exit(exc.exit_code if exc.exit_code > 0 else 3)
     state = home.state()
     _addresses(state["url"], state["scoring_url"])
 

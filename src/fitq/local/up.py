@@ -47,25 +47,26 @@ class _Signals:
             raise _Interrupted
 
 
-def serve(stack: Stack, on_ready: Callable[[], None], on_stop: Callable[[], None]) -> None:
+def serve(stack: Stack, on_ready: Callable[[threading.Event], None], on_stop: Callable[[], None]) -> None:
     """Run a stack until SIGINT, SIGTERM or SIGHUP; a second signal ends it at once. Leaves no process.
 
     Args:
-        on_ready: called once everything answers.
-        on_stop: called when the first signal has come.
+        on_ready: called once everything answers, with the event that is set by the first signal (or by
+            whoever wants the stack to stop).
+        on_stop: called when it is set.
     """
     _adopt_orphans()
     signals = _Signals(stack)
     try:
         stack.start()  # stops again what it started, if it does not come to its end
         signals.starting = False
-        on_ready()
+        on_ready(signals.told)
         stack.watch(signals.told)
         on_stop()
-        stack.stop()
     except _Interrupted:
         on_stop()
     finally:
+        stack.stop()
         sweep()
 
 
