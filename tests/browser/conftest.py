@@ -38,8 +38,9 @@ class Dashboard(NamedTuple):
     login: str
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    # Not for the whole session: while it lives, its event loop stands in the way of every other one.
     if not CHROMIUM.exists():
         missing = f"{CHROMIUM} is not there; install it with: apt-get install chromium"
         pytest.fail(missing) if in_ci() else pytest.skip(missing)

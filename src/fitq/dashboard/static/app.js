@@ -66,28 +66,48 @@ function isInUse(part) {
 }
 
 function followLog(log) {
+  const address = new URL(log.dataset.events, location.href);
   const state = document.getElementById("log-state");
-  const source = new EventSource(log.dataset.events);
-  const say = (text) => state && (state.textContent = text);
-  const atEnd = () => log.scrollHeight - log.scrollTop - log.clientHeight < 40;
-  source.onopen = () => say("Live.");
-  source.onerror = () => say("The connection is lost; trying again.");
-  source.addEventListener("log", (event) => {
-    const follow = atEnd();
-    log.append(JSON.parse(event.data));
-    while (log.childNodes.length > 1 && log.textContent.length > LOG_CHARACTERS) log.firstChild.remove();
-    if (follow) log.scrollTop = log.scrollHeight;
-  });
-  source.addEventListener("restart", () => log.replaceChildren());
-  source.addEventListener("changed", refresh);
-  source.addEventListener("end", (event) => {
-    source.close();
-    say(`${event.data}.`);
-    refresh();
-  });
+  const say = (text) => (state.textContent = text);
+  let source = null;
+
+  const listeners = {
+    log(event) {
+      const follow = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+      log.append(JSON.parse(event.data));
+      while (log.childNodes.length > 1 && log.textContent.length > LOG_CHARACTERS) log.firstChild.remove();
+      if (follow) log.scrollTop = log.scrollHeight;
+      address.searchParams.set("offset", event.lastEventId);
+    },
+    restart(event) {
+      log.replaceChildren();
+      address.searchParams.set("attempt", event.data);
+      address.searchParams.set("offset", 0);
+    },
+    changed: refresh,
+    end(event) {
+      source.close();
+      document.removeEventListener("visibilitychange", attend);
+      say(`${event.data}.`);
+      refresh();
+    },
+  };
+
+  // Browsers allow six connections to a server; tabs that nobody looks at must not hold them.
+  function attend() {
+    source?.close();
+    if (document.hidden) return;
+    source = new EventSource(address);
+    source.onopen = () => say("Live.");
+    source.onerror = () => say("The connection is lost; trying again.");
+    for (const [name, listener] of Object.entries(listeners)) source.addEventListener(name, listener);
+  }
+  document.addEventListener("visibilitychange", attend);
+  attend();
 }
 
 showCopyButtons();
+document.addEventListener("visibilitychange", refresh);
 const log = document.getElementById("log");
 if (log) log.scrollTop = log.scrollHeight;
 if (log?.dataset.events) followLog(log);
