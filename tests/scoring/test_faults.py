@@ -115,6 +115,33 @@ def test_a_model_that_ends_its_process_does_not_end_scoring(
     assert scoring.score("iris", ROWS)
 
 
+def test_a_model_that_ends_its_process_again_and_again_rests(
+    scoring: Scoring, iris_record: ModelRecord
+) -> None:
+    keep_like(scoring, "again", expression("__import__('os').abort()"), iris_record, "transform")
+    answers = [scoring.post("/models/again/score", {"data": ROWS}) for _ in range(5)]
+    assert [a.status_code for a in answers] == [503, 503, 503, 500, 500]
+    assert "3 times" in answers[-1].json()["message"]
+    assert scoring.score("iris", ROWS)
+
+
+def test_a_model_that_forks_is_answered_once(scoring: Scoring, iris_record: ModelRecord) -> None:
+    keep_like(scoring, "forks", expression("(__import__('os').fork(), rows)[1]"), iris_record, "transform")
+    assert [scoring.score("forks", ROWS) for _ in range(3)] == [ROWS] * 3
+
+
+def test_a_model_of_another_scikit_learn_says_so(
+    tmp_path: Path, iris: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "model.joblib"
+    with monkeypatch.context() as older:
+        older.setattr("sklearn.base.__version__", "1.2.2")
+        path.write_bytes(saved(iris))
+    facts = inspect_model(path, sample_input=None, seconds=60)
+    assert any("1.2.2" in w for w in facts.warnings)
+    assert facts.versions.packages["scikit-learn"] != "1.2.2"
+
+
 def test_what_a_model_prints_does_not_disturb_the_answers(scoring: Scoring, iris_record: ModelRecord) -> None:
     noisy = "(print('x' * 10000), __import__('os').write(1, b'y' * 10000), rows)[2]"
     keep_like(scoring, "noisy", expression(noisy), iris_record, "transform")

@@ -623,7 +623,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then hangs up
     os.dup2(2, 1)  # what models print goes where warnings go; frames have a socket of their own
     link = socket.socket(fileno=int(sys.argv[1]))
-    stream, child = link.makefile("rb"), Child()
+    stream, child, pid = link.makefile("rb"), Child(), os.getpid()
     warnings.simplefilter("ignore")
     while True:
         frame = read_frame(stream)
@@ -635,6 +635,8 @@ def main() -> None:
             answer = pack(dict(described, id=header["id"], ok=True), data)
         except (Exception, SystemExit) as exc:
             answer = pack({"id": header["id"], "ok": False, "error": failure(exc)})
+        if os.getpid() != pid:
+            os._exit(0)  # a model forked; only the original speaks on this socket
         link.sendall(answer)
 
 

@@ -12,6 +12,7 @@ import contextlib
 import json
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -33,6 +34,8 @@ _LOAD_SECONDS = 120.0
 #: Requests that may wait in one child. More than it answers in a second or two only grows delays.
 _MAX_WAITING = 512
 _MAX_MODELS = 256
+_BLAME_SECONDS = 60.0
+_BLAMED_TOO_OFTEN = 3
 
 
 class ModelFile(NamedTuple):
@@ -54,13 +57,15 @@ class _Waiting(NamedTuple):
     future: asyncio.Future[tuple[dict[str, Any], bytes]]
     seconds: float  #: how long this one may run
     what: str
+    model: str  #: empty for requests about none
 
 
 class _Link:
     """One child from its start to its end."""
 
-    def __init__(self, scorer: process.ScorerProcess) -> None:
+    def __init__(self, scorer: process.ScorerProcess, blame: Callable[[str], None]) -> None:
         self.scorer = scorer
+        self._blame = blame
         self.models: OrderedDict[str, asyncio.Future[Any]] = OrderedDict()  #: least recently used first
         self.is_alive = True
         self._waiting: OrderedDict[int, _Waiting] = OrderedDict()
@@ -89,7 +94,7 @@ class _Link:
             raise Unavailable(f"{_MAX_WAITING} requests wait for the scorer already.", retry_after=1)
         loop = asyncio.get_running_loop()
         self._last_id += 1
-        waiting = _Waiting(loop.create_future(), seconds, what)
+        waiting = _Waiting(loop.create_future(), seconds, what, header.get("model", ""))
         self._waiting[self._last_id] = waiting
         if len(self._waiting) == 1:
             self._watch_head()
@@ -107,6 +112,7 @@ class _Link:
 
     def _too_slow(self) -> None:
         head = self._waiting.popitem(last=False)[1]
+        self._blame(head.model)
         log.warning("scorer_too_slow", what=head.what, seconds=head.seconds)
         if not head.future.done():
             message = f"{head.what} took longer than {head.seconds:g} seconds and was stopped."
@@ -120,12 +126,14 @@ class _Link:
                 header_size, payload_size = frames.HEAD.unpack(await reader.readexactly(frames.HEAD.size))
                 header = json.loads(await reader.readexactly(header_size))
                 payload = await reader.readexactly(payload_size)
-                waiting = self._waiting.pop(header["id"])
+                waiting = self._waiting.pop(header["id"], None)
                 self._watch_head()
-                if not waiting.future.done():
+                if waiting is not None and not waiting.future.done():
                     waiting.future.set_result((header, payload))
         except (asyncio.IncompleteReadError, ConnectionError):
             reason = await asyncio.to_thread(self.scorer.how_it_ended)
+            if self._waiting:
+                self._blame(next(iter(self._waiting.values())).model)
         finally:
             self.end(reason)
 
@@ -159,6 +167,7 @@ class Scorer:
         self._interpreter = interpreter
         self._link: _Link | None = None
         self._opening = asyncio.Lock()
+        self._ended: dict[str, list[float]] = {}  #: model → when it ended its child, lately
         self._stopped = False
 
     async def start(self) -> None:
@@ -231,12 +240,29 @@ class Scorer:
             if self._stopped:
                 raise Unavailable("Scoring is stopping.", retry_after=5)
             arguments = [self._interpreter] if self._interpreter else []
-            self._link = _Link(process.start(*arguments))
+            self._link = _Link(process.start(*arguments), self._blame)
             await self._link.open()
             log.info("scorer_started", pid=self._link.scorer.process.pid)
             return self._link
 
+    def _blame(self, model: str) -> None:
+        """Remember which model ended a child: the one that was being worked on."""
+        self._ended.setdefault(model, []).append(time.monotonic())
+
+    def _check_record(self, model: str) -> None:
+        """Do not let one model end the child again and again under all others."""
+        if model not in self._ended:
+            return
+        lately = [t for t in self._ended[model] if t > time.monotonic() - _BLAME_SECONDS]
+        self._ended[model] = lately
+        if len(lately) >= _BLAMED_TOO_OFTEN:
+            raise ScoringFailed(
+                f"Model {model} ended its process {len(lately)} times in the last minute; it rests for a while.",
+                hint="The scoring log has what it printed. Train and register it again.",
+            )
+
     async def _loaded(self, link: _Link, model: ModelFile) -> None:
+        self._check_record(model.key)
         known = link.models.get(model.key)
         if known is None:
             known = link.models[model.key] = asyncio.ensure_future(self._load_into(link, model))

@@ -37,7 +37,10 @@ class ScorerProcess(NamedTuple):
 
     def how_it_ended(self) -> str:
         """For a message: the signal or exit code of a child that is gone."""
-        code = self.process.wait()
+        try:
+            code = self.process.wait(2)
+        except subprocess.TimeoutExpired:
+            return "it closed its socket"
         return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 

@@ -22,6 +22,8 @@ from fitq.scoring.dialects import azure
 from fitq.scoring.watch import Watch
 from fitq.store.catalog import Catalog
 
+#: A model that does not load is not tried again for so long.
+_RETRY_SECONDS = 10.0
 _NOTHING = InputSchema(columns=[])
 
 
@@ -33,7 +35,13 @@ class ServedModel:
         self.file = ModelFile(record.id, path, record.input_schema or _NOTHING)
         self.loaded_at = 0.0  #: on the monotonic clock
         self.problem: FitqError | None = None  #: why it does not answer, when it does not
+        self.tried_at = 0.0  #: when that was found
         self.example_answers: dict[str, Any] = {}  #: method → answer to the example rows, once asked for
+
+    @property
+    def is_settled(self) -> bool:
+        """Loaded, or found not to load a moment ago."""
+        return bool(self.loaded_at) or time.monotonic() < self.tried_at + _RETRY_SECONDS
 
     @functools.cached_property
     def schema(self) -> ArraySchema:
@@ -88,7 +96,7 @@ class Models:
             self._catalog.resolve, name, version
         )  # fmt: skip
         served = self._served.get((name, number))
-        if served is None or not (served.loaded_at or served.problem):
+        if served is None or not served.is_settled:
             # versions never change: from the second look on, the number is all there is to ask
             record = await asyncio.to_thread(self._catalog.model, name, number)
             served = self._served.setdefault((name, number), ServedModel(record, self._cache / record.sha256))
@@ -99,16 +107,16 @@ class Models:
         """Have it answer; many at once cause one download and one load. A lasting problem is remembered."""
         record = served.record
         async with self._locks.setdefault(record.sha256, asyncio.Lock()):
-            if served.loaded_at or served.problem:
+            if served.is_settled:
                 return
             try:
                 if not served.file.path.exists():
                     await asyncio.to_thread(self._download, record, served.file.path)
                 if record.input_schema is not None:
                     await self._scorer.load(served.file)
-                served.loaded_at = time.monotonic()
+                served.loaded_at, served.problem = time.monotonic(), None
             except ModelUnusable as exc:
-                served.problem = unusable_here(record, exc)
+                served.tried_at, served.problem = time.monotonic(), unusable_here(record, exc)
 
     def _download(self, record: ModelRecord, path: Path) -> None:
         """Bytes from the object store, kept only if they are the ones that were registered."""
