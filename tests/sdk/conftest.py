@@ -13,12 +13,18 @@ import uvicorn
 
 from fitq.api.app import create_app
 from fitq.backend import Backend
+from fitq.records import PoolSettings
 from fitq.sdk.client import Client
 from fitq.sdk.workspace import Workspace
 from fitq.settings import Settings
 from tests.conftest import eventually
 
+POOL_SETTINGS = PoolSettings(min_workers=0, max_workers=4)
 Answer = httpx2.Response | Exception | Callable[[httpx2.Request], httpx2.Response]
+
+
+def refusal(status: int, code: str, **headers: str) -> httpx2.Response:
+    return httpx2.Response(status, json={"message": "no", "code": code, "hint": "so"}, headers=headers)
 
 
 class Script:

@@ -11,12 +11,7 @@ import pytest
 from fitq.errors import Conflict, FitqError, InputRejected, NotFound, Unauthorized, Unavailable
 from fitq.records import PoolSettings, RegisterRequest, RunRequest
 from fitq.sdk.http import FIRST_CONTACT_SECONDS, RESTART_SECONDS
-from tests.sdk.conftest import Routes, Script
-
-
-def refusal(status: int, code: str, **headers: str) -> httpx2.Response:
-    return httpx2.Response(status, json={"message": "no", "code": code, "hint": "so"}, headers=headers)
-
+from tests.sdk.conftest import Routes, Script, refusal
 
 POOLS = httpx2.Response(200, json={"pools": []})
 RUN = {

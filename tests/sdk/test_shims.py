@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 import fitq
+from fitq.sdk.client import Client
+from tests.sdk.test_config import ARTICLE_YAML
 
 SHIMS = Path(fitq.__file__).parent / "worker/shims"
 #: Interpreters of training scripts, where present.
@@ -48,6 +50,45 @@ try:
     InferenceConfig(entry_script="score.py")
 except UserErrorException as exc:
     print(exc)
+"""
+
+ARTICLE_CODE = """
+from azureml.core import Workspace
+
+ws = Workspace.from_config()
+
+from azureml.core import Environment
+
+myenv = Environment.from_conda_specification(name = "myenv", file_path = "sklearn-env.yml")
+myenv.docker.enabled = True
+
+from azureml.core import ScriptRunConfig
+
+sklearnconfig = ScriptRunConfig(source_directory='.', script='train_iris.py')
+sklearnconfig.run_config.environment = myenv
+
+from azureml.core import Experiment
+
+run = Experiment(ws,'train-sklearn').submit(config=sklearnconfig)
+print(run.get_status(), run.get_details()["runDefinition"]["environment"]["name"])
+run.cancel()
+run.wait_for_completion(show_output=True, raise_on_error=False)
+"""
+
+COMPUTE_CODE = """
+from azureml.core import Workspace
+from azureml.core.compute import ComputeTarget, AmlCompute
+from azureml.core.compute_target import ComputeTargetException
+
+ws = Workspace.from_config()
+try:
+    cluster = ComputeTarget(workspace=ws, name="cpu-cluster")
+except ComputeTargetException:
+    print("none yet")
+    config = AmlCompute.provisioning_configuration(vm_size="STANDARD_D2_V2", max_nodes=4)
+    cluster = ComputeTarget.create(ws, "cpu-cluster", config)
+cluster.wait_for_completion(show_output=True)
+print(ComputeTarget(ws, "cpu-cluster").name, cluster.get_status().max_workers)
 """
 
 RUN_CODE = """
@@ -119,6 +160,23 @@ def _starts(interpreter: str) -> bool:
 
 def test_client_code_finds_every_name_it_uses(tmp_path: Path) -> None:
     assert "not part of this version" in python(CLIENT_CODE, tmp_path)
+
+
+def test_the_articles_own_lines_submit_to_the_real_api(tmp_path: Path, platform: Client) -> None:
+    (tmp_path / "train_iris.py").write_text("print()")
+    (tmp_path / "sklearn-env.yml").write_text(ARTICLE_YAML)
+    said = python(ARTICLE_CODE, tmp_path, FITQ_URL=platform.url, FITQ_TOKEN="test-token")
+    assert said.splitlines()[0] == "Queued myenv"
+    [run] = platform.list_runs(experiment="train-sklearn").runs
+    assert (run.script, str(run.status)) == ("train_iris.py", "Canceled")
+    assert run.environment.spec is not None
+    assert "Execution Summary" in said
+
+
+def test_code_that_makes_its_cluster_makes_a_pool(tmp_path: Path, platform: Client) -> None:
+    said = python(COMPUTE_CODE, tmp_path, FITQ_URL=platform.url, FITQ_TOKEN="test-token").splitlines()
+    assert said[0] == "none yet"
+    assert said[-2:] == ["Start a worker with: FITQ_POOL=cpu-cluster fitq worker", "cpu-cluster 4"]
 
 
 @pytest.mark.parametrize("interpreter", [sys.executable, *interpreters()])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import sys
 import time
+import weakref
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -49,11 +50,8 @@ class Http:
         self._client = httpx2.Client(**options)
         # A proxy of the environment can not reach our own loopback.
         self._direct = httpx2.Client(**options, trust_env=False)
-
-    def close(self) -> None:
-        """Let go of the connections."""
-        self._client.close()
-        self._direct.close()
+        # A client in a notebook is forgotten rather than closed; its sockets should go with it.
+        self.close = weakref.finalize(self, _close, self._client, self._direct)
 
     def send(
         self,
@@ -126,6 +124,11 @@ class Http:
         secret = self._token if token is None else token
         if secret:
             request.headers["Authorization"] = f"Bearer {secret}"
+
+
+def _close(*clients: httpx2.Client) -> None:
+    for client in clients:
+        client.close()
 
 
 def decoded(response: httpx2.Response) -> Any:
