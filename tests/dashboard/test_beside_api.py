@@ -30,11 +30,8 @@ def test_pages_need_a_session_and_the_interface_a_token(both: TestClient) -> Non
 
 def test_the_interface_answers_json_also_to_what_is_not_there(both: TestClient) -> None:
     token = {"authorization": f"Bearer {TOKEN}"}
-    for method, path, status in [
-        ("GET", "/v1/nothing", 404),
-        ("DELETE", "/v1/runs", 405),
-        ("GET", "/healthz", 200),
-    ]:
+    asked = [("GET", "/v1/nothing", 404), ("DELETE", "/v1/runs", 405), ("GET", "/healthz", 200)]
+    for method, path, status in asked:
         answer = both.request(method, path, headers=token)
         assert answer.status_code == status
         assert answer.headers["content-type"] == "application/json"

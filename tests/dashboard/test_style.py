@@ -9,16 +9,17 @@ import pytest
 from fitq.dashboard.pages import STATIC
 
 CSS = (STATIC / "style.css").read_text()
-LIGHT, DARK = (
-    dict(re.findall(r"--([\w-]+): (#[0-9a-f]{3,6});", block))
-    for block in re.findall(r":root \{(.*?)\}", CSS, re.S)
-)
+ROOTS = re.findall(r":root \{(.*?)\}", CSS, re.S)
+LIGHT, DARK = (dict(re.findall(r"--([\w-]+): (#[0-9a-f]{3,6});", root)) for root in ROOTS)
+WORDS = ("text", "muted", "accent", "good", "bad", "warn", "work")
 PAIRS = [
-    *((text, ground) for text in ("text", "muted", "accent") for ground in ("ground", "surface", "sunken")),
-    *((text, ground) for text in ("good", "bad", "warn", "work") for ground in ("ground", "surface", "sunken")),
-    ("text", "bad-ground"), ("text", "warn-ground"), ("warn", "warn-ground"), ("muted", "bad-ground"),
-    ("on-accent", "accent"), ("surface", "bad"),
-]  # fmt: skip
+    *((word, ground) for word in WORDS for ground in ("ground", "surface", "sunken")),
+    *(("text", ground) for ground in ("bad-ground", "warn-ground")),
+    ("warn", "warn-ground"),
+    ("muted", "bad-ground"),
+    ("on-accent", "accent"),
+    ("surface", "bad"),
+]
 
 
 def luminance(colour: str) -> float:
