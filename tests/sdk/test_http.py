@@ -10,7 +10,7 @@ import pytest
 
 from fitq.errors import Conflict, FitqError, InputRejected, NotFound, Unauthorized, Unavailable
 from fitq.records import PoolSettings, RegisterRequest, RunRequest
-from fitq.sdk.http import FIRST_CONTACT_SECONDS, RESTART_SECONDS
+from fitq.sdk.http import FIRST_CONTACT_SECONDS, RESTART_SECONDS, _is_plain_loopback
 from tests.sdk.conftest import Routes, Script, refusal
 
 POOLS = httpx2.Response(200, json={"pools": []})
@@ -178,3 +178,18 @@ def test_scoring_goes_to_the_scoring_address_with_a_key_if_given() -> None:
     assert str(first.url) == "http://platform:8701/models/iris/versions/2/score"
     assert str(second.url) == "http://platform:8701/api/v1/service/flowers/score"
     assert second.headers["authorization"] == "Bearer k"
+
+
+@pytest.mark.parametrize(
+    ("url", "plain"),
+    [
+        ("http://127.0.0.1:8700/v1", True),
+        ("http://localhost:8700", True),
+        ("http://[::1]:8700", True),
+        ("https://127.0.0.1:8700", False),
+        ("http://127.example.org", False),
+        ("http://platform:8700", False),
+    ],
+)
+def test_only_plain_loopback_goes_without_proxy_and_certificates(url: str, plain: bool) -> None:
+    assert _is_plain_loopback(url) is plain

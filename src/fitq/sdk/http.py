@@ -7,6 +7,7 @@ platform that never answered gets a moment, one that answered before gets the ti
 
 from __future__ import annotations
 
+import ipaddress
 import random
 import sys
 import time
@@ -46,12 +47,10 @@ class Http:
         self._token = token.strip()
         self._reached = False
         headers = {"User-Agent": "fitq", "Accept": "application/json"}
-        options: dict[str, Any] = {"timeout": _TIMEOUT, "headers": headers, "transport": transport}
-        self._client = httpx2.Client(**options)
-        # A proxy of the environment can not reach our own loopback.
-        self._direct = httpx2.Client(**options, trust_env=False)
+        self._options: dict[str, Any] = {"timeout": _TIMEOUT, "headers": headers, "transport": transport}
+        self._clients: dict[bool, httpx2.Client] = {}  # made when needed; by _is_plain_loopback
         # A client in a notebook is forgotten rather than closed; its sockets should go with it.
-        self.close = weakref.finalize(self, _close, self._client, self._direct)
+        self.close = weakref.finalize(self, _close, self._clients)
 
     def send(
         self,
@@ -74,7 +73,7 @@ class Http:
         Raises:
             FitqError: the class that the error body names; Unavailable without an answer.
         """
-        client = self._direct if _is_loopback(url) else self._client
+        client = self._client_for(url)
         spent, backoff = 0.0, _FIRST_PAUSE_SECONDS
         while True:
             error, after = self._try(client, method, url, repeatable, build(), stream, token)
@@ -120,14 +119,23 @@ class Http:
             return error_of(response), -1.0
         return error_of(response), _retry_after_seconds(response)
 
+    def _client_for(self, url: str) -> httpx2.Client:
+        plain = _is_plain_loopback(url)
+        if plain not in self._clients:
+            # No proxy of the environment reaches our own loopback. Without TLS there is nothing to verify,
+            # and reading all certificates would take as long as ten requests.
+            direct: dict[str, Any] = {"trust_env": False, "verify": False} if plain else {}
+            self._clients[plain] = httpx2.Client(**self._options, **direct)
+        return self._clients[plain]
+
     def _authorize(self, request: httpx2.Request, token: str | None) -> None:
         secret = self._token if token is None else token
         if secret:
             request.headers["Authorization"] = f"Bearer {secret}"
 
 
-def _close(*clients: httpx2.Client) -> None:
-    for client in clients:
+def _close(clients: dict[bool, httpx2.Client]) -> None:
+    for client in clients.values():
         client.close()
 
 
@@ -196,9 +204,14 @@ def check_address(variable: str, url: str) -> str:
     return url.rstrip("/")
 
 
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.")
+def _is_plain_loopback(url: str) -> bool:
+    """Whether an address is on this machine and without TLS."""
+    parts = urlsplit(url)
+    try:
+        here = parts.hostname == "localhost" or ipaddress.ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        here = False
+    return here and parts.scheme == "http"
 
 
 def _retry_after_seconds(response: httpx2.Response) -> float | None:
