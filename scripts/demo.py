@@ -11,7 +11,7 @@ import tempfile
 import threading
 import urllib.request
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import IO, NoReturn
 
 from fitq import logs
 from fitq.errors import FitqError
@@ -123,7 +123,7 @@ class Story:
         raise StepFailed(f"Step {self._title!r} failed: {reason}.")
 
 
-def _pass_on(talk: TextIO) -> None:
+def _pass_on(talk: IO[str]) -> None:
     """Show what a command says while it runs; here, the next step is ours to say."""
     hidden = False
     for line in talk:

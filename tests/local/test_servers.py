@@ -7,29 +7,24 @@ import signal
 import stat
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 import redis
 import urllib3
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from fitq.errors import Conflict
 from fitq.local.objects import EmbeddedObjects
 from fitq.local.ports import claim_port, free_ports
 from fitq.local.redis import EmbeddedRedis
 from fitq.store.objects import S3Objects
+from tests.conftest import eventually
 
 _KEYS = ("fitq-test", "a-secret-for-tests")
-
-
-def until(true: Callable[[], bool], seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "not within the deadline"
-        time.sleep(0.02)
 
 
 def test_redis_keeps_its_data_over_a_restart_and_refuses_to_forget(tmp_path: Path) -> None:
@@ -43,14 +38,15 @@ def test_redis_keeps_its_data_over_a_restart_and_refuses_to_forget(tmp_path: Pat
 
 def test_the_redis_password_is_needed_and_stands_in_no_argument_and_no_readable_file(tmp_path: Path) -> None:
     with EmbeddedRedis(tmp_path) as server:
-        with redis.Redis(port=server.port) as stranger, pytest.raises(redis.AuthenticationError):
+        once = Retry(NoBackoff(), 0)
+        with redis.Redis(port=server.port, retry=once) as stranger, pytest.raises(redis.AuthenticationError):
             stranger.ping()
         assert server.password not in " ".join(psutil.Process(server.process.pid).cmdline())
     assert stat.S_IMODE((tmp_path / "valkey.conf").stat().st_mode) == 0o600
 
 
 @pytest.fixture(scope="module")
-def objects(tmp_path_factory: pytest.TempPathFactory):
+def objects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedObjects]:
     with EmbeddedObjects(tmp_path_factory.mktemp("objects"), *_KEYS) as server:
         yield server
 
@@ -101,7 +97,7 @@ def test_objects_survive_sigkill_and_other_ports(tmp_path: Path) -> None:
         store.put("small", b"s" * 100)
         store.put("large", os.urandom(1 << 20))
         os.kill(first.process.pid or 0, signal.SIGKILL)
-        until(lambda: not first.process.is_running)
+        eventually(lambda: not first.process.is_running)
     (tmp_path / "ports.json").unlink()
     with EmbeddedObjects(tmp_path, *_KEYS) as second:
         again = S3Objects(second.url, *_KEYS, "fitq")
@@ -128,7 +124,7 @@ def test_servers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
         children = [int(pid) for pid in parent.stdout.readline().split()]
         assert len(children) == 2
         parent.kill()
-    until(lambda: not any(_lives(pid) for pid in children))
+    eventually(lambda: not any(_lives(pid) for pid in children))
 
 
 def _lives(pid: int) -> bool:

@@ -68,11 +68,12 @@ class Home:
         self._held = lock
 
     def release(self) -> None:
-        """Let go of the folder."""
+        """Let go of the folder, if it is ours."""
+        if self._held is None:
+            return
         self._state.unlink(missing_ok=True)
-        if self._held is not None:
-            os.close(self._held)
-            self._held = None
+        os.close(self._held)
+        self._held = None
 
     @property
     def is_held(self) -> bool:

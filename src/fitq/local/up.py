@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import os
 import signal
 import subprocess
 import sys
@@ -135,13 +134,18 @@ def down(home: Home) -> None:
     pid = home.state().get("pid")
     if not home.is_held or not isinstance(pid, int):
         raise NotFound(f"No platform is running on {home.folder}.", hint="Start one with: fitq up")
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + _DOWN_SECONDS
-    while home.is_held:
-        if time.monotonic() > deadline:
-            raise Unavailable(
-                f"Process {pid} has not stopped within {_DOWN_SECONDS:.0f} s.",
-                hint=f"Look at {home.logs}; kill {pid} ends it and everything it started.",
-            )
-        time.sleep(0.05)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        process.terminate()
+        deadline = time.monotonic() + _DOWN_SECONDS
+        while not _is_gone(home, process):
+            if time.monotonic() > deadline:
+                raise Unavailable(
+                    f"Process {pid} has not stopped within {_DOWN_SECONDS:.0f} s.",
+                    hint=f"Look at {home.logs}; kill {pid} ends it and everything it started.",
+                )
+            time.sleep(0.05)
+
+
+def _is_gone(home: Home, process: psutil.Process) -> bool:
+    return not home.is_held and process.status() == psutil.STATUS_ZOMBIE
