@@ -222,11 +222,13 @@ def test_functions_are_shown_with_signature_or_the_reason_why_not(
     client: TestClient, memory_backend: Backend
 ) -> None:
     broken = FunctionRecord(name="broken", pool="default", file="broken.py", error="No module named 'torch'")
-    memory_backend.state.publish_functions("default", [IRIS, broken])
+    script = FunctionRecord(name="run_script", pool="default", description="Runs a submitted folder.")
+    memory_backend.state.publish_functions("default", [IRIS, broken, script])
     page = client.get("/pools").text
     assert "(kernel: str = &#39;rbf&#39;, penalty: float = 1.0)" in page
     assert "fitq call iris --parameter kernel=rbf --follow" in page
     assert "broken.py did not import" in page
+    assert "run_script" not in page, "folders are submitted, not called"
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from fitq import pools, runs
 from fitq.dashboard import run_rows
 from fitq.dashboard.model_pages import newest_models
+from fitq.dashboard.pool_pages import called_by_name
 from fitq.dashboard.site import site_of
 from fitq.records import RunStatus
 
@@ -30,5 +31,5 @@ def show(request: Request) -> Response:
         working=sum(counts[s.value] for s in _AT_WORK),
         models=newest_models(site, _MOST),
         pools=pools.list_pools(site.backend)[:20],
-        functions=pools.live_functions(site.backend)[:3],
+        functions=called_by_name(pools.live_functions(site.backend))[:3],
     )

@@ -9,14 +9,21 @@ from fitq import pools
 from fitq.dashboard import commands
 from fitq.dashboard.site import site_of
 from fitq.functions import signature_text
+from fitq.records import FunctionRecord
 
+RUN_SCRIPT = "run_script"
 _MOST_POOLS, _MOST_FUNCTIONS, _MOST_WORKERS = 40, 60, 40
+
+
+def called_by_name(functions: list[FunctionRecord]) -> list[FunctionRecord]:
+    """Without the one that runs submitted folders: people reach it with `fitq submit`."""
+    return [f for f in functions if f.name != RUN_SCRIPT]
 
 
 def listing(request: Request) -> Response:
     """`/pools`."""
     site = site_of(request)
-    functions = pools.live_functions(site.backend)
+    functions = called_by_name(pools.live_functions(site.backend))
     workers = pools.live_workers(site.backend)
     known = [
         {
