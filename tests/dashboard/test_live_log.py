@@ -16,6 +16,7 @@ from fitq.dashboard import run_files
 from fitq.dashboard.run_files import _follow
 from fitq.dashboard.session import Sessions
 from fitq.dashboard.site import Site
+from fitq.errors import Unavailable
 from fitq.settings import Settings
 from tests.dashboard.samples import ended, running, submitted
 
@@ -106,6 +107,25 @@ def test_reconnecting_goes_on_where_it_was(client: TestClient, memory_backend: B
     assert json.dumps("two\nthree") in again
     assert "one" not in again
     assert "event: end\r\ndata: Completed" in again
+
+
+def test_a_store_that_goes_away_ends_the_stream_quietly(
+    client: TestClient, memory_backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = running(memory_backend, submitted(memory_backend))
+    memory_backend.state.append_log(held.id, b"one\n")
+    real = memory_backend.state.read_log
+
+    def read_once(run_id: str, offset: int, limit: int) -> bytes:
+        if offset:
+            raise Unavailable("Redis does not answer.")
+        return real(run_id, offset, limit)
+
+    monkeypatch.setattr(memory_backend.state, "read_log", read_once)
+    answer = client.get(f"/runs/{held.id}/events?offset=0")
+    assert answer.status_code == 200
+    assert "one" in answer.text
+    assert "event: end" not in answer.text
 
 
 def test_odd_offsets_start_from_the_beginning(client: TestClient, memory_backend: Backend) -> None:

@@ -17,8 +17,11 @@ from fitq import runs
 from fitq.dashboard.headers import SANDBOX
 from fitq.dashboard.logtext import log_text, whole_part
 from fitq.dashboard.site import Site, site_of
+from fitq.errors import Unavailable
+from fitq.logs import get_logger
 from fitq.records import RunRecord
 
+log = get_logger(__name__)
 _POLL_SECONDS = 0.4
 _REFRESH_SECONDS = 3.0
 _PING_SECONDS = 15
@@ -67,11 +70,20 @@ async def events(request: Request) -> Response:
     run = await run_in_threadpool(runs.find, site.backend, request.path_params["id"])
     offset = _offset(request.headers.get("last-event-id") or request.query_params.get("offset", ""))
     seen = request.query_params.get("attempt", str(run.attempt))
-    return EventSourceResponse(_follow(site, run.id, seen, offset), ping=_PING_SECONDS)
+    return EventSourceResponse(_until_away(_follow(site, run.id, seen, offset)), ping=_PING_SECONDS)
 
 
 def _offset(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
+
+
+async def _until_away(events: AsyncIterator[ServerSentEvent]) -> AsyncIterator[ServerSentEvent]:
+    """End the stream when a store is away; the browser comes back and goes on at the last offset."""
+    try:
+        async for event in events:
+            yield event
+    except Unavailable as exc:
+        log.warning("live_log_interrupted", error=exc.message)
 
 
 async def _follow(site: Site, run_id: str, attempt: str, offset: int) -> AsyncIterator[ServerSentEvent]:

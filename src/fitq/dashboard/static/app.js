@@ -99,7 +99,10 @@ function followLog(log) {
     if (document.hidden) return;
     source = new EventSource(address);
     source.onopen = () => say("Live.");
-    source.onerror = () => say("The connection is lost; trying again.");
+    source.onerror = () => {
+      const isOver = source.readyState === EventSource.CLOSED; // the session ended, for example
+      say(isOver ? "Reload to see more." : "The connection is lost; trying again.");
+    };
     for (const [name, listener] of Object.entries(listeners)) source.addEventListener(name, listener);
   }
   document.addEventListener("visibilitychange", attend);
