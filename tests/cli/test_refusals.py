@@ -1,0 +1,125 @@
+"""What goes wrong is a sentence on stderr and an exit code, never a trace."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fitq.cli.output import exit_code_of
+from fitq.errors import Conflict, InternalError, NotFound, RunFailed, ScoringFailed, Unavailable
+from tests.cli.conftest import Fitq
+
+
+def test_exit_codes_say_whose_turn_it_is() -> None:
+    assert exit_code_of(RunFailed("x")) == 1
+    assert {exit_code_of(e("x")) for e in (NotFound, Conflict, ScoringFailed)} == {2}
+    assert {exit_code_of(e("x")) for e in (Unavailable, InternalError)} == {3}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["runs", "list"],
+        ["submit", "train.py"],
+        ["call", "iris"],
+        ["score", "iris"],
+        ["dashboard"],
+        ["doctor"],
+    ],
+)
+def test_without_a_configuration_the_way_to_one_is_said(
+    alone: Fitq, tmp_path: Path, words: list[str]
+) -> None:
+    (tmp_path / "train.py").touch()
+    told = alone(*words)
+    assert told.code == 2
+    assert "fitq up" in told.out + told.err
+    assert "Traceback" not in told.err
+
+
+def test_a_platform_that_does_not_answer_is_exit_3(alone: Fitq, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FITQ_URL", "http://127.0.0.1:9")
+    told = alone("runs", "list")
+    assert told.code == 3
+    assert told.out == ""
+    assert "Nothing answers at http://127.0.0.1:9" in told.err
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["submitt"], "Did you mean 'submit'"),
+        (["submit", "nowhere.py"], "no file or folder nowhere.py"),
+        (["submit", ".", "--script", "gone.py"], "gone.py is not part of the snapshot"),
+        (["submit", "empty"], "holds no scripts"),
+        (["call", "iris", "--parameter", "kernel"], "is not NAME=VALUE"),
+        (["call", "iris", "--parameter", "a=1", "--parameter", "a=2"], "twice"),
+        (["call", "irs"], "Did you mean 'iris'"),
+        (["call", "iris", "--parameter", "kernel=lin"], "must be one of"),
+        (["call", "iris", "--memory", "much"], "not a size"),
+        (["call", "iris", "--timeout", "soon"], "not a duration"),
+        (["call", "iris", "--environment", "train.py"], "neither YAML nor .txt"),
+        (["runs", "show", "iris-zzzzzzzz"], "iris-zzzzzzzz"),
+        (["models", "register", "m"], "from a run or from a file"),
+        (["models", "show", "iris:"], "is not MODEL or MODEL:VERSION"),
+        (["score", "nosuch"], "nosuch"),
+        (["score", "nosuch", "--data", "[[1"], "is not JSON"),
+        (["score", "nosuch", "--data", "rows.json"], "no such file"),
+        (["endpoints", "show", "nosuch"], "nosuch"),
+        (["endpoints", "deploy", "flowers", "--model", "iris:1", "--traffic", "1=100"], "both name versions"),
+        (["pools", "scale", "default", "3", "--max", "1"], "min_workers"),
+        (["up", "--pool", "cpu"], "is not NAME=N"),
+        (["up", "--workers", "-1"], "--workers"),
+    ],
+)
+def test_what_you_can_fix_is_exit_2(fitq: Fitq, tmp_path: Path, words: list[str], expected: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "train.py").touch()
+    told = fitq(*words)
+    assert told.code == 2, told
+    assert expected in told.err
+    assert told.out == ""
+    assert "Traceback" not in told.err
+
+
+def test_a_wrong_token_is_exit_2(fitq: Fitq, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FITQ_TOKEN", "wrong")
+    told = fitq("runs", "list")
+    assert told.code == 2
+    assert "token" in told.err.lower()
+
+
+def test_a_data_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / ".fitq").write_text("in the way")
+    words = [sys.executable, "-m", "fitq", "up", "--api-port", "0", "--scoring-port", "0"]
+    told = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert told.returncode == 2
+    assert ".fitq" in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+def test_settings_show_no_secret(alone: Fitq, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FITQ_TOKEN", "do-not-show-me")
+    monkeypatch.setenv("FITQ_REDIS_URL", "redis://:nor-me@h:1/0")
+    told = alone("settings")
+    assert told.code == 0
+    assert "FITQ_TOKEN" in told.out
+    assert "me" not in told.out.replace("meaning", "").lower().split()
+    assert "do-not-show-me" not in told.out
+    assert "nor-me" not in told.out
+
+
+def test_a_bad_setting_names_variable_and_value(alone: Fitq, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FITQ_SLOTS", "many")
+    told = alone("settings")
+    assert told.code == 2
+    assert "FITQ_SLOTS is 'many'" in told.err
+
+
+def test_azureml_path_is_a_folder_with_azureml(alone: Fitq) -> None:
+    folder = Path(alone("azureml-path").out.strip())
+    assert stat.S_ISDIR((folder / "azureml").stat().st_mode)
