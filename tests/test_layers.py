@@ -18,6 +18,7 @@ LAYERS: dict[str, set[str]] = {
     "queue": {"words", "things", "store", "dramatiq", "redis"},
     "scorer": {"words", "things", "numpy", "joblib", "sklearn", "pandas", "scipy", "msgspec", "psutil"},
     "rules": {"words", "things", "store", "queue", "scorer", "msgspec"},
+    "scheduler": {"words", "things", "store", "queue", "rules"},
     "worker": {"words", "things", "store", "queue", "rules", "msgspec", "dramatiq", "psutil"},
     "scoring": {
         "words", "things", "store", "scorer", "msgspec", "numpy", "orjson", "starlette", "anyio",
@@ -31,7 +32,7 @@ LAYERS: dict[str, set[str]] = {
         "words", "things", "store", "queue", "rules", "msgspec", "starlette", "anyio", "sse_starlette",
         "jinja2", "markupsafe",
     },
-    "programs": {"words", "things", "queue", "worker", "scoring", "api", "dashboard", "uvicorn"},
+    "programs": {"words", "things", "queue", "worker", "scheduler", "scoring", "api", "dashboard", "uvicorn"},
     "sdk": {"words", "things", "httpx2", "msgspec", "yaml", "rich", "IPython"},
     "local": {
         "words", "things", "store", "queue", "rules", "sdk", "redis", "minio", "urllib3", "psutil", "msgspec", "rich",

@@ -288,12 +288,12 @@ def test_after_redis_lost_everything_runs_are_restored(backend: Backend) -> None
     waiting = submission.submit(backend, RunRequest(function="iris"), idempotency_key="k")
     empty = Backend("default", MemoryState(), backend.objects, NullQueue())
     empty.state.publish_functions("default", [IRIS])
-    assert runs.restore(empty) == 2
+    assert (runs.restore_ended(empty), runs.restore_open(empty)) == (1, 1)
     assert runs.find(empty, done.id).status is RunStatus.COMPLETED
     assert runs.find(empty, waiting.id).status is RunStatus.QUEUED
     assert sent(empty) == [("default", "iris", waiting.id)]
     assert submission.submit(empty, RunRequest(function="iris"), idempotency_key="k").id == waiting.id
-    assert runs.restore(empty) == 0
+    assert (runs.restore_ended(empty), runs.restore_open(empty)) == (0, 0)
 
 
 def test_pools_count_what_waits_and_who_works(backend: Backend, queued: RunRecord) -> None:

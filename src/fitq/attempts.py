@@ -3,10 +3,14 @@
 Every change is a compare-and-set over the version that was read, and carries the attempt's number. A
 worker whose attempt is over, because the run was canceled or given to somebody else, is *fenced*: its
 next change raises `Fenced` and nothing of it becomes visible.
+
+An attempt holds a lease, which its worker renews. One whose lease ran out is *lost*: the run goes back to
+its queue for the next attempt, or ends as `worker_lost` when it may have no more.
 """
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import Callable
 from typing import Any
@@ -28,13 +32,22 @@ from fitq.records import (
     now,
     to_json,
 )
+from fitq.store.protocols import Lease
+
+#: Unless settings say otherwise. A worker renews every 2 s, so it tolerates stalls of several renewals.
+LEASE_SECONDS = 15.0
+
+#: Where stdout and stderr of a run lie among its artifacts, as in Azure.
+LOG_PATH = "user_logs/std_log.txt"
 
 
 class Fenced(Exception):
     """The attempt is no longer the run's current one; whoever holds it must stop and be silent."""
 
 
-def claim(backend: Backend, run_id: str, worker: str) -> RunRecord | None:
+def claim(
+    backend: Backend, run_id: str, worker: str, lease_seconds: float = LEASE_SECONDS
+) -> RunRecord | None:
     """Take a queued run for a new attempt; None when there is nothing to take.
 
     Safe to call twice: of two deliveries of one message, one finds the run taken.
@@ -50,7 +63,14 @@ def claim(backend: Backend, run_id: str, worker: str) -> RunRecord | None:
         usage=msgspec.structs.replace(run.usage, queue_seconds=round(waited, 3)),
     )
     taken = step(taken, RunStatus.PREPARING, worker)
-    return taken if backend.state.replace_run(taken) else claim(backend, run_id, worker)
+    # Before the claim: a claimed run is never without a lease.
+    backend.state.renew_leases([lease_of(taken)], lease_seconds)
+    return taken if backend.state.replace_run(taken) else claim(backend, run_id, worker, lease_seconds)
+
+
+def lease_of(run: RunRecord) -> Lease:
+    """The lease of the attempt that a run is in."""
+    return Lease(run.id, run.attempt)
 
 
 def step(run: RunRecord, status: RunStatus, reason: str = "", **changes: Any) -> RunRecord:
@@ -79,7 +99,7 @@ def change(backend: Backend, held: RunRecord, update: Callable[[RunRecord], RunR
     """
     while True:
         current = backend.state.get_run(held.id)
-        if current is None or current.attempt != held.attempt or not _is_held(current):
+        if current is None or not _is_same_attempt(current, held):
             raise Fenced(held.id)
         updated = update(current)
         if updated.sequence == current.sequence:
@@ -88,15 +108,57 @@ def change(backend: Backend, held: RunRecord, update: Callable[[RunRecord], RunR
             return updated
 
 
-def _is_held(run: RunRecord) -> bool:
-    return run.status in (RunStatus.PREPARING, RunStatus.RUNNING, RunStatus.FINALIZING)
+def _is_same_attempt(current: RunRecord, held: RunRecord) -> bool:
+    # The worker too: a run restored after a loss of Redis counts its attempts anew.
+    return is_held(current) and (current.attempt, current.worker) == (held.attempt, held.worker)
+
+
+def is_held(run: RunRecord) -> bool:
+    """Whether a worker has the run."""
+    return run.status in HELD
+
+
+HELD = (RunStatus.PREPARING, RunStatus.RUNNING, RunStatus.FINALIZING)
 
 
 def hand_back(backend: Backend, held: RunRecord, reason: str) -> RunRecord:
     """Give a run back to its queue for another attempt, because the worker cannot go on."""
     queued = change(backend, held, lambda r: step(r, RunStatus.QUEUED, reason, worker=""))
+    backend.state.drop_lease(lease_of(held))
     backend.queue.send(pool=queued.pool, actor=queued.actor, run_id=queued.id)
     return queued
+
+
+def lose(backend: Backend, held: RunRecord) -> RunRecord:
+    """Take a run from a worker that let its lease run out.
+
+    Raises:
+        Fenced: it moved on in the meantime; nothing was lost.
+    """
+    kept = backend.objects.get(backend.keys.final(held.id))
+    if kept is not None:  # the worker ended it, and was lost before it could say so
+        return _mirror(backend, from_json(kept, FinalRecord))
+    reason = f"worker {held.worker} was lost"
+    if held.cancel_requested:
+        failure = Failure(kind="canceled", message=f"Canceled; {reason}.")
+        return _end_lost(backend, held, RunStatus.CANCELED, failure)
+    if held.attempt < held.max_attempts:
+        return hand_back(backend, held, reason)
+    failure = Failure(
+        kind="worker_lost",
+        message=f"The run was lost with its worker {held.attempt} times; max_attempts allows no more.",
+        hint="Did the run itself bring the machine down? Look at its memory and at the worker's log.",
+    )
+    return _end_lost(backend, held, RunStatus.FAILED, failure)
+
+
+def _end_lost(backend: Backend, held: RunRecord, status: RunStatus, failure: Failure) -> RunRecord:
+    """What was seen of the attempt is all there is: its live log and metrics."""
+    data = backend.state.read_log(held.id, 0, 1 << 30)
+    backend.objects.put(backend.keys.attempt_file(held.id, held.attempt, LOG_PATH), data)
+    artifact = ArtifactRecord(path=LOG_PATH, size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+    metrics = backend.state.read_metrics(held.id)
+    return finish(backend, held, status, failure=failure, artifacts=[artifact], metrics=metrics)
 
 
 def finish(
@@ -141,10 +203,18 @@ def _publish(backend: Backend, final: FinalRecord) -> RunRecord:
         kept = from_json(backend.objects.get(key) or b"{}", FinalRecord)
         # Not necessarily somebody else: an answer to our own put may have been lost.
         final = final if kept.nonce == final.nonce else kept
+    return _mirror(backend, final)
+
+
+def _mirror(backend: Backend, final: FinalRecord) -> RunRecord:
+    """Make Redis say what the final record says, and forget what only a living run needs."""
     ended = final.run
     current = backend.state.get_run(ended.id)
-    if current is not None and not current.status.is_final:
-        backend.state.replace_run(msgspec.structs.replace(ended, sequence=current.sequence + 1))
+    while current is not None and not current.status.is_final:
+        if backend.state.replace_run(msgspec.structs.replace(ended, sequence=current.sequence + 1)):
+            break
+        current = backend.state.get_run(ended.id)
     backend.objects.delete(backend.keys.open_run(ended.id))
+    backend.state.drop_lease(lease_of(ended))
     backend.state.drop_live(ended.id)
     return ended

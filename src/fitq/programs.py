@@ -47,6 +47,14 @@ def run_worker(settings: Settings) -> None:
     build(settings).run()
 
 
+def run_scheduler(settings: Settings) -> None:
+    """One scheduler, until SIGTERM or SIGINT. Several may run; one leads."""
+    from fitq.scheduler.main import Scheduler
+
+    _begin("scheduler", settings)
+    Scheduler(open_backend(settings), settings.lease_seconds).run()
+
+
 def exit_code_of(program: Callable[[Settings], None], settings: Settings | Mapping[str, str]) -> int:
     """Run a program with its settings, or with the variables that hold them; a refusal, of a bad setting
     too, becomes one sentence and exit code 2 or 3."""

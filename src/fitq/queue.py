@@ -9,7 +9,7 @@ Milliseconds exist only in this file.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import dramatiq
 import redis
@@ -38,16 +38,28 @@ class Queue:
         )
 
     @translated
+    def run_ids(self, pool: str) -> set[str]:
+        """Runs for which there is a message, fetched by a worker or not."""
+        bodies = cast(list[bytes], self._redis.hvals(f"{self.broker.namespace}:{pool}.msgs"))
+        return {str(dramatiq.Message.decode(body).args[0]) for body in bodies}
+
+    @translated
     def depth(self, pool: str) -> int:
         """Messages that no worker has fetched yet."""
         return int(self._redis.llen(f"{self.broker.namespace}:{pool}"))
 
 
-def open_queue(redis_url: str, extra: list[Middleware] | None = None) -> Queue:
-    """A queue on the Redis at `redis_url`; `extra` middleware is the worker's."""
+def namespace_of(workspace: str) -> str:
+    """Dramatiq's prefix in Redis. Workspaces on one Redis must not read each other's messages."""
+    return "dramatiq" if workspace == "default" else f"dramatiq-{workspace}"
+
+
+def open_queue(redis_url: str, workspace: str, extra: list[Middleware] | None = None) -> Queue:
+    """A workspace's queue on the Redis at `redis_url`; `extra` middleware is the worker's."""
     client = connect(redis_url)
     broker = RedisBroker(  # type: ignore[no-untyped-call]  # dramatiq leaves it unannotated
         client=client,
+        namespace=namespace_of(workspace),
         middleware=[*_MIDDLEWARE, *(extra or [])],
         # A dead worker's messages come back within about half a minute, not by a rare lottery.
         heartbeat_timeout=15_000,
@@ -81,6 +93,9 @@ class NullQueue(Queue):
 
     def send(self, *, pool: str, actor: str, run_id: str) -> None:
         self.sent.append((pool, actor, run_id))
+
+    def run_ids(self, pool: str) -> set[str]:
+        return {run_id for p, _, run_id in self.sent if p == pool}
 
     def depth(self, pool: str) -> int:
         return sum(1 for p, _, _ in self.sent if p == pool)

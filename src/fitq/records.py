@@ -162,6 +162,7 @@ class RunRecord(Record, frozen=True, kw_only=True):
     cancel_requested: bool = False
     timeline: list[TimelineEntry] = []
     warnings: list[str] = []
+    properties: dict[str, str] = {}  #: facts the run stated about itself; never changed afterwards
     failure: Failure | None = None
     versions: Versions = Versions()
     usage: Usage = Usage()

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from fitq import attempts
+from fitq.attempts import LOG_PATH as LOG_PATH
 from fitq.backend import Backend
 from fitq.errors import Conflict, InvalidRequest, NotFound
 from fitq.names import check_name, did_you_mean
@@ -25,8 +26,6 @@ from fitq.records import (
     from_json,
 )
 from fitq.submission import IDEMPOTENCY_SECONDS
-
-LOG_PATH = "user_logs/std_log.txt"
 
 
 class RunPage(NamedTuple):
@@ -202,20 +201,26 @@ def cancel(backend: Backend, run_id: str) -> RunRecord:
     return canceled if canceled is not None else cancel(backend, run_id)
 
 
-def restore(backend: Backend) -> int:
-    """Bring back into Redis what only the object store knows; returns how many runs.
-
-    Finished runs are listed again and accepted ones queued again, after Redis lost its data or an API
-    process died between the writes of a submit.
-    """
+def restore_ended(backend: Backend) -> int:
+    """List runs again that ended, after Redis lost its data; returns how many were missing."""
     count = 0
-    if backend.state.count_runs() == 0:
-        for run_id in backend.objects.list_folders(backend.keys.runs()):
+    for run_id in backend.objects.list_folders(backend.keys.runs()):
+        if backend.state.get_run(run_id) is None:
             data = backend.objects.get(backend.keys.final(run_id))
             count += bool(data and backend.state.add_run(from_json(data, FinalRecord).run))
+    return count
+
+
+def restore_open(backend: Backend) -> int:
+    """Queue runs again that were accepted and that Redis does not know; returns how many.
+
+    They are missing after Redis lost its data, or when an API process died between the writes of a
+    submit. Workers that still execute some of them must have had the time to say so.
+    """
+    count = 0
     for found in backend.objects.list(backend.keys.open_runs()):
-        data = backend.objects.get(found.key)
-        if data is not None:
+        run_id = found.key.rpartition("/")[2].removesuffix(".json")
+        if backend.state.get_run(run_id) is None and (data := backend.objects.get(found.key)):
             count += _requeue(backend, from_json(data, RunRecord))
     return count
 

@@ -52,6 +52,9 @@ class Settings:
     functions: str = _setting("", "folder of training functions", example="./functions")
     work_dir: str = _setting("", "where runs execute; a temporary folder if empty", example="/work")
     grace_seconds: float = _setting(3.0, "between SIGTERM and SIGKILL of a run", example="3")
+    lease_seconds: float = _setting(
+        15.0, "after so long without a sign of its worker a run is given to another", example="15"
+    )
     log_bytes: int = _setting(20_000_000, "log kept per run; more is cut and said so")
     # Limits of what is sent to us (Azure's numbers for snapshots)
     snapshot_bytes: int = _setting(300_000_000, "largest snapshot, unpacked", example="300000000")

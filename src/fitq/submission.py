@@ -1,7 +1,7 @@
 """Rules of submitting: what may become a run, and the three writes that accept one.
 
 The object store is written first (`open/<run>.json` is what "accepted" means), then Redis, then the
-queue. Whatever is missing after a crash in between is made up for by `runs.restore`.
+queue. Whatever is missing after a crash in between is made up for by the scheduler.
 """
 
 from __future__ import annotations

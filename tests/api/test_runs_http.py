@@ -11,9 +11,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from fitq import attempts, submission
+from fitq.attempts import LOG_PATH
 from fitq.backend import Backend
 from fitq.records import ArtifactRecord, MetricPoint, RunRecord, RunStatus, now
-from fitq.runs import LOG_PATH
 from fitq.snapshots import pack
 from tests.api.conftest import refused
 from tests.test_snapshots import HOSTILE
@@ -229,7 +229,7 @@ def test_a_run_that_is_not_there(api: TestClient, name: str, rest: str) -> None:
 def test_a_run_survives_a_crash_between_the_writes_of_a_submit(
     api: TestClient, backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Accepted is what lies in the object store; the next start of an API queues it again."""
+    """Accepted is what lies in the object store; the scheduler queues it again."""
     from fitq import runs
 
     class Killed(BaseException): ...
@@ -241,7 +241,7 @@ def test_a_run_survives_a_crash_between_the_writes_of_a_submit(
     with pytest.raises(Killed):
         submission.submit(backend, submission.RunRequest(function="iris"))
     monkeypatch.undo()
-    assert runs.restore(backend) == 1
+    assert runs.restore_open(backend) == 1
     (found,) = api.get("/v1/runs").json()["runs"]
     assert found["status"] == "Queued"
 

@@ -16,7 +16,8 @@ from fitq.records import (
     WorkerRecord,
     now,
 )
-from fitq.store.protocols import StateStore
+from fitq.store.protocols import Lease, StateStore
+from tests.conftest import eventually
 
 DAY = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -156,3 +157,28 @@ def test_pools_and_workers(state: StateStore) -> None:
 
 def test_a_living_store_answers(state: StateStore) -> None:
     state.ping()
+
+
+def test_a_lease_lasts_as_long_as_it_was_given(state: StateStore) -> None:
+    first, second = Lease("run-1", 1), Lease("run-2", 3)
+    state.renew_leases([first, second], 60)
+    state.renew_leases([second], -5)
+    state.renew_leases([], 60)
+    left = state.list_leases()
+    assert 55 < left[first] <= 60
+    assert -10 < left[second] < 0
+    state.drop_lease(first)
+    state.drop_lease(first)
+    assert set(state.list_leases()) == {second}
+
+
+def test_one_leads_until_its_time_is_over(state: StateStore) -> None:
+    assert state.lead("a", 60)
+    assert state.lead("a", 0.05)
+    eventually(lambda: state.lead("b", 60), seconds=5)
+    assert not state.lead("a", 60)
+
+
+def test_an_empty_store_begins_one_epoch(state: StateStore) -> None:
+    assert state.is_new_epoch()
+    assert not state.is_new_epoch()

@@ -12,7 +12,6 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route
 
-from fitq import runs as run_rules
 from fitq.api import health, models, pools, runs
 from fitq.api.auth import Gate
 from fitq.api.responses import on_error
@@ -87,15 +86,8 @@ async def _prepare_later(backend: Backend) -> None:
 
 async def _prepared(backend: Backend) -> bool:
     try:
-        restored = await run_in_threadpool(_prepare, backend)
+        await run_in_threadpool(backend.objects.ensure_bucket)
     except Unavailable as exc:
         log.warning("store_unavailable_at_start", error=exc.message)
         return False
-    if restored:
-        log.info("runs_restored", count=restored)
     return True
-
-
-def _prepare(backend: Backend) -> int:
-    backend.objects.ensure_bucket()
-    return run_rules.restore(backend)

@@ -179,7 +179,7 @@ def _model(request: Request, model: ModelRecord) -> dict[str, Any]:
     uri = f"{base}/models/{model.name}/versions/{model.version}/score"
     shown: dict[str, Any] = to_builtins(model)
     del shown["nonce"]
-    return {"id": model.id, **shown, "scoring_uri": uri if model.input_schema else None}
+    return {"id": model.id, **shown, "scoring_uri": uri if model.input_schema else ""}
 
 
 def _endpoint(request: Request, endpoint: EndpointRecord) -> dict[str, Any]:

@@ -13,8 +13,12 @@ Redis, under `fitq:<workspace>:`
     functions              hash    <pool>/<name> → FunctionRecord
     pools                  hash    <name> → PoolSettings
     workers                hash    <worker id> → WorkerRecord
+    leases                 zset    <run>|<attempt> by the server time at which the lease ends
+    epoch                  string  there since Redis was last found empty
+    leader                 string  id of the scheduler that leads, for some seconds
 
-Dramatiq keeps the queues themselves under its own prefix, `dramatiq:<pool>`.
+Dramatiq keeps the queues themselves under its own prefix: `dramatiq:<pool>` for the workspace `default`,
+`dramatiq-<workspace>:<pool>` for any other.
 
 Object store, under `<workspace>/`
 
@@ -124,6 +128,15 @@ class StateKeys:
 
     def pools(self) -> str:
         return f"{self._root}pools"
+
+    def leases(self) -> str:
+        return f"{self._root}leases"
+
+    def epoch(self) -> str:
+        return f"{self._root}epoch"
+
+    def leader(self) -> str:
+        return f"{self._root}leader"
 
     def workers(self) -> str:
         return f"{self._root}workers"

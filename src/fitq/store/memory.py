@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import threading
+import time
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -15,7 +16,7 @@ from fitq.records import (
     RunStatus,
     WorkerRecord,
 )
-from fitq.store.protocols import ObjectInfo
+from fitq.store.protocols import Lease, ObjectInfo
 
 
 class MemoryState:
@@ -30,6 +31,9 @@ class MemoryState:
         self._functions: dict[str, list[FunctionRecord]] = {}
         self._pools: dict[str, PoolSettings] = {}
         self._workers: dict[str, WorkerRecord] = {}
+        self._leases: dict[Lease, float] = {}
+        self._leader = ("", 0.0)
+        self._epoch_begun = False
 
     def ping(self) -> None:
         return None
@@ -121,6 +125,27 @@ class MemoryState:
 
     def list_workers(self) -> list[WorkerRecord]:
         return sorted(self._workers.values(), key=lambda w: w.id)
+
+    def renew_leases(self, leases: list[Lease], seconds: float) -> None:
+        self._leases |= dict.fromkeys(leases, time.monotonic() + seconds)
+
+    def list_leases(self) -> dict[Lease, float]:
+        return {lease: ends - time.monotonic() for lease, ends in self._leases.items()}
+
+    def drop_lease(self, lease: Lease) -> None:
+        self._leases.pop(lease, None)
+
+    def lead(self, candidate: str, seconds: float) -> bool:
+        with self._lock:
+            leader, until = self._leader
+            if leader not in ("", candidate) and until > time.monotonic():
+                return False
+            self._leader = (candidate, time.monotonic() + seconds)
+            return True
+
+    def is_new_epoch(self) -> bool:
+        begun, self._epoch_begun = self._epoch_begun, True
+        return not begun
 
 
 class MemoryObjects:

@@ -19,6 +19,13 @@ from fitq.records import (
 )
 
 
+class Lease(NamedTuple):
+    """The right of one attempt to go on."""
+
+    run_id: str
+    attempt: int
+
+
 class StateStore(Protocol):
     """What changes."""
 
@@ -78,6 +85,20 @@ class StateStore(Protocol):
 
     def list_workers(self) -> list[WorkerRecord]:
         """All that ever reported and were not forgotten; `seen_at` tells who lives."""
+
+    def renew_leases(self, leases: list[Lease], seconds: float) -> None:
+        """Say that these attempts have a live holder for so long from now, by the store's clock."""
+
+    def list_leases(self) -> dict[Lease, float]:
+        """Every lease and the seconds left of it; negative when it has run out."""
+
+    def drop_lease(self, lease: Lease) -> None: ...
+
+    def lead(self, candidate: str, seconds: float) -> bool:
+        """Whether the candidate leads for so long from now: nobody else does, or it already did."""
+
+    def is_new_epoch(self) -> bool:
+        """True once for a store that knows nothing yet, or no longer: somebody has to fill it."""
 
 
 class ObjectInfo(NamedTuple):

@@ -26,6 +26,7 @@ from fitq.records import (
     to_json,
 )
 from fitq.store.keys import StateKeys
+from fitq.store.protocols import Lease
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -46,6 +47,22 @@ if KEYS[2] ~= KEYS[3] then
   redis.call('ZREM', KEYS[2], ARGV[2])
   redis.call('ZADD', KEYS[3], ARGV[3], ARGV[2])
 end
+return 1
+"""
+
+# Leases are by the server's clock: workers and schedulers may disagree about the time.
+# KEYS: leases   ARGV: seconds, then run|attempt …
+_RENEW = """
+local t = redis.call('TIME')
+local ends = t[1] + t[2] / 1000000 + ARGV[1]
+for i = 2, #ARGV do redis.call('ZADD', KEYS[1], ends, ARGV[i]) end
+return 1
+"""
+# KEYS: leader   ARGV: candidate, milliseconds
+_LEAD = """
+local leader = redis.call('GET', KEYS[1])
+if leader and leader ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1
 """
 
@@ -87,6 +104,8 @@ class RedisState:
         self._keys = StateKeys(workspace)
         self._add = client.register_script(_ADD)
         self._replace = client.register_script(_REPLACE)
+        self._renew = client.register_script(_RENEW)
+        self._lead = client.register_script(_LEAD)
 
     @translated
     def ping(self) -> None:
@@ -239,9 +258,40 @@ class RedisState:
         found = [from_json(v, WorkerRecord) for v in self._hash(self._keys.workers()).values()]
         return sorted(found, key=lambda w: w.id)
 
+    @translated
+    def renew_leases(self, leases: list[Lease], seconds: float) -> None:
+        if leases:
+            members: list[bytes | str | float] = [f"{run}|{attempt}" for run, attempt in leases]
+            self._renew([self._keys.leases()], [seconds, *members])
+
+    @translated
+    def list_leases(self) -> dict[Lease, float]:
+        whole, micro = self._redis.time()
+        found = cast(
+            list[tuple[bytes, float]], self._redis.zrange(self._keys.leases(), 0, -1, withscores=True)
+        )
+        return {_lease(member): ends - whole - micro / 1e6 for member, ends in found}
+
+    @translated
+    def drop_lease(self, lease: Lease) -> None:
+        self._redis.zrem(self._keys.leases(), f"{lease.run_id}|{lease.attempt}")
+
+    @translated
+    def lead(self, candidate: str, seconds: float) -> bool:
+        return bool(self._lead([self._keys.leader()], [candidate, int(seconds * 1000)]))
+
+    @translated
+    def is_new_epoch(self) -> bool:
+        return bool(self._redis.set(self._keys.epoch(), 1, nx=True))
+
     def _hash(self, key: str) -> dict[str, bytes]:
         found = cast(dict[bytes, bytes], self._redis.hgetall(key))
         return {name.decode(): value for name, value in found.items()}
+
+
+def _lease(member: bytes) -> Lease:
+    run_id, _, attempt = member.decode().rpartition("|")
+    return Lease(run_id, int(attempt))
 
 
 def _score(run: RunRecord) -> float:

@@ -14,12 +14,11 @@ from pathlib import Path
 import msgspec
 
 from fitq import attempts
-from fitq.attempts import Fenced
+from fitq.attempts import LOG_PATH, Fenced
 from fitq.backend import Backend
 from fitq.errors import FitqError, Unavailable
 from fitq.logs import get_logger
 from fitq.records import ArtifactRecord, Failure, FunctionRecord, RunRecord, RunStatus, Usage
-from fitq.runs import LOG_PATH
 from fitq.settings import Settings
 from fitq.store.patience import patiently
 from fitq.worker import collect
@@ -43,6 +42,7 @@ class Executor:
     worker_id: str
     find_function: Callable[[str], FunctionRecord | None]
     stopping: threading.Event = field(default_factory=threading.Event)
+    held: dict[str, RunRecord] = field(default_factory=dict)  #: what it executes, for leases and reports
 
     def execute(self, run_id: str) -> None:
         """Take the run if it is still to be taken, and bring it to its end."""
@@ -55,6 +55,7 @@ class Executor:
             return
         log.info("run_started", run_id=run.id, attempt=run.attempt, waited_seconds=run.usage.queue_seconds)
         folder = RunFolder(self.work_dir, run)
+        self.held[run.id] = run
         try:
             self._bring_to_end(run, folder)
         except Fenced:
@@ -63,11 +64,12 @@ class Executor:
             log.error("run_handed_back", run_id=run.id, error=exc.message)
             self._hand_back(run, f"the worker lost a store: {exc.message}")
         finally:
+            self.held.pop(run.id, None)
             folder.remove()
 
     def _claim(self, run_id: str) -> RunRecord | None:
         return patiently(
-            lambda: attempts.claim(self.backend, run_id, self.worker_id),
+            lambda: attempts.claim(self.backend, run_id, self.worker_id, self.settings.lease_seconds),
             what="claim a run",
             stop=self.stopping,
         )
@@ -118,7 +120,7 @@ class Executor:
                 r, RunStatus.RUNNING, environment=resolved, versions=own_versions(), warnings=warnings
             )
 
-        run = patiently(lambda: attempts.change(self.backend, run, running), what="start the run")
+        run = self._change(run, running, what="start the run")
         process = RunProcess(command, cwd=folder.code, environment=folder.environment())
         return run, process, std_log
 
@@ -133,6 +135,20 @@ class Executor:
         before = self.backend.state.read_log(run.id, 0, self.settings.log_bytes)
         self.backend.state.drop_live(run.id)
         return before
+
+    def _change(self, run: RunRecord, update: Callable[[RunRecord], RunRecord], *, what: str) -> RunRecord:
+        changed = patiently(lambda: attempts.change(self.backend, run, update), what=what)
+        self.held[run.id] = changed
+        return changed
+
+    def keep_leases(self) -> None:
+        """Say that what this worker holds is held; put back what Redis lost of it."""
+        held = list(self.held.values())
+        self.backend.state.renew_leases([attempts.lease_of(run) for run in held], self.settings.lease_seconds)
+        for run in held:
+            if self.backend.state.get_run(run.id) is None and run.id in self.held:
+                self.backend.state.add_run(run)
+                log.warning("run_put_back", run_id=run.id)
 
     def _fail_before_start(self, run: RunRecord, exc: FitqError) -> None:
         failure = Failure(kind=exc.code, message=exc.message, hint=exc.hint)
@@ -157,11 +173,8 @@ class Executor:
         warnings = [*watch.warnings, *found.skipped]
         if dropped:
             warnings.append(f"{dropped} bytes of output were not kept.")
-        run = patiently(
-            lambda: attempts.change(
-                self.backend, run, lambda r: _finalizing(r, watch, [*r.warnings, *warnings])
-            ),
-            what="finalize the run",
+        run = self._change(
+            run, lambda r: _finalizing(r, watch, [*r.warnings, *warnings]), what="finalize the run"
         )
         artifacts = self._keep(run, folder, found.files)
         failure = _failure(run, watch, ended)
@@ -193,6 +206,7 @@ def _finalizing(run: RunRecord, watch: Watch, warnings: list[str]) -> RunRecord:
         usage=usage,
         warnings=warnings,
         tags={**run.tags, **watch.tags},
+        properties=watch.properties,
     )
 
 

@@ -56,7 +56,6 @@ class Worker(Middleware):
         self._folder = FunctionsFolder(folder, settings.pool)
         self._work = settings.work_dir or tempfile.mkdtemp(prefix="fitq-work-")
         self._started_at = now()
-        self._executing: set[str] = set()
         self._reporter: threading.Thread | None = None
         self.executor = self._new_executor()
         self._load_functions()
@@ -83,11 +82,7 @@ class Worker(Middleware):
 
     def _execute(self, run_id: str) -> None:
         """The body of every actor: the message carries only the run's id."""
-        self._executing.add(run_id)
-        try:
-            self.executor.execute(run_id)
-        finally:
-            self._executing.discard(run_id)
+        self.executor.execute(run_id)
 
     # --- reports --------------------------------------------------------------------------------
 
@@ -121,10 +116,13 @@ class Worker(Middleware):
             patiently(self._report, what="report to the pool", stop=stop)
 
     def _report_until_stopped(self) -> None:
-        while not self.executor.stopping.wait(REPORT_SECONDS):
+        # At least four renewals within a lease: a lost one, or a stall, loses no run.
+        period_seconds = min(REPORT_SECONDS, self.settings.lease_seconds / 4)
+        while not self.executor.stopping.wait(period_seconds):
             try:
                 if self._load_functions() or not self._is_known():
                     self._publish()
+                self.executor.keep_leases()
                 self._report()
             except Unavailable as exc:
                 log.warning("report_failed", error=exc.message)
@@ -141,7 +139,7 @@ class Worker(Middleware):
                 slots=self.settings.slots,
                 seen_at=now(),
                 started_at=self._started_at,
-                runs=sorted(self._executing),
+                runs=sorted(self.executor.held),
                 versions=own_versions(),
             )
         )
@@ -156,7 +154,7 @@ class Worker(Middleware):
         patiently(self.backend.state.ping, what="reach Redis", stop=told)
         worker = start_worker(self.broker, pool=self.settings.pool, slots=self.settings.slots)
         told.wait()
-        log.info("worker_stopping", runs=sorted(self._executing))
+        log.info("worker_stopping", runs=sorted(self.executor.held))
         self.executor.stopping.set()
         stop_worker(worker, seconds=self.settings.grace_seconds + 30)
 

@@ -55,6 +55,7 @@ class Watch:
         self.process, self.std_log = process, std_log
         self.metrics: list[MetricPoint] = []
         self.tags: dict[str, str] = {}
+        self.properties: dict[str, str] = {}
         self.warnings: list[str] = []
         self.peak_memory_bytes = 0
         self.seconds = 0.0
@@ -97,7 +98,8 @@ class Watch:
         changes, bad = collect.parse_lines(self._property_lines.read(), msgspec.json.decode)
         self._bad_lines += bad
         for change in changes:
-            self.tags.update(_tags_of(change))
+            self.tags.update(_texts(change, "tag"))
+            self.properties = {**_texts(change, "property"), **self.properties}  # the first one stays
 
     def _forward(self) -> None:
         """Show readers what is new; when Redis is away they see it later."""
@@ -139,8 +141,9 @@ class Watch:
         except Unavailable:
             return None  # it goes on; its end is decided in the object store
         if current is None:
-            return None  # Redis lost its data; restoring it brings the run back
-        if current.attempt != self._run.attempt or current.status is not self._run.status:
+            return None  # Redis lost its data; this worker puts the run back
+        mine = (self._run.attempt, self._run.worker, self._run.status)
+        if (current.attempt, current.worker, current.status) != mine:
             return Ended.FENCED
         return Ended.CANCELED if current.cancel_requested else None
 
@@ -171,6 +174,7 @@ class Watch:
             self.warnings.append(f"{self._bad_lines} logged lines could not be read and were left out.")
 
 
-def _tags_of(change: Any) -> dict[str, str]:
-    tags = change.get("tag") if isinstance(change, dict) else None
-    return {str(k): str(v) for k, v in tags.items()} if isinstance(tags, dict) else {}
+def _texts(change: Any, kind: str) -> dict[str, str]:
+    """What a line of properties.jsonl sets, as text."""
+    found = change.get(kind) if isinstance(change, dict) else None
+    return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}

@@ -1,0 +1,1 @@
+"""The program that looks after what nobody else does: lost attempts, lost messages, a lost Redis."""

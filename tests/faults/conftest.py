@@ -1,0 +1,121 @@
+"""Workers and schedulers as real processes, so that they can be killed, stopped and left alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from fitq import runs, submission
+from fitq.backend import Backend
+from fitq.records import RunRecord, RunRequest, RunStatus
+from fitq.scheduler.main import Scheduler
+from fitq.settings import Settings
+from fitq.snapshots import pack
+from tests.conftest import eventually
+
+LEASE_SECONDS = 2.0
+
+
+class Field:
+    """A place where things go wrong: starts workers, submits scripts, and ends what it started."""
+
+    def __init__(self, backend: Backend, settings: Settings, folder: Path) -> None:
+        self.backend, self.folder = backend, folder
+        self.settings = dataclasses.replace(settings, lease_seconds=LEASE_SECONDS)
+        self._workers: list[subprocess.Popen[bytes]] = []
+        self._told = threading.Event()
+        self._scheduler: threading.Thread | None = None
+
+    def start_worker(self) -> subprocess.Popen[bytes]:
+        n = len(self._workers)
+        environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("FITQ_")},
+            **self.settings.to_environment(),
+            "FITQ_WORK_DIR": str(self.folder / f"work{n}"),
+        }
+        log = (self.folder / f"worker{n}.log").open("wb")
+        worker = subprocess.Popen(
+            [sys.executable, "-c", _WORKER], env=environment, stderr=log, start_new_session=True
+        )
+        log.close()
+        self._workers.append(worker)
+        return worker
+
+    def start_scheduler(self) -> None:
+        self._scheduler = threading.Thread(target=self._look_after)
+        self._scheduler.start()
+
+    def _look_after(self) -> None:
+        scheduler = Scheduler(self.backend, LEASE_SECONDS)
+        scheduler.wait()
+        while not self._told.wait(LEASE_SECONDS / 4):
+            scheduler.round()
+
+    def submit(self, code: str, **asked: object) -> RunRecord:
+        source = self.folder / f"code{len(list(self.folder.glob('code*')))}"
+        source.mkdir()
+        (source / "train.py").write_text(code)
+        sha256 = submission.keep_snapshot(
+            self.backend, io.BytesIO(pack(source).data), max_bytes=10**6, max_files=10
+        )
+        request = RunRequest(snapshot=sha256, script="train.py", **asked)  # type: ignore[arg-type]
+        return submission.submit(self.backend, request)
+
+    def find(self, run: RunRecord) -> RunRecord:
+        return runs.find(self.backend, run.id)
+
+    def log(self, run: RunRecord) -> str:
+        return runs.read_log(self.backend, run.id).data.decode()
+
+    def wait_until(self, run: RunRecord, *statuses: RunStatus, seconds: float = 40.0) -> RunRecord:
+        eventually(lambda: self.find(run).status in statuses, seconds=seconds, what=f"{run.id} in {statuses}")
+        return self.find(run)
+
+    def processes_of(self, run: RunRecord) -> list[psutil.Process]:
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if (
+                    process.environ().get("FITQ_RUN_ID") == run.id
+                    and process.status() != psutil.STATUS_ZOMBIE
+                ):
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return found
+
+    def end(self) -> None:
+        self._told.set()
+        if self._scheduler is not None:
+            self._scheduler.join(20)
+        for worker in self._workers:
+            if worker.poll() is None:
+                worker.send_signal(signal.SIGCONT)
+                worker.terminate()
+        for worker in self._workers:
+            worker.wait(60)
+
+
+_WORKER = """
+import os
+from fitq.programs import run_worker
+from fitq.settings import Settings
+run_worker(Settings.from_environment(os.environ))
+"""
+
+
+@pytest.fixture
+def field(backend: Backend, settings: Settings, tmp_path: Path) -> Iterator[Field]:
+    field = Field(backend, settings, tmp_path)
+    yield field
+    field.end()

@@ -1,0 +1,106 @@
+"""Workers that die, stop or wake up late: no run is lost, none runs into another."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+from fitq import runs
+from fitq.records import RunStatus
+from tests.conftest import eventually
+from tests.faults.conftest import Field
+
+# The first attempt leaves a mark and waits to be killed; any later one completes.
+FIRST_WAITS = """
+import pathlib, time
+mark = pathlib.Path({mark!r})
+if not mark.exists():
+    mark.touch()
+    pathlib.Path("outputs/of-the-first.txt").write_text("x")
+    print("first attempt", flush=True)
+    time.sleep(1000)
+pathlib.Path("outputs/result.txt").write_text("done")
+print("later attempt")
+"""
+
+
+def test_a_killed_workers_run_is_taken_over(field: Field, tmp_path: Path) -> None:
+    field.start_scheduler()
+    first = field.start_worker()
+    run = field.submit(FIRST_WAITS.format(mark=str(tmp_path / "mark")))
+    eventually(lambda: "first attempt" in field.log(run))
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    eventually(lambda: not field.processes_of(run), seconds=3, what="the script dies with its worker")
+    field.start_worker()
+    ended = field.wait_until(run, RunStatus.COMPLETED)
+    assert ended.attempt == 2
+    assert [e.status.value for e in ended.timeline] == [
+        "Queued", "Preparing", "Running", "Queued", "Preparing", "Running", "Finalizing", "Completed",
+    ]  # fmt: skip
+    assert "was lost" in ended.timeline[3].reason
+    assert [a.path for a in runs.artifacts(field.backend, ended)] == [
+        "outputs/result.txt",
+        "user_logs/std_log.txt",
+    ]
+    assert field.log(run) == "first attempt\n[fitq] attempt 2\nlater attempt\n"
+
+
+def test_a_run_that_may_have_no_more_attempts_ends_as_worker_lost(field: Field, tmp_path: Path) -> None:
+    field.start_scheduler()
+    worker = field.start_worker()
+    run = field.submit(FIRST_WAITS.format(mark=str(tmp_path / "mark")), max_attempts=1)
+    eventually(lambda: "first attempt" in field.log(run))
+    worker.send_signal(signal.SIGKILL)
+    ended = field.wait_until(run, RunStatus.FAILED)
+    assert ended.failure is not None
+    assert ended.failure.kind == "worker_lost"
+    assert field.log(run) == "first attempt\n"
+
+
+def test_a_canceled_run_of_a_lost_worker_is_canceled(field: Field, tmp_path: Path) -> None:
+    worker = field.start_worker()
+    run = field.submit(FIRST_WAITS.format(mark=str(tmp_path / "mark")))
+    eventually(lambda: "first attempt" in field.log(run))
+    worker.send_signal(signal.SIGSTOP)
+    runs.cancel(field.backend, run.id)
+    worker.send_signal(signal.SIGKILL)
+    field.start_scheduler()
+    assert field.wait_until(run, RunStatus.CANCELED).attempt == 1
+
+
+def test_a_worker_that_wakes_up_late_is_silent(field: Field, tmp_path: Path) -> None:
+    field.start_scheduler()
+    sleeper = field.start_worker()
+    run = field.submit(FIRST_WAITS.format(mark=str(tmp_path / "mark")))
+    eventually(lambda: "first attempt" in field.log(run))
+    sleeper.send_signal(signal.SIGSTOP)
+    field.start_worker()
+    ended = field.wait_until(run, RunStatus.COMPLETED)
+    sleeper.send_signal(signal.SIGCONT)
+    eventually(lambda: not field.processes_of(run), seconds=10, what="the late worker ends its script")
+    assert field.find(run) == ended
+    assert ended.attempt == 2
+    assert "outputs/of-the-first.txt" not in [a.path for a in runs.artifacts(field.backend, ended)]
+
+
+def test_a_worker_told_to_stop_hands_its_run_back_at_once(field: Field, tmp_path: Path) -> None:
+    first = field.start_worker()
+    run = field.submit(FIRST_WAITS.format(mark=str(tmp_path / "mark")))
+    eventually(lambda: "first attempt" in field.log(run))
+    first.terminate()
+    assert first.wait(20) == 0
+    assert field.find(run).status is RunStatus.QUEUED
+    field.start_worker()
+    assert field.wait_until(run, RunStatus.COMPLETED).attempt == 2
+
+
+def test_a_script_that_kills_its_worker_does_not_run_for_ever(field: Field) -> None:
+    field.start_scheduler()
+    run = field.submit("import os, signal; os.kill(os.getppid(), signal.SIGKILL)", max_attempts=2)
+    for _ in range(2):
+        worker = field.start_worker()
+        worker.wait(40)
+    ended = field.wait_until(run, RunStatus.FAILED)
+    assert ended.failure is not None
+    assert (ended.failure.kind, ended.attempt) == ("worker_lost", 2)
