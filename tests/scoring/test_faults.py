@@ -6,6 +6,8 @@ import copy
 import hashlib
 import os
 import signal
+import subprocess
+import sys
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +17,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+import structlog
 from sklearn.base import BaseEstimator
 from sklearn.preprocessing import FunctionTransformer
 
@@ -270,6 +273,40 @@ def test_a_child_holds_no_secret_and_uses_one_thread(monkeypatch: pytest.MonkeyP
         assert files == []
     finally:
         scorer.kill()
+
+
+def test_a_child_ends_with_its_parent_however_that_ends() -> None:
+    program = (
+        "import time; from fitq.scorer import process; "
+        "print(process.start().process.pid, flush=True); time.sleep(600)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    pid = int(parent.stdout.readline())
+    assert _is_running(pid)
+    parent.kill()
+    parent.communicate()
+    eventually(lambda: not _is_running(pid), what="the child is gone")
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_the_log_tells_each_request_in_one_line_and_never_its_rows(
+    scoring: Scoring, iris_record: ModelRecord
+) -> None:
+    with structlog.testing.capture_logs() as lines:
+        scoring.post("/models/iris/score", {"data": [[5.123456, 3, 1, 1]]}, headers={"x-request-id": "one"})
+        scoring.post("/models/iris/score", {"data": [["6.123456", 3, 1, 1]]}, headers={"x-request-id": "two"})
+    told = [line for line in lines if line["event"] == "answered"]
+    assert [(t["request_id"], t["model"], t["rows"], t["status"]) for t in told] == [
+        ("one", "iris:1", 1, 200), ("two", "iris:1", 0, 400)
+    ]  # fmt: skip
+    assert ".123456" not in str(lines)
 
 
 def test_when_the_program_stops_no_process_and_no_file_is_left(tmp_path: Path, iris: Any) -> None:

@@ -1,8 +1,7 @@
-"""One live scorer child, for programs that answer many requests at once.
+"""Predicting with models in a scorer child, for programs that answer many requests at once.
 
-Requests travel in order and are answered in order; each carries an id. The child may die of any of them:
-whatever was in flight then gets `Unavailable`, and the next request starts another child, into which
-models are loaded again as they are asked for.
+The child may die of any request. What was in flight then gets `Unavailable`; the next request starts another
+child, into which models are loaded again as they are asked for.
 """
 
 from __future__ import annotations
@@ -11,8 +10,6 @@ import asyncio
 import contextlib
 import json
 import time
-from collections import OrderedDict
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,9 +18,9 @@ import numpy as np
 from fitq.errors import FitqError, InputRejected, ScoringFailed, Unavailable
 from fitq.logs import get_logger
 from fitq.records import InputSchema
-from fitq.scorer import child as frames
 from fitq.scorer import process
 from fitq.scorer.inspection import inspect_model
+from fitq.scorer.link import Link
 from fitq.scorer.reasons import why_unusable
 
 if TYPE_CHECKING:  # at run time it would bring inference-schema to programs that only inspect
@@ -31,8 +28,6 @@ if TYPE_CHECKING:  # at run time it would bring inference-schema to programs tha
 
 log = get_logger(__name__)
 _LOAD_SECONDS = 120.0
-#: Requests that may wait in one child. More than it answers in a second or two only grows delays.
-_MAX_WAITING = 512
 _MAX_MODELS = 256
 _BLAME_SECONDS = 60.0
 _BLAMED_TOO_OFTEN = 3
@@ -53,119 +48,13 @@ class Outcome(NamedTuple):
     seconds: float  #: inside the method
 
 
-class _Waiting(NamedTuple):
-    future: asyncio.Future[tuple[dict[str, Any], bytes]]
-    seconds: float  #: how long this one may run
-    what: str
-    model: str  #: empty for requests about none
-
-
-class _Link:
-    """One child from its start to its end."""
-
-    def __init__(self, scorer: process.ScorerProcess, blame: Callable[[str], None]) -> None:
-        self.scorer = scorer
-        self._blame = blame
-        self.models: OrderedDict[str, asyncio.Future[Any]] = OrderedDict()  #: least recently used first
-        self.is_alive = True
-        self._waiting: OrderedDict[int, _Waiting] = OrderedDict()
-        self._last_id = 0
-        self._alarm: asyncio.TimerHandle | None = None
-
-    @property
-    def waiting(self) -> int:
-        return len(self._waiting)
-
-    async def open(self) -> None:
-        reader, self._writer = await asyncio.open_unix_connection(sock=self.scorer.link)
-        self._reading = asyncio.get_running_loop().create_task(self._read(reader))
-
-    async def ask(
-        self, header: dict[str, Any], payload: bytes, *, seconds: float, what: str
-    ) -> tuple[dict[str, Any], bytes]:
-        """Send a request and wait for its answer.
-
-        Raises:
-            Unavailable: too many wait already, or the child ended first.
-        """
-        if not self.is_alive:
-            raise _gone(what, "it had already ended")
-        if len(self._waiting) >= _MAX_WAITING:
-            raise Unavailable(f"{_MAX_WAITING} requests wait for the scorer already.", retry_after=1)
-        loop = asyncio.get_running_loop()
-        self._last_id += 1
-        waiting = _Waiting(loop.create_future(), seconds, what, header.get("model", ""))
-        self._waiting[self._last_id] = waiting
-        if len(self._waiting) == 1:
-            self._watch_head()
-        self._writer.write(frames.pack({**header, "id": self._last_id}, payload))
-        return await waiting.future
-
-    def _watch_head(self) -> None:
-        """The child works on the oldest request. Its time runs from when it became the oldest."""
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
-        if self._waiting:
-            head = next(iter(self._waiting.values()))
-            self._alarm = asyncio.get_running_loop().call_later(head.seconds, self._too_slow)
-
-    def _too_slow(self) -> None:
-        head = self._waiting.popitem(last=False)[1]
-        self._blame(head.model)
-        log.warning("scorer_too_slow", what=head.what, seconds=head.seconds)
-        if not head.future.done():
-            message = f"{head.what} took longer than {head.seconds:g} seconds and was stopped."
-            head.future.set_exception(Unavailable(message, hint="Send fewer rows.", retry_after=5))
-        self.end("another request took too long")
-
-    async def _read(self, reader: asyncio.StreamReader) -> None:
-        reason = "it was stopped"
-        try:
-            while True:
-                header_size, payload_size = frames.HEAD.unpack(await reader.readexactly(frames.HEAD.size))
-                header = json.loads(await reader.readexactly(header_size))
-                payload = await reader.readexactly(payload_size)
-                waiting = self._waiting.pop(header["id"], None)
-                self._watch_head()
-                if waiting is not None and not waiting.future.done():
-                    waiting.future.set_result((header, payload))
-        except (asyncio.IncompleteReadError, ConnectionError):
-            reason = await asyncio.to_thread(self.scorer.how_it_ended)
-            if self._waiting:
-                self._blame(next(iter(self._waiting.values())).model)
-        finally:
-            self.end(reason)
-
-    def end(self, reason: str) -> None:
-        """Kill the child; whoever waits learns why."""
-        if not self.is_alive:
-            return
-        self.is_alive = False
-        for waiting in self._waiting.values():
-            if not waiting.future.done():
-                waiting.future.set_exception(_gone(waiting.what, reason))
-        if self._waiting:
-            log.error("scorer_ended", reason=reason, waiting=len(self._waiting))
-        self._waiting.clear()
-        self._watch_head()
-        self._writer.close()
-        self.scorer.kill()
-        if self._reading is not asyncio.current_task():
-            self._reading.cancel()
-
-
-def _gone(what: str, reason: str) -> Unavailable:
-    return Unavailable(f"{what}: the scorer process ended ({reason}).", retry_after=1)
-
-
 class Scorer:
     """Predicts with models in a child process, which it starts, watches and replaces."""
 
     def __init__(self, *, seconds: float = 60.0, interpreter: str | None = None) -> None:
         self._seconds = seconds
         self._interpreter = interpreter
-        self._link: _Link | None = None
+        self._link: Link | None = None
         self._opening = asyncio.Lock()
         self._ended: dict[str, list[float]] = {}  #: model → when it ended its child, lately
         self._stopped = False
@@ -230,7 +119,7 @@ class Scorer:
             raise _refused(answer["error"], model.key)
         return Outcome(_predictions(answer, data), float(answer["seconds"]))
 
-    async def _live(self) -> _Link:
+    async def _live(self) -> Link:
         link = self._link
         if link is not None and link.is_alive:
             return link
@@ -240,7 +129,7 @@ class Scorer:
             if self._stopped:
                 raise Unavailable("Scoring is stopping.", retry_after=5)
             arguments = [self._interpreter] if self._interpreter else []
-            self._link = _Link(process.start(*arguments), self._blame)
+            self._link = Link(process.start(*arguments), self._blame)
             await self._link.open()
             log.info("scorer_started", pid=self._link.scorer.process.pid)
             return self._link
@@ -257,11 +146,11 @@ class Scorer:
         self._ended[model] = lately
         if len(lately) >= _BLAMED_TOO_OFTEN:
             raise ScoringFailed(
-                f"Model {model} ended its process {len(lately)} times in the last minute; it rests for a while.",
+                f"Model {model} ended its process {len(lately)} times within a minute; it rests for a while.",
                 hint="The scoring log has what it printed. Train and register it again.",
             )
 
-    async def _loaded(self, link: _Link, model: ModelFile) -> None:
+    async def _loaded(self, link: Link, model: ModelFile) -> None:
         self._check_record(model.key)
         known = link.models.get(model.key)
         if known is None:
@@ -271,7 +160,7 @@ class Scorer:
         if not known.done() or known.exception() is not None:
             await asyncio.shield(known)
 
-    async def _load_into(self, link: _Link, model: ModelFile) -> None:
+    async def _load_into(self, link: Link, model: ModelFile) -> None:
         try:
             header = {"op": "load", "model": model.key, "path": str(model.path)}
             what = f"Loading {model.key}"
@@ -284,7 +173,7 @@ class Scorer:
             link.models.pop(model.key, None)
             raise
 
-    async def _make_room(self, link: _Link) -> None:
+    async def _make_room(self, link: Link) -> None:
         while len(link.models) > _MAX_MODELS:
             key, _ = link.models.popitem(last=False)
             with contextlib.suppress(Unavailable):

@@ -41,12 +41,12 @@ async def describe_model(call: Call) -> Answer:
 async def get_swagger(call: Call) -> Answer:
     """The Swagger of a model or endpoint; `?version=` is 2 (default), 3 or 3.1."""
     target = _target(call)
-    answer = await _example_answer(call, target)
+    answer = await example_answer(call, target)
     document = swagger(target, call.query("version", "2"), call.service.settings.scoring_url, answer)
     return Answer(to_json(document))
 
 
-async def _example_answer(call: Call, target: Target) -> Any:
+async def example_answer(call: Call, target: Target) -> Any:
     """What the default method answers to the example rows, as JSON holds it; asked once per model."""
     served = target.served
     if not served.schema.example or served.problem:
@@ -77,14 +77,27 @@ async def healthz(_: Call) -> Answer:
 
 async def readyz(call: Call) -> Answer:
     """Ready: the scorer answers, and so does the object store or at least some loaded model."""
-    service = call.service
-    state = {
-        "scorer": await _said(service.scorer.ping()),
-        "objects": await _said(asyncio.to_thread(service.objects.ping)),
-    }
-    ready = state["scorer"] == "ok" and (state["objects"] == "ok" or bool(service.models.loaded))
-    body = {"status": "ok" if ready else "unavailable", **state, "models": len(service.models.loaded)}
+    state = await _state(call)
+    ready = _is_ready(state, call)
+    body = {"status": "ok" if ready else "unavailable", **state, "models": len(call.service.models.loaded)}
     return Answer(to_json(body), 200 if ready else 503)
+
+
+async def is_ready(call: Call) -> bool:
+    """What `/readyz` says, in one word."""
+    return _is_ready(await _state(call), call)
+
+
+def _is_ready(state: dict[str, str], call: Call) -> bool:
+    return state["scorer"] == "ok" and (state["objects"] == "ok" or bool(call.service.models.loaded))
+
+
+async def _state(call: Call) -> dict[str, str]:
+    """What each part says: "ok", or what is wrong with it."""
+    return {
+        "scorer": await _said(call.service.scorer.ping()),
+        "objects": await _said(asyncio.to_thread(call.service.objects.ping)),
+    }
 
 
 async def _said(asked: Any) -> str:

@@ -10,6 +10,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from fitq.errors import NotFound
+from fitq.scoring import protocol
 from fitq.scoring.about import (
     describe_model,
     get_swagger,
@@ -19,10 +20,10 @@ from fitq.scoring.about import (
     model_ready,
     readyz,
 )
-from fitq.scoring.access import a_model, an_endpoint
+from fitq.scoring.access import a_model, a_token, an_endpoint
 from fitq.scoring.answers import error_answer, send_answer
 from fitq.scoring.call import Call, Door
-from fitq.scoring.score import invocations, predict_v1, score
+from fitq.scoring.score import infer, invocations, predict_v1, score
 from fitq.scoring.service import Service
 from fitq.settings import Settings
 from fitq.store.protocols import ObjectStore
@@ -39,6 +40,16 @@ ROUTES = [
     # KServe V1
     Route("/v1/models/{model}:predict", Door(predict_v1, locate=a_model, verbs="POST")),
     Route("/v1/models/{model}", Door(model_ready, locate=a_model)),
+    # Open Inference Protocol
+    Route("/v2", Door(protocol.server, locate=a_token)),
+    Route("/v2/health/live", Door(protocol.live, locate=a_token)),
+    Route("/v2/health/ready", Door(protocol.ready, locate=a_token)),
+    Route("/v2/models/{model}", Door(protocol.model, locate=a_model)),
+    Route("/v2/models/{model}/ready", Door(model_ready, locate=a_model)),
+    Route("/v2/models/{model}/infer", Door(infer, locate=a_model, verbs="POST")),
+    Route("/v2/models/{model}/versions/{version}", Door(protocol.model, locate=a_model)),
+    Route("/v2/models/{model}/versions/{version}/ready", Door(model_ready, locate=a_model)),
+    Route("/v2/models/{model}/versions/{version}/infer", Door(infer, locate=a_model, verbs="POST")),
     # MLflow and SageMaker
     Route("/models/{model}/invocations", Door(invocations, locate=a_model, verbs="POST")),
     Route("/models/{model}/ping", Door(model_ready, locate=a_model)),

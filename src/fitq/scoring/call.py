@@ -156,6 +156,8 @@ def refusal(call: Call, exc: FitqError) -> Answer:
     if call.target is not None and 400 <= exc.status < 500:
         for name, value in call.target.help(call.service.settings.scoring_url).items():
             exc.data.setdefault(name, value)
+    if call.address.startswith("/v2"):
+        exc.data["error"] = exc.message  # where clients of the Open Inference Protocol look
     return error_answer(exc, call.request_id)
 
 

@@ -12,18 +12,19 @@ from fitq.schema import Rows
 from fitq.scorer.client import Outcome
 from fitq.scoring.answers import Answer, to_json
 from fitq.scoring.call import Call, Handler
-from fitq.scoring.dialects import azure, choose, kserve, mlflow
-from fitq.scoring.dialects.form import Dialect
+from fitq.scoring.dialects import azure, choose, csv_rows, kserve, mlflow, npy, oip
+from fitq.scoring.dialects.form import Dialect, Reply, bare
 from fitq.scoring.models import unusable_here
 from fitq.scoring.target import Target
 
 
 class Asked(NamedTuple):
-    """A request that has passed every check."""
+    """A request whose rows have passed every check."""
 
     rows: Rows
     method: object
     dialect: Dialect
+    body: Any = None  #: decoded, for dialects whose answer repeats some of it
 
 
 def scoring(*accepted: Dialect) -> Handler:
@@ -40,9 +41,9 @@ def scoring(*accepted: Dialect) -> Handler:
         if call.rows > call.service.settings.score_rows:
             raise _too_many(call.rows, call.service.settings.score_rows)
         outcome = await _predicted(call, method, asked.rows)
-        return Answer(
-            to_json(asked.dialect.write(outcome.predictions)), headers=_headers(call.target, outcome)
-        )
+        reply = Reply(served.record, method, asked.body)
+        kind, body = _written(call.header("accept"), asked.dialect, outcome, reply)
+        return Answer(body, content_type=kind, headers=_headers(call.target, outcome))
 
     return handler
 
@@ -50,14 +51,22 @@ def scoring(*accepted: Dialect) -> Handler:
 score = scoring(*choose.ALL)
 predict_v1 = scoring(kserve.DIALECT)
 invocations = scoring(*mlflow.INVOCATIONS)
+infer = scoring(oip.DIALECT)
+#: besides JSON, on addresses that take every format
+_TABLES = (csv_rows.MEDIA_TYPE, npy.MEDIA_TYPE)
 
 
 def _read(call: Call, body: bytes, accepted: tuple[Dialect, ...]) -> Asked:
     assert call.target is not None
-    _check_media_type(call.header("content-type"))
     served = call.target.served
     schema = served.schema
-    if azure.DIALECT in accepted:
+    takes_tables = azure.DIALECT in accepted
+    kind = _media_type(call.header("content-type"), takes_tables)
+    if kind in _TABLES:
+        given = csv_rows.read(body, schema) if kind == csv_rows.MEDIA_TYPE else npy.read(body)
+        rows = schema.check(given.value, columns=given.columns, path=given.path)
+        return Asked(rows, call.query("method") or None, azure.DIALECT)
+    if takes_tables:
         try:
             usual = served.fast_decoder.decode(body)
             rows = schema.pack(usual.data)
@@ -68,18 +77,30 @@ def _read(call: Call, body: bytes, accepted: tuple[Dialect, ...]) -> Asked:
     decoded = _decoded(body)
     dialect, given = choose.read(decoded, accepted)
     rows = schema.check(given.value, columns=given.columns, path=given.path)
-    return Asked(rows, decoded.get("method"), dialect)
+    return Asked(rows, given.method, dialect, decoded)
 
 
-def _check_media_type(given: str) -> None:
+def _media_type(given: str, takes_tables: bool) -> str:
     kind = given.partition(";")[0].strip().lower()
-    if kind and kind != "application/json" and not kind.endswith("+json"):
-        raise UnsupportedMediaType(
-            "Expects Content-Type to be application/json",
-            at="header content-type",
-            expected="application/json",
-            got=given[:100],
-        )
+    if not kind or kind == "application/json" or kind.endswith("+json"):
+        return "application/json"
+    if takes_tables and kind in _TABLES:
+        return kind
+    raise UnsupportedMediaType(
+        "Expects Content-Type to be application/json",
+        at="header content-type",
+        expected=" or ".join(["application/json", *(_TABLES if takes_tables else ())]),
+        got=given[:100],
+    )
+
+
+def _written(accept: str, dialect: Dialect, outcome: Outcome, reply: Reply) -> tuple[str, bytes]:
+    """The answer, and in which media type: JSON, unless the bare answer is asked for as a table."""
+    if dialect.write is bare and csv_rows.MEDIA_TYPE in accept:
+        return csv_rows.MEDIA_TYPE, csv_rows.write(outcome.predictions)
+    if dialect.write is bare and npy.MEDIA_TYPE in accept:
+        return npy.MEDIA_TYPE, npy.write(outcome.predictions)
+    return "application/json", to_json(dialect.write(outcome.predictions, reply))
 
 
 def _decoded(body: bytes) -> Any:

@@ -8,14 +8,19 @@ from typing import Any
 import msgspec
 
 from fitq.schema import ArraySchema
-from fitq.scoring.dialects.form import Dialect, Input, split_frame
+from fitq.scoring.dialects.form import Dialect, Input, bare, split_frame
 
-DIALECT = Dialect("data", lambda body: Input(body["data"], "$.data"), lambda predictions: predictions)
-NAMED = Dialect(
-    "input_data",
-    lambda body: split_frame(body["input_data"], "$.input_data"),
-    lambda predictions: predictions,
-)
+
+def _read(body: dict[str, Any]) -> Input:
+    return Input(body["data"], "$.data", method=body.get("method"))
+
+
+def _read_named(body: dict[str, Any]) -> Input:
+    return split_frame(body["input_data"], "$.input_data", body.get("method"))
+
+
+DIALECT = Dialect("data", _read, bare, fields=("method",))
+NAMED = Dialect("input_data", _read_named, bare, fields=("method",))
 
 
 def fast_decoder(schema: ArraySchema) -> msgspec.json.Decoder[Any]:

@@ -27,7 +27,7 @@ def read(body: object, accepted: tuple[Dialect, ...] = ALL) -> tuple[Dialect, In
         keys = " and ".join(repr(d.key) for d in spoken)
         raise _refused(f"The body has {keys}; send one of them.", "one of them", keys, "$")
     dialect = spoken[0]
-    fields = (dialect.key, "method", *dialect.fields)
+    fields = (dialect.key, *dialect.fields)
     for name in body:
         if name not in fields:
             message = f"The body has the unknown field {name!r}."

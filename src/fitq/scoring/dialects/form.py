@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from fitq.errors import InvalidRequest
+from fitq.records import ModelRecord
 
 
 class Input(NamedTuple):
@@ -14,6 +15,15 @@ class Input(NamedTuple):
     value: object
     path: str  #: where they stood, for messages
     columns: list[Any] | None = None  #: names of the columns, when they stand beside the rows
+    method: object = None  #: the predict-like method it asks for
+
+
+class Reply(NamedTuple):
+    """What an answer may tell besides the predictions."""
+
+    model: ModelRecord
+    method: str
+    request: Any  #: the body that is answered
 
 
 class Dialect(NamedTuple):
@@ -21,22 +31,32 @@ class Dialect(NamedTuple):
 
     key: str  #: the field that tells it
     read: Callable[[dict[str, Any]], Input]
-    write: Callable[[Any], Any]  #: predictions, one entry per row → what becomes the JSON answer
+    write: Callable[[Any, Reply], Any]  #: predictions, one entry per row → what becomes the JSON answer
     fields: tuple[str, ...] = ()  #: other fields it may have
 
 
-def split_frame(value: object, path: str) -> Input:
+def bare(predictions: Any, _: Reply) -> Any:
+    """The predictions and nothing else."""
+    return predictions
+
+
+def wrapped(predictions: Any, _: Reply) -> Any:
+    """`{"predictions": …}`."""
+    return {"predictions": predictions}
+
+
+def split_frame(value: object, path: str, method: object = None) -> Input:
     """Rows of `{"columns": […], "index": […], "data": [[…]]}`; the index is not looked at.
 
     Raises:
         InvalidRequest: `data` is missing, or `columns` is not a list.
     """
     if not isinstance(value, dict):
-        return Input(value, path)
+        return Input(value, path, None, method)
     columns = value.get("columns")
     unknown = sorted(value.keys() - {"columns", "index", "data"})
     if "data" not in value or not isinstance(columns, list | None) or unknown:
         expected = "an object with 'columns' (a list), 'data' (rows) and, if you like, 'index'"
         got = f"an object with {', '.join(map(repr, value))}"[:200]
         raise InvalidRequest(f"{path} must be {expected}.", expected=expected, got=got, at=path)
-    return Input(value["data"], f"{path}.data", columns)
+    return Input(value["data"], f"{path}.data", columns, method)

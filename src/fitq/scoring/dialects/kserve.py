@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from fitq.scoring.dialects.form import Dialect, Input
+from typing import Any
 
-DIALECT = Dialect(
-    "instances",
-    lambda body: Input(body["instances"], "$.instances"),
-    lambda predictions: {"predictions": predictions},
-    fields=("signature_name",),
-)
+from fitq.scoring.dialects.form import Dialect, Input, wrapped
+
+
+def _read(body: dict[str, Any]) -> Input:
+    return Input(body["instances"], "$.instances", method=body.get("method"))
+
+
+DIALECT = Dialect("instances", _read, wrapped, fields=("method", "signature_name"))

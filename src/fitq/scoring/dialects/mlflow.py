@@ -1,5 +1,5 @@
 """MLflow's `/invocations`: `inputs`, `instances`, `dataframe_split` or `dataframe_records` →
-`{"predictions": …}`. `inputs` may also be an object of columns."""
+`{"predictions": …}`. `inputs` may also be an object of columns; `params` may hold the method."""
 
 from __future__ import annotations
 
@@ -7,31 +7,44 @@ from typing import Any
 
 from fitq.errors import InvalidRequest
 from fitq.scoring.dialects import kserve
-from fitq.scoring.dialects.form import Dialect, Input, split_frame
+from fitq.scoring.dialects.form import Dialect, Input, split_frame, wrapped
 
 
 def _inputs(body: dict[str, Any]) -> Input:
     value = body["inputs"]
     if not isinstance(value, dict):
-        return Input(value, "$.inputs")
+        return Input(value, "$.inputs", method=_method(body))
     lengths = {name: len(v) if isinstance(v, list) else -1 for name, v in value.items()}
     if len(set(lengths.values())) > 1 or -1 in lengths.values():
         expected = "lists of equal length by column name"
         message = "The columns of 'inputs' are not lists of equal length."
         raise InvalidRequest(message, expected=expected, got=str(lengths)[:200], at="$.inputs")
     rows = [list(row) for row in zip(*value.values(), strict=True)]
-    return Input(rows, "$.inputs", list(value))
+    return Input(rows, "$.inputs", list(value), _method(body))
 
 
-def _write(predictions: Any) -> Any:
-    return {"predictions": predictions}
+def _split(body: dict[str, Any]) -> Input:
+    return split_frame(body["dataframe_split"], "$.dataframe_split", _method(body))
 
 
-_READERS = {
-    "inputs": _inputs,
-    "dataframe_split": lambda body: split_frame(body["dataframe_split"], "$.dataframe_split"),
-    "dataframe_records": lambda body: Input(body["dataframe_records"], "$.dataframe_records"),
-}
-DIALECTS = tuple(Dialect(key, read, _write) for key, read in _READERS.items())
+def _records(body: dict[str, Any]) -> Input:
+    return Input(body["dataframe_records"], "$.dataframe_records", method=_method(body))
+
+
+def _method(body: dict[str, Any]) -> object:
+    params = body.get("params") or {}
+    if not isinstance(params, dict) or params.keys() - {"method"}:
+        raise InvalidRequest(
+            "'params' takes only 'method'.", expected='{"method": …}', got=str(params)[:100], at="$.params"
+        )
+    return body.get("method") or params.get("method")
+
+
+_FIELDS = ("method", "params")
+DIALECTS = (
+    Dialect("inputs", _inputs, wrapped, fields=_FIELDS),
+    Dialect("dataframe_split", _split, wrapped, fields=_FIELDS),
+    Dialect("dataframe_records", _records, wrapped, fields=_FIELDS),
+)
 #: what `/invocations` takes
 INVOCATIONS = (*DIALECTS, kserve.DIALECT)

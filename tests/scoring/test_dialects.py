@@ -1,0 +1,195 @@
+"""Tables and tensors: CSV, npy and the Open Inference Protocol give what the usual body gives."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.svm import SVC
+
+from tests.scoring.conftest import Scoring, assert_one_error_shape, running
+from tests.scoring.test_models import IRIS, LABELS, PEOPLE, people_model
+
+ROWS = [[5.1, 3.5, 1.4, 0.2], [6.0, 3.0, 4.8, 1.8]]
+SPECIES = np.array(["setosa", "versicolor", "virginica"])[LABELS]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, iris: Any) -> Iterator[Scoring]:
+    texts = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(["good", "bad"], [1, 0])
+    for scoring in running(tmp_path_factory.mktemp("models")):
+        scoring.register("iris", iris)
+        scoring.register("people", people_model())
+        scoring.register("species", SVC().fit(IRIS, SPECIES))
+        scoring.register("mood", texts)
+        yield scoring
+
+
+def table(served: Scoring, name: str, body: bytes, kind: str, accept: str = "", query: str = "") -> Any:
+    headers = {"content-type": kind, "accept": accept or "*/*"}
+    return served.post(f"/models/{name}/score{query}", content=body, headers=headers)
+
+
+@pytest.mark.parametrize("header", ["", "a,b,c,d\n"])
+def test_csv_lines_are_rows(served: Scoring, iris: Any, header: str) -> None:
+    body = header + "\n".join(",".join(map(str, row)) for row in ROWS)
+    answer = table(served, "iris", body.encode(), "text/csv; charset=utf-8")
+    assert answer.status_code == 200, answer.text
+    assert np.allclose(answer.json(), iris.predict_proba(ROWS))
+    in_kind = table(served, "iris", body.encode(), "text/csv", "text/csv", "?method=predict")
+    assert in_kind.headers["content-type"] == "text/csv"
+    assert in_kind.text == "0\n2\n"
+
+
+def test_csv_is_typed_by_the_schema(served: Scoring) -> None:
+    by_place = PEOPLE.to_csv(index=False, header=False).encode()
+    by_name = PEOPLE[["floor", "city", "age"]].to_csv(index=False).encode()
+    expected = served.score("people", PEOPLE.values.tolist())
+    assert table(served, "people", by_place, "text/csv").json() == expected
+    assert table(served, "people", by_name, "text/csv").json() == expected
+    assert table(served, "people", b",Rome,1\n", "text/csv").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("iris", b""),
+        ("iris", b"1,2,3\n"),
+        ("iris", b"1,2,3,x\n"),
+        ("iris", b"1,2,3,nan\n"),
+        ("iris", b"1,2,3,1e999\n"),
+        ("iris", b"1,2,3,1_0\n"),
+        ("iris", b"1,2,3,\n"),
+        ("iris", b'1,2,3,"4\n'),
+        ("iris", b"1,2,3,\xff\n"),
+        ("people", b"20,Rome,1.5\n"),
+        ("people", b"age,city\n20,Rome\n"),
+    ],
+)
+def test_wrong_csv_is_refused(served: Scoring, name: str, body: bytes) -> None:
+    told = assert_one_error_shape(table(served, name, body, "text/csv"), 400)
+    assert {"expected", "got", "at", "curl"} <= told.keys()
+
+
+def npy(array: Any) -> bytes:
+    out = io.BytesIO()
+    np.save(out, array, allow_pickle=array.dtype == object)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("dtype", ["f8", "f4", "i4", ">f8"])
+def test_an_array_file_is_rows(served: Scoring, iris: Any, dtype: str) -> None:
+    rows = np.array(ROWS).astype(dtype)
+    answer = table(served, "iris", npy(rows), "application/x-npy", "application/x-npy")
+    assert answer.headers["content-type"] == "application/x-npy"
+    assert np.allclose(np.load(io.BytesIO(answer.content)), iris.predict_proba(rows.astype(float)))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\x93NUMPY",
+        npy(np.array(5.0)),
+        npy(np.array([1.0, 2, 3, 4])),
+        npy(np.array([[1, 2, 3, np.nan]])),
+        npy(np.array([[True] * 4])),
+        npy(np.array([["1"] * 4])),
+        npy(np.array([[1 + 2j] * 4])),
+        npy(np.array([[1, 2, 3, None]], dtype=object)),
+        npy(np.zeros((0, 4))),
+        npy(np.zeros((1, 4)))[:-8],
+    ],
+)
+def test_a_wrong_array_file_is_refused(served: Scoring, body: bytes) -> None:
+    assert_one_error_shape(table(served, "iris", body, "application/x-npy"), 400)
+
+
+def tensor(data: Any, shape: list[int], datatype: str = "FP64", name: str = "input-0") -> dict[str, Any]:
+    return {"name": name, "shape": shape, "datatype": datatype, "data": data}
+
+
+@pytest.mark.parametrize("data", [ROWS, [v for row in ROWS for v in row]], ids=["nested", "flat"])
+def test_a_tensor_is_rows(served: Scoring, iris: Any, data: Any) -> None:
+    body = {"id": "my-id", "inputs": [tensor(data, [2, 4])]}
+    answer = served.post("/v2/models/iris/infer", body)
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    assert (told["model_name"], told["model_version"], told["id"]) == ("iris", "1", "my-id")
+    out = told["outputs"][0]
+    assert (out["name"], out["datatype"], out["shape"]) == ("predict_proba", "FP64", [2, 3])
+    assert np.allclose(np.reshape(out["data"], out["shape"]), iris.predict_proba(ROWS))
+
+
+def test_the_output_asked_for_is_the_method(served: Scoring) -> None:
+    given = [tensor(ROWS, [2, 4], "FP32")]
+    for asked in ({"outputs": [{"name": "predict"}]}, {"parameters": {"method": "predict"}}):
+        out = served.post("/v2/models/iris/versions/1/infer", {"inputs": given, **asked}).json()["outputs"][0]
+        assert out == {"name": "predict", "datatype": "INT64", "shape": [2], "data": [0, 2]}
+
+
+def test_string_labels_are_bytes(served: Scoring) -> None:
+    out = served.post("/v2/models/species/infer", {"inputs": [tensor(ROWS, [2, 4])]}).json()["outputs"][0]
+    labels = SVC().fit(IRIS, SPECIES).predict(ROWS).tolist()
+    assert out == {"name": "predict", "datatype": "BYTES", "shape": [2], "data": labels}
+
+
+def test_a_tensor_per_column_is_a_frame(served: Scoring) -> None:
+    inputs = [
+        tensor(PEOPLE["city"].tolist(), [6, 1], "BYTES", "city"),
+        tensor(PEOPLE["age"].tolist(), [6], "FP64", "age"),
+        tensor(PEOPLE["floor"].tolist(), [6], "INT32", "floor"),
+    ]
+    out = served.post("/v2/models/people/infer", {"inputs": inputs}).json()["outputs"][0]
+    assert np.allclose(np.reshape(out["data"], out["shape"]), served.score("people", PEOPLE.values.tolist()))
+    texts = served.post("/v2/models/mood/infer", {"inputs": [tensor(["good", "bad"], [2], "BYTES")]})
+    assert texts.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("inputs", "at"),
+    [
+        ([], "$.inputs"),
+        ("x", "$.inputs"),
+        ([5], "$.inputs[0]"),
+        ([{"name": "a"}], "$.inputs[0]"),
+        ([tensor(ROWS, [2, 3])], "$.inputs[0].data"),
+        ([tensor(ROWS, [2, 4], "FP8")], "$.inputs[0].datatype"),
+        ([tensor(ROWS, [2, 4], ["FP64"])], "$.inputs[0].datatype"),
+        ([tensor(ROWS, [-2, -4])], "$.inputs[0].shape"),
+        ([tensor(ROWS, [True, 8])], "$.inputs[0].shape"),
+        ([tensor(ROWS, [2, 2, 2])], "$.inputs[0].shape"),
+        ([tensor([[1.5] * 4], [1, 4], "INT64")], "$.inputs[0].data[0]"),
+        ([tensor([True] * 4, [1, 4])], "$.inputs[0].data[0]"),
+        ([tensor(["1"] * 4, [1, 4], "BYTES")], "row 0, column 0"),
+        ([tensor([[[1.0] * 4]], [1, 4])], "$.inputs[0].data"),
+        ([tensor([], [0, 4])], "row 0"),
+        ([tensor([1.0], [1], name="a"), tensor([1.0, 2.0], [2], name="b")], "$.inputs"),
+    ],
+)
+def test_a_wrong_tensor_is_refused_in_the_protocols_words_too(served: Scoring, inputs: Any, at: str) -> None:
+    told = assert_one_error_shape(served.post("/v2/models/iris/infer", {"inputs": inputs}), 400)
+    assert told["at"] == at
+    assert told["error"] == told["message"]
+
+
+def test_the_protocol_describes_server_and_models(served: Scoring) -> None:
+    assert served.get("/v2").json()["name"] == "fitq"
+    assert served.get("/v2/health/live").status_code == 200
+    assert served.get("/v2/health/ready").status_code == 200
+    assert served.get("/v2/models/iris/ready").status_code == 200
+    told = served.get("/v2/models/iris").json()
+    assert told["inputs"] == [{"name": "input-0", "datatype": "FP64", "shape": [-1, 4]}]
+    assert told["outputs"] == [{"name": "predict_proba", "datatype": "FP64", "shape": [-1, 3]}]
+    people = served.get("/v2/models/people/versions/1").json()["inputs"]
+    assert [(i["name"], i["datatype"]) for i in people] == [
+        ("age", "FP64"), ("city", "BYTES"), ("floor", "INT64")
+    ]  # fmt: skip
+    assert_one_error_shape(served.get("/v2/models/none"), 404)
+    assert_one_error_shape(served.get("/v2/models/iris", token=None), 401)
