@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from fitq import attempts, submission
+from fitq.attempts import LOG_PATH
 from fitq.backend import Backend
 from fitq.records import (
     ArtifactRecord,
@@ -25,7 +26,6 @@ from fitq.records import (
     now,
     to_json,
 )
-from fitq.runs import LOG_PATH
 
 IRIS = FunctionRecord(
     name="iris",

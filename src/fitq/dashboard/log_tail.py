@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from fitq import runs
+from fitq.attempts import LOG_PATH
 from fitq.backend import Backend
 from fitq.dashboard.logtext import log_text, tail
 from fitq.records import RunRecord
@@ -31,7 +32,7 @@ def log_tail(backend: Backend, run: RunRecord) -> LogTail:
 
 
 def _final_size(backend: Backend, run: RunRecord) -> int:
-    key = backend.keys.attempt_file(run.id, run.attempt, runs.LOG_PATH)
+    key = backend.keys.attempt_file(run.id, run.attempt, LOG_PATH)
     return backend.objects.size(key) or 0
 
 
