@@ -173,7 +173,9 @@ def test_a_lease_lasts_as_long_as_it_was_given(state: StateStore) -> None:
 
 
 def test_one_leads_until_its_time_is_over(state: StateStore) -> None:
+    assert state.leader() is None
     assert state.lead("a", 60)
+    assert state.leader() == "a"
     assert state.lead("a", 0.05)
     eventually(lambda: state.lead("b", 60), seconds=5)
     assert not state.lead("a", 60)

@@ -34,6 +34,11 @@ COMMANDS: dict[str, Promise] = {
         "fitq.cli.about:azureml_path", "Print the folder that makes azureml.core importable.", _HERE
     ),
     "api": Promise("fitq.cli.programs:api", "Run the control plane and dashboard.", _SERVE),
+    "scheduler": Promise(
+        "fitq.cli.programs:scheduler",
+        "Run the scheduler, which gives runs of lost workers to others.",
+        _SERVE,
+    ),
     "scoring": Promise("fitq.cli.programs:scoring", "Run the scoring service.", _SERVE),
     "worker": Promise("fitq.cli.programs:worker", "Run one worker of one pool.", _SERVE),
 }

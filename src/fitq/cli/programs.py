@@ -1,4 +1,4 @@
-"""`fitq api`, `fitq scoring`, `fitq worker`: one program each, told everything by `FITQ_…` variables."""
+"""`fitq api`, `scheduler`, `scoring`, `worker`: one program each, told everything by `FITQ_…` variables."""
 
 from __future__ import annotations
 
@@ -17,6 +17,20 @@ def api() -> None:
     Listens on FITQ_API_HOST and FITQ_API_PORT until SIGTERM. Every variable: fitq settings.
     """
     _run("run_api")
+
+
+@command(
+    "scheduler",
+    "fitq scheduler",
+    "FITQ_LEASE_SECONDS=30 fitq scheduler",
+    "FITQ_REDIS_URL=redis://cache:6379/0 fitq scheduler",
+)
+def scheduler() -> None:
+    """Run the scheduler, which gives runs of lost workers to others.
+
+    Several may run, one leads. Ends at SIGTERM. Every variable: fitq settings.
+    """
+    _run("run_scheduler")
 
 
 @command(

@@ -12,14 +12,19 @@ from fitq.local.process import Process
 from fitq.settings import Settings
 
 #: What a program has no use for is not told to it: secrets above all.
-_NOT_TOLD: dict[str, tuple[str, ...]] = {"api": (), "scoring": ("redis_url",), "worker": ("token",)}
+_NOT_TOLD: dict[str, tuple[str, ...]] = {
+    "api": (),
+    "scheduler": ("token",),
+    "scoring": ("redis_url",),
+    "worker": ("token",),
+}
 
 
 def child(program: str, name: str, settings: Settings, environment: Mapping[str, str], logs: Path) -> Process:
     """A program, not started yet.
 
     Args:
-        program: api, scoring or worker.
+        program: api, scheduler, scoring or worker.
         name: for its log and for people.
         environment: inherited, without its `FITQ_…` variables: those come from `settings`.
     """

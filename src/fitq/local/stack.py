@@ -1,4 +1,5 @@
-"""The whole platform on one machine: Valkey, SeaweedFS, api, scoring and the workers of every pool.
+"""The whole platform on one machine: Valkey, SeaweedFS, api, scoring, scheduler, and the
+workers of every pool.
 
 Started in that order, stopped in the reverse one, so that workers can hand back what they execute.
 """
@@ -147,7 +148,7 @@ class Stack:
 
     def _start_programs(self) -> None:
         began = now()
-        for name in ("api", "scoring"):
+        for name in ("api", "scoring", "scheduler"):
             self._start_program(Program(self._child(name, name), stop_seconds=10))
         for pool, workers in self.pools.items():
             for _ in range(workers):
@@ -269,7 +270,7 @@ class Stack:
         return bool(gone or todo.start or todo.retire)
 
     def stop(self) -> None:
-        """Workers first: they hand back their runs; then api and scoring, the objects, and Redis."""
+        """Workers first: they hand back their runs; then the other programs, the objects, and Redis."""
         for _, group in itertools.groupby(reversed(self.programs), key=lambda p: bool(p.pool)):
             programs = list(group)
             for program in programs:

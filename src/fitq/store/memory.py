@@ -143,6 +143,10 @@ class MemoryState:
             self._leader = (candidate, time.monotonic() + seconds)
             return True
 
+    def leader(self) -> str | None:
+        leader, until = self._leader
+        return leader if until > time.monotonic() else None
+
     def is_new_epoch(self) -> bool:
         begun, self._epoch_begun = self._epoch_begun, True
         return not begun

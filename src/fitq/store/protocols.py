@@ -97,6 +97,9 @@ class StateStore(Protocol):
     def lead(self, candidate: str, seconds: float) -> bool:
         """Whether the candidate leads for so long from now: nobody else does, or it already did."""
 
+    def leader(self) -> str | None:
+        """Who leads now; None when nobody does."""
+
     def is_new_epoch(self) -> bool:
         """True once for a store that knows nothing yet, or no longer: somebody has to fill it."""
 

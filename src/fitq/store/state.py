@@ -281,6 +281,11 @@ class RedisState:
         return bool(self._lead([self._keys.leader()], [candidate, int(seconds * 1000)]))
 
     @translated
+    def leader(self) -> str | None:
+        found = cast(bytes | None, self._redis.get(self._keys.leader()))
+        return None if found is None else found.decode()
+
+    @translated
     def is_new_epoch(self) -> bool:
         return bool(self._redis.set(self._keys.epoch(), 1, nx=True))
 
