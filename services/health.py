@@ -30,13 +30,21 @@ def scoring(settings: Settings) -> None:
 
 def worker(settings: Settings) -> None:
     """A worker on this host has reported to its pool lately, so it reaches Redis and its threads live."""
-    from fitq import pools  # the other two services do not need the queue for their check
+    from fitq import pools  # two services have no queue to look at
     from fitq.backend import open_backend
 
     here = socket.gethostname()
     alive = pools.live_workers(open_backend(settings))
     if not any(w.id.rpartition("-")[0] == here and w.pool == settings.pool for w in alive):
         raise Unavailable(f"No worker of pool {settings.pool!r} on {here} has reported lately.")
+
+
+def scheduler(settings: Settings) -> None:
+    """Some scheduler leads and reaches Redis; this one may be waiting to take over."""
+    from fitq.backend import open_backend
+
+    if open_backend(settings).state.leader() is None:
+        raise Unavailable("No scheduler leads.")
 
 
 def _ready(port: int, url: str) -> None:
@@ -54,7 +62,12 @@ def _ready(port: int, url: str) -> None:
         raise Unavailable(f"/readyz answers {answer.status}: {body}")
 
 
-CHECKS: dict[str, Callable[[Settings], None]] = {"api": api, "scoring": scoring, "worker": worker}
+CHECKS: dict[str, Callable[[Settings], None]] = {
+    "api": api,
+    "scheduler": scheduler,
+    "scoring": scoring,
+    "worker": worker,
+}
 
 if __name__ == "__main__":
     try:

@@ -87,7 +87,7 @@ def test_call_the_scoring_url(folder: Path, platform: Stack) -> None:
     key = json.loads(_fitq(folder, "endpoints", "keys", "flowers", "--json"))["primary"]
 
     told = {"SCORING": config["fitq_scoring_url"], "TOKEN": config["fitq_token"], "KEY": key}
-    assert _follow("call-the-scoring-url.md", folder, **told).count("[0]") == 3
+    assert _follow("call-the-scoring-url.md", folder, **told).count("[0]") == 4
 
 
 def _fitq(folder: Path, *words: str) -> str:

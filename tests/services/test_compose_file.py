@@ -108,6 +108,7 @@ def test_every_setting_in_the_file_exists(name: str) -> None:
 def test_only_who_needs_a_secret_has_it() -> None:
     services = read(GIVEN)["services"]
     assert "FITQ_TOKEN" not in services["worker"]["environment"]  # runs are other people's code
+    assert "FITQ_TOKEN" not in services["scheduler"]["environment"]
     assert "FITQ_REDIS_URL" not in services["scoring"]["environment"]
     assert "state" not in services["scoring"]["networks"]
 
