@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 
 from fitq.backend import Backend
@@ -11,11 +12,10 @@ from fitq.records import (
     FunctionRecord,
     PoolRecord,
     PoolSettings,
-    RunRecord,
-    RunStatus,
     WorkerRecord,
     now,
 )
+from fitq.store.protocols import PoolLoad
 
 #: A worker reports every 2 s; one that has missed five reports is taken for dead.
 REPORT_SECONDS = 2.0
@@ -40,44 +40,31 @@ def live_functions(backend: Backend) -> list[FunctionRecord]:
 
 
 def list_pools(backend: Backend) -> list[PoolRecord]:
-    """Every pool that has settings, workers, functions or runs."""
+    """Every pool that has settings, workers, functions or ever had a run."""
     settings = backend.state.list_pools()
-    workers = live_workers(backend)
-    queued = _unfinished(backend, RunStatus.QUEUED)
-    running = [
-        run
-        for status in (RunStatus.PREPARING, RunStatus.RUNNING, RunStatus.FINALIZING)
-        for run in _unfinished(backend, status)
-    ]
-    names = {"default", *settings, *(f.pool for f in live_functions(backend))}
-    names |= {w.pool for w in workers} | {r.pool for r in queued + running}
+    workers = Counter(w.pool for w in live_workers(backend))
+    loads = backend.state.pool_load()
+    names = {"default", *settings, *loads, *workers, *(f.pool for f in live_functions(backend))}
     return [
-        _pool(name, settings.get(name, PoolSettings()), workers, queued, running) for name in sorted(names)
+        _pool(name, settings.get(name, PoolSettings()), loads.get(name, _IDLE), workers[name])
+        for name in sorted(names)
     ]
 
 
-def _unfinished(backend: Backend, status: RunStatus) -> list[RunRecord]:
-    return backend.state.list_runs(status=status, newest_first=False, limit=100_000)
+_IDLE = PoolLoad(queued=0, running=0, oldest_queued_at=None)
 
 
-def _pool(
-    name: str,
-    settings: PoolSettings,
-    workers: list[WorkerRecord],
-    queued: list[RunRecord],
-    running: list[RunRecord],
-) -> PoolRecord:
-    waiting = [r for r in queued if r.pool == name]
-    oldest = min((r.created_at for r in waiting), default=None)
+def _pool(name: str, settings: PoolSettings, load: PoolLoad, workers: int) -> PoolRecord:
+    oldest = load.oldest_queued_at
     return PoolRecord(
         name=name,
-        queued=len(waiting),
-        running=sum(r.pool == name for r in running),
-        workers=sum(w.pool == name for w in workers),
+        queued=load.queued,
+        running=load.running,
+        workers=workers,
         min_workers=settings.min_workers,
         max_workers=settings.max_workers,
         idle_seconds=settings.idle_seconds,
-        oldest_queued_seconds=None if oldest is None else round((now() - oldest).total_seconds(), 3),
+        oldest_queued_seconds=None if oldest is None else round(now().timestamp() - oldest, 3),
     )
 
 

@@ -16,7 +16,7 @@ from fitq.records import (
     WorkerRecord,
     now,
 )
-from fitq.store.protocols import Lease, StateStore
+from fitq.store.protocols import Lease, PoolLoad, StateStore
 from tests.conftest import eventually
 
 DAY = datetime(2026, 11, 1, tzinfo=UTC)
@@ -184,3 +184,26 @@ def test_one_leads_until_its_time_is_over(state: StateStore) -> None:
 def test_an_empty_store_begins_one_epoch(state: StateStore) -> None:
     assert state.is_new_epoch()
     assert not state.is_new_epoch()
+
+
+def test_the_load_of_pools_follows_their_runs(state: StateStore) -> None:
+    first, second = a_run("a", 1), a_run("b", 2)
+    other = msgspec.structs.replace(a_run("c", 3), pool="big")
+    for run in (second, first, other):
+        state.add_run(run)
+    assert state.pool_load() == {
+        "default": PoolLoad(2, 0, first.created_at.timestamp()),
+        "big": PoolLoad(1, 0, other.created_at.timestamp()),
+    }
+    state.replace_run(next_of(first, status=RunStatus.RUNNING))
+    state.replace_run(next_of(other, status=RunStatus.CANCELED))
+    assert state.pool_load() == {
+        "default": PoolLoad(1, 1, second.created_at.timestamp()),
+        "big": PoolLoad(0, 0, None),
+    }
+
+
+def test_the_size_of_a_log(state: StateStore) -> None:
+    assert state.log_size("r") == 0
+    state.append_log("r", "ö\n".encode())
+    assert state.log_size("r") == 3

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fitq.dashboard.log_tail import size_by_probing
 from fitq.dashboard.logtext import log_text, tail, whole_part
 
 
@@ -60,15 +59,3 @@ def test_the_tail_is_whole_lines_counted_as_escaped() -> None:
     assert tail("<<<<\nb\nc", 8) == ("b\nc", True)
     text, is_cut = tail("<" * 1000, 100)
     assert (len(text), is_cut) == (20, True)
-
-
-@pytest.mark.parametrize("size", [0, 1, 63_999, 64_000, 64_001, 128_001, 20_000_000])
-def test_a_size_is_found_by_few_questions(size: int) -> None:
-    asked: list[int] = []
-
-    def has_byte(offset: int) -> bool:
-        asked.append(offset)
-        return offset < size
-
-    assert size_by_probing(has_byte) == size
-    assert len(asked) < 40

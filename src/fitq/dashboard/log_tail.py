@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from fitq import runs
@@ -24,7 +23,7 @@ class LogTail(NamedTuple):
 
 def log_tail(backend: Backend, run: RunRecord) -> LogTail:
     """At most about 10,000 characters of whole lines, counted as they are escaped on a page."""
-    size = _final_size(backend, run) if run.status.is_final else _live_size(backend, run.id)
+    size = _final_size(backend, run) if run.status.is_final else backend.state.log_size(run.id)
     start = max(0, size - _BYTES)
     data = runs.read_log(backend, run.id, start, _BYTES).data
     text, is_cut = tail(log_text(data), _CHARACTERS)
@@ -34,21 +33,3 @@ def log_tail(backend: Backend, run: RunRecord) -> LogTail:
 def _final_size(backend: Backend, run: RunRecord) -> int:
     key = backend.keys.attempt_file(run.id, run.attempt, LOG_PATH)
     return backend.objects.size(key) or 0
-
-
-def _live_size(backend: Backend, run_id: str) -> int:
-    return size_by_probing(lambda offset: bool(backend.state.read_log(run_id, offset, 1)))
-
-
-def size_by_probing(has_byte: Callable[[int], bool]) -> int:
-    """Length of something of which one can only ask whether it has a byte at an offset.
-
-    About 30 one-byte questions for 20 MB, where reading it all would be 20 MB for every look.
-    """
-    low, high = 0, _BYTES
-    while has_byte(high):
-        low, high = high + 1, high * 2
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (middle + 1, high) if has_byte(middle) else (low, middle)
-    return low

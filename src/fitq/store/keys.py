@@ -8,7 +8,9 @@ Redis, under `fitq:<workspace>:`
     runs                   zset    run id by creation time
     runs:status:<status>   zset    the same, one per status
     runs:experiment:<name> zset    the same, one per experiment
+    runs:pool:<pool>:<status> zset  the same, one per pool and status
     experiments            zset    experiment name by newest run
+    pool-names             set     every pool that ever had a run
     idempotency:<sha256>   string  run id, for a day
     functions              hash    <pool>/<name> → FunctionRecord
     pools                  hash    <name> → PoolSettings
@@ -116,6 +118,12 @@ class StateKeys:
 
     def runs_by_experiment(self, experiment: str) -> str:
         return f"{self._root}runs:experiment:{experiment}"
+
+    def runs_of_pool(self, pool: str, status: str) -> str:
+        return f"{self._root}runs:pool:{pool}:{status}"
+
+    def pool_names(self) -> str:
+        return f"{self._root}pool-names"
 
     def experiments(self) -> str:
         return f"{self._root}experiments"

@@ -16,7 +16,7 @@ from fitq.records import (
     RunStatus,
     WorkerRecord,
 )
-from fitq.store.protocols import Lease, ObjectInfo
+from fitq.store.protocols import Lease, ObjectInfo, PoolLoad
 
 
 class MemoryState:
@@ -76,6 +76,14 @@ class MemoryState:
     def count_runs(self, *, experiment: str | None = None, status: RunStatus | None = None) -> int:
         return len(self._select(experiment, status))
 
+    def pool_load(self) -> dict[str, PoolLoad]:
+        return {pool: self._load_of(pool) for pool in {r.pool for r in self._runs.values()}}
+
+    def _load_of(self, pool: str) -> PoolLoad:
+        mine = [r for r in self._runs.values() if r.pool == pool and not r.status.is_final]
+        queued = [r.created_at.timestamp() for r in mine if r.status is RunStatus.QUEUED]
+        return PoolLoad(len(queued), len(mine) - len(queued), min(queued, default=None))
+
     def list_experiments(self) -> list[str]:
         runs = self.list_runs(newest_first=False, limit=10**9)
         newest = {r.experiment: r.created_at for r in runs}
@@ -88,6 +96,9 @@ class MemoryState:
 
     def read_log(self, run_id: str, offset: int, limit: int) -> bytes:
         return self._logs.get(run_id, b"")[offset : offset + limit]
+
+    def log_size(self, run_id: str) -> int:
+        return len(self._logs.get(run_id, b""))
 
     def append_metrics(self, run_id: str, points: list[MetricPoint]) -> None:
         with self._lock:

@@ -26,6 +26,14 @@ class Lease(NamedTuple):
     attempt: int
 
 
+class PoolLoad(NamedTuple):
+    """How much a pool has to do."""
+
+    queued: int
+    running: int  #: held by a worker: preparing, running or finalizing
+    oldest_queued_at: float | None  #: creation time of the oldest queued run, in seconds since 1970
+
+
 class StateStore(Protocol):
     """What changes."""
 
@@ -52,6 +60,9 @@ class StateStore(Protocol):
 
     def count_runs(self, *, experiment: str | None = None, status: RunStatus | None = None) -> int: ...
 
+    def pool_load(self) -> dict[str, PoolLoad]:
+        """What waits and what runs, for every pool that ever had a run."""
+
     def list_experiments(self) -> list[str]:
         """Names, the one with the newest run first."""
 
@@ -59,6 +70,9 @@ class StateStore(Protocol):
         """Add to the live log; returns its new length in bytes."""
 
     def read_log(self, run_id: str, offset: int, limit: int) -> bytes: ...
+
+    def log_size(self, run_id: str) -> int:
+        """Length of the live log in bytes."""
 
     def append_metrics(self, run_id: str, points: list[MetricPoint]) -> None: ...
 

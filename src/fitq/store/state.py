@@ -26,26 +26,31 @@ from fitq.records import (
     to_json,
 )
 from fitq.store.keys import StateKeys
-from fitq.store.protocols import Lease
+from fitq.store.protocols import Lease, PoolLoad
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# KEYS: run, runs, by new status, by experiment, experiments   ARGV: json, id, score, experiment
+# KEYS: run, runs, by status, by experiment, by pool and status, experiments, pool names
+# ARGV: json, id, score, experiment, pool
 _ADD = """
 if redis.call('SETNX', KEYS[1], ARGV[1]) == 0 then return 0 end
-for i = 2, 4 do redis.call('ZADD', KEYS[i], ARGV[3], ARGV[2]) end
-redis.call('ZADD', KEYS[5], 'GT', ARGV[3], ARGV[4])
+for i = 2, 5 do redis.call('ZADD', KEYS[i], ARGV[3], ARGV[2]) end
+redis.call('ZADD', KEYS[6], 'GT', ARGV[3], ARGV[4])
+redis.call('SADD', KEYS[7], ARGV[5])
 return 1
 """
-# KEYS: run, by old status, by new status   ARGV: json, id, score, expected sequence
+# KEYS: run, then by old status, by new status, and the same two of the pool
+# ARGV: json, id, score, expected sequence
 _REPLACE = """
 local current = redis.call('GET', KEYS[1])
 if not current or cjson.decode(current).sequence ~= tonumber(ARGV[4]) then return 0 end
 redis.call('SET', KEYS[1], ARGV[1])
-if KEYS[2] ~= KEYS[3] then
-  redis.call('ZREM', KEYS[2], ARGV[2])
-  redis.call('ZADD', KEYS[3], ARGV[3], ARGV[2])
+for i = 2, 4, 2 do
+  if KEYS[i] ~= KEYS[i + 1] then
+    redis.call('ZREM', KEYS[i], ARGV[2])
+    redis.call('ZADD', KEYS[i + 1], ARGV[3], ARGV[2])
+  end
 end
 return 1
 """
@@ -119,9 +124,11 @@ class RedisState:
             k.runs(),
             k.runs_by_status(run.status),
             k.runs_by_experiment(run.experiment),
+            k.runs_of_pool(run.pool, run.status),
             k.experiments(),
+            k.pool_names(),
         ]
-        args: list[bytes | str | float] = [to_json(run), run.id, _score(run), run.experiment]
+        args: list[bytes | str | float] = [to_json(run), run.id, _score(run), run.experiment, run.pool]
         return bool(self._add(keys, args))
 
     @translated
@@ -133,7 +140,13 @@ class RedisState:
     def replace_run(self, run: RunRecord) -> bool:
         old_status = self._status_before(run)
         k = self._keys
-        keys = [k.run(run.id), k.runs_by_status(old_status), k.runs_by_status(run.status)]
+        keys = [
+            k.run(run.id),
+            k.runs_by_status(old_status),
+            k.runs_by_status(run.status),
+            k.runs_of_pool(run.pool, old_status),
+            k.runs_of_pool(run.pool, run.status),
+        ]
         args: list[bytes | str | float] = [
             to_json(run),
             run.id,
@@ -187,6 +200,22 @@ class RedisState:
         return self._redis.zcard(self._index(experiment, status))
 
     @translated
+    def pool_load(self) -> dict[str, PoolLoad]:
+        names = sorted(n.decode() for n in cast(set[bytes], self._redis.smembers(self._keys.pool_names())))
+        return {name: self._load_of(name) for name in names}
+
+    def _load_of(self, pool: str) -> PoolLoad:
+        queued_key = self._keys.runs_of_pool(pool, RunStatus.QUEUED)
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.zcard(queued_key)
+            pipe.zrange(queued_key, 0, 0, withscores=True)
+            for status in RunStatus:
+                if status is not RunStatus.QUEUED and not status.is_final:
+                    pipe.zcard(self._keys.runs_of_pool(pool, status))
+            queued, oldest, *held = pipe.execute()
+        return PoolLoad(queued, sum(held), oldest[0][1] if oldest else None)
+
+    @translated
     def list_experiments(self) -> list[str]:
         names = cast(list[bytes], self._redis.zrange(self._keys.experiments(), 0, -1, desc=True))
         return [n.decode() for n in names]
@@ -199,6 +228,10 @@ class RedisState:
     def read_log(self, run_id: str, offset: int, limit: int) -> bytes:
         found = self._redis.getrange(self._keys.log(run_id), offset, offset + limit - 1)
         return cast(bytes, found)
+
+    @translated
+    def log_size(self, run_id: str) -> int:
+        return self._redis.strlen(self._keys.log(run_id))
 
     @translated
     def append_metrics(self, run_id: str, points: list[MetricPoint]) -> None:
