@@ -23,6 +23,7 @@ def test_secrets_are_made_once_and_only_their_owner_can_read_them(tmp_path: Path
     assert home.secrets({}) == first
     assert mode(home.folder / "secrets.json") == 0o600
     assert mode(home.folder) == 0o700
+    assert (home.folder / ".gitignore").read_text() == "*\n", "no repository takes them in"
 
 
 def test_a_token_of_the_environment_wins_and_is_kept(tmp_path: Path) -> None:

@@ -91,6 +91,7 @@ def test_the_object_store_listens_only_where_we_said(objects: EmbeddedObjects) -
 
 
 def test_objects_survive_sigkill_and_other_ports(tmp_path: Path) -> None:
+    tmp_path = tmp_path / ("a long path " * 9)
     with EmbeddedObjects(tmp_path, *_KEYS) as first:
         store = S3Objects(first.url, *_KEYS, "fitq")
         store.ensure_bucket()

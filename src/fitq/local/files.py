@@ -15,6 +15,13 @@ def private_folder(folder: Path) -> Path:
     return folder
 
 
+def secret_folder(folder: Path) -> Path:
+    """Make a folder of mode 0700 that git leaves alone, whatever repository it is in."""
+    if not folder.exists():
+        (private_folder(folder) / ".gitignore").write_text("*\n")
+    return folder
+
+
 def write_private(path: Path, text: str) -> None:
     """Write a file of mode 0600, whole or not at all."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}")

@@ -19,7 +19,7 @@ from typing import Any
 
 from fitq.credentials import new_token
 from fitq.errors import Conflict
-from fitq.local.files import private_folder, read_json, write_private_json
+from fitq.local.files import read_json, secret_folder, write_private_json
 
 FOLDER = ".fitq"
 
@@ -52,7 +52,7 @@ class Home:
         Raises:
             Conflict: a platform runs on it; says where.
         """
-        private_folder(self.folder)
+        secret_folder(self.folder)
         # The kernel lets go of it however we end, so a lock left by a crash cannot exist.
         lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -113,7 +113,7 @@ class Home:
         """Let clients in the working folder find this platform too, when its data is elsewhere."""
         beside = Path.cwd() / FOLDER / "config.json"
         if beside.parent.resolve() != self.folder and _may_replace(beside):
-            private_folder(beside.parent)
+            secret_folder(beside.parent)
             write_private_json(beside, read_json(self.config))
 
     def write_state(self, values: Mapping[str, Any]) -> None:

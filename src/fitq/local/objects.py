@@ -67,6 +67,7 @@ class EmbeddedObjects:
             [_binary(), "mini", *self._options()],
             environment=self._environment(),
             log=log or self.data_dir / "seaweedfs.log",
+            folder=self.data_dir,
         )
 
     @property
@@ -111,7 +112,8 @@ class EmbeddedObjects:
         self.stop()
 
     def _options(self) -> list[str]:
-        sockets = [f"-{name}.localSocket={self.data_dir / name}.sock" for name in ("s3", "filer")]
+        # Relative to its working folder: the address of a socket has at most 107 characters.
+        sockets = [f"-{name}.localSocket={name}.sock" for name in ("s3", "filer")]
         ports = [f"-{name}.port={port}" for name, port in self.ports.items()]
         return [f"-dir={self.data_dir}", *_OPTIONS, *ports, *sockets]
 
