@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route
 
-from fitq.api import health, models, pools, runs
+from fitq.api import health, models, openapi, pools, runs
 from fitq.api.auth import Gate
 from fitq.api.responses import on_error
 from fitq.backend import Backend
@@ -53,6 +53,8 @@ ROUTES: list[BaseRoute] = [
     Route("/healthz", health.healthz),
     Route("/readyz", health.readyz),
     Route("/metrics", health.metrics),
+    Route("/openapi.json", openapi.document),
+    Route("/docs", openapi.page),
 ]
 
 

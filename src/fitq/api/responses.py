@@ -117,6 +117,7 @@ def with_body(kind: type[T]) -> Callable[[Callable[[Request, T], Response]], Cal
             body = from_json(await json_body(request), kind)
             return await run_in_threadpool(handler, request, body)
 
+        endpoint.body = kind  # type: ignore[attr-defined]  # what /openapi.json shows
         return endpoint
 
     return decorate
