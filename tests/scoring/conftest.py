@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 
 from fitq.records import EndpointRecord, ModelRecord, now, to_json
 from fitq.scorer.client import inspect_model
+from fitq.scorer.facts import ModelFacts
 from fitq.scoring.app import create_app
 from fitq.settings import Settings
 from fitq.store.keys import ObjectKeys
@@ -41,7 +42,7 @@ class Scoring:
         """What the registry does: look into the file, keep bytes and record."""
         path = self._folder / f"{name}.joblib"
         joblib.dump(model, path)
-        facts = inspect_model(path, sample_input=sample_input, seconds=60)
+        facts = looked_into(path, sample_input)
         return self.keep(name, path.read_bytes(), facts)
 
     def keep(self, name: str, data: bytes, facts: Any, **changes: Any) -> ModelRecord:
@@ -94,6 +95,17 @@ class Scoring:
         answer = self.post(f"/models/{name}/score", {"data": rows, **fields})
         assert answer.status_code == 200, answer.text
         return answer.json()
+
+
+_SEEN: dict[tuple[str, str], ModelFacts] = {}
+
+
+def looked_into(path: Path, sample_input: list[Any] | None) -> ModelFacts:
+    """`inspect_model`, once per file: starting a child and importing scikit-learn takes a second."""
+    key = (hashlib.sha256(path.read_bytes()).hexdigest(), json.dumps(sample_input))
+    if key not in _SEEN:
+        _SEEN[key] = inspect_model(path, sample_input=sample_input, seconds=60)
+    return _SEEN[key]
 
 
 def running(folder: Path, **changes: Any) -> Iterator[Scoring]:

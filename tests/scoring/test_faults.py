@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import hashlib
 import os
@@ -19,6 +20,7 @@ import psutil
 import pytest
 import structlog
 from sklearn.base import BaseEstimator
+from sklearn.ensemble import IsolationForest
 from sklearn.preprocessing import FunctionTransformer
 
 from fitq.errors import ModelUnusable, Unavailable
@@ -26,6 +28,7 @@ from fitq.records import ModelRecord
 from fitq.scorer import process
 from fitq.scorer.client import inspect_model
 from fitq.scorer.facts import ModelFacts
+from fitq.scorer.reasons import why_unusable
 from tests.conftest import eventually
 from tests.scoring.conftest import KEYS, TOKEN, Scoring, assert_one_error_shape, running, saved
 
@@ -210,7 +213,7 @@ def other(iris: Any) -> Any:
 def test_without_the_object_store_loaded_models_answer_and_others_are_told_to_wait(
     scoring: Scoring, iris_record: ModelRecord, iris: Any
 ) -> None:
-    scoring.register("cold", other(iris))
+    scoring.keep("cold", saved(other(iris)), iris_record)
     scoring.score("iris", ROWS)
     catalog, away = scoring.service.catalog, _Away(scoring.objects)
     kept, catalog.objects, scoring.service.objects = catalog.objects, away, away
@@ -227,8 +230,10 @@ def test_without_the_object_store_loaded_models_answer_and_others_are_told_to_wa
     assert scoring.score("cold", ROWS)
 
 
-def test_many_first_requests_cause_one_download_and_one_load(scoring: Scoring, iris: Any) -> None:
-    scoring.register("crowd", other(iris))
+def test_many_first_requests_cause_one_download_and_one_load(
+    scoring: Scoring, iris_record: ModelRecord, iris: Any
+) -> None:
+    scoring.keep("crowd", saved(other(iris)), iris_record)
     counted = _Away(scoring.objects)
     kept, scoring.service.catalog.objects = scoring.service.catalog.objects, counted
     try:
@@ -246,16 +251,18 @@ def test_a_model_answers_from_the_moment_it_is_registered(scoring: Scoring, iris
     assert scoring.score("soon", ROWS)
 
 
-def test_bytes_that_changed_are_never_loaded(scoring: Scoring, iris: Any) -> None:
-    record = scoring.register("changed", other(iris))
+def test_bytes_that_changed_are_never_loaded(scoring: Scoring, iris_record: ModelRecord, iris: Any) -> None:
+    record = scoring.keep("changed", saved(other(iris)), iris_record)
     scoring.objects.put(record.object_key, saved(iris)[:-1] + b"!")
     told = assert_one_error_shape(scoring.post("/models/changed/score", {"data": ROWS}), 500)
     assert "SHA-256" in told["message"]
     assert scoring.get("/models/changed").json()["state"] == "Unhealthy"
 
 
-def test_bytes_that_are_gone_are_an_error_of_ours(scoring: Scoring, iris: Any) -> None:
-    record = scoring.register("lost", other(iris))
+def test_bytes_that_are_gone_are_an_error_of_ours(
+    scoring: Scoring, iris_record: ModelRecord, iris: Any
+) -> None:
+    record = scoring.keep("lost", saved(other(iris)), iris_record)
     scoring.objects.delete(record.object_key)
     assert_one_error_shape(scoring.post("/models/lost/score", {"data": ROWS}), 500)
 
@@ -265,7 +272,7 @@ def test_a_child_holds_no_secret_and_uses_one_thread(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     scorer = process.start()
     try:
-        seen = Path(f"/proc/{scorer.process.pid}/environ").read_bytes()
+        seen = eventually(Path(f"/proc/{scorer.process.pid}/environ").read_bytes)
         assert b"FITQ_" not in seen
         assert b"secret" not in seen
         assert b"OMP_NUM_THREADS=1" in seen
@@ -324,6 +331,7 @@ def test_when_the_program_stops_no_process_and_no_file_is_left(tmp_path: Path, i
     [
         (b"", "joblib or pickle file"),
         (b"hello", "joblib or pickle file"),
+        (saved(np.zeros(100))[:-20], "joblib or pickle file"),
         (saved(BaseEstimator())[:-20], "joblib or pickle file"),
         (
             b"\x80\x04\x95\x1b\x00\x00\x00\x00\x00\x00\x00\x8c\x08nopackag\x94\x8c\x05Thing\x94\x93\x94.",
@@ -332,7 +340,7 @@ def test_when_the_program_stops_no_process_and_no_file_is_left(tmp_path: Path, i
         (b"c__main__\nScale\n.", "training script itself"),
         (b"cos\n_exit\n(I7\ntR.", "exit code 7"),
     ],
-    ids=["empty", "text", "cut short", "missing package", "main", "exits"],
+    ids=["empty", "text", "cut short", "cut short but named", "missing package", "main", "exits"],
 )
 def test_a_file_that_is_not_a_model_is_refused_with_a_reason(
     tmp_path: Path, data: bytes, reason: str
@@ -341,6 +349,24 @@ def test_a_file_that_is_not_a_model_is_refused_with_a_reason(
     path.write_bytes(data)
     with pytest.raises(ModelUnusable, match=reason):
         inspect_model(path, sample_input=None, seconds=60)
+
+
+def test_a_model_that_another_version_wrote_and_this_cannot_read_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "model.joblib"
+    with monkeypatch.context() as older:
+        older.setattr("sklearn.base.__version__", "0.24.2")
+        path.write_bytes(saved(IsolationForest(n_estimators=2).fit([[1.0], [2.0]])))
+    told = why_unusable({"type": "ValueError", "message": "node array has an incompatible dtype"}, path)
+    assert "written by scikit-learn 0.24.2" in told.message
+
+
+def test_the_child_runs_on_old_pythons() -> None:
+    source = Path(process.__file__).with_name("child.py").read_text()
+    ast.parse(source, feature_version=(3, 6))
+    imported = {n.name for node in ast.parse(source).body if isinstance(node, ast.Import) for n in node.names}
+    assert imported <= sys.stdlib_module_names
 
 
 def test_a_sample_that_the_model_refuses_is_named(tmp_path: Path, iris: Any) -> None:

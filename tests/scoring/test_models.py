@@ -91,6 +91,16 @@ def test_missing_values_are_taken_where_the_pipeline_imputes_them(scoring: Scori
     assert refused["at"] == "row 0, column 1 (city)"
 
 
+def test_columns_that_the_model_drops_need_not_be_sent(scoring: Scoring) -> None:
+    frame = PEOPLE.assign(note=["a", "b", "c", "d", "e", "f"], size=1.0)
+    numbers = ColumnTransformer([("age", StandardScaler(), ["age"])])
+    model = make_pipeline(numbers, LogisticRegression()).fit(frame, BOUGHT)
+    record = scoring.register("dropping", model)
+    assert record.input_schema is not None
+    assert [c.name for c in record.input_schema.columns] == ["age"]
+    assert np.allclose(scoring.score("dropping", [[20.0], [70.0]]), model.predict_proba(frame)[[0, 5]])
+
+
 def test_an_unknown_category_is_the_callers_to_mend(scoring: Scoring) -> None:
     scoring.register("known", people_model())
     answer = scoring.post("/models/known/score", {"data": [[20, "Atlantis", 1]]})

@@ -13,6 +13,7 @@ A frame, in both directions, on the socket whose number is the first argument:
 
     op        request                                        answer
     ping                                                     {"memory_bytes", "models"}
+    warm                                                     {}, when scikit-learn is imported
     load      model, path                                    {"estimator", "warnings"}
     facts     model; payload: sample input or null           see `facts`
     predict   model, method, rows {layout, dtype, shape,     {"arrays": [{dtype, shape}, …], "rows"} or
@@ -33,6 +34,7 @@ import sys
 import time
 import traceback
 import warnings
+from collections import OrderedDict
 from typing import Any, BinaryIO, Dict, Iterator, List, Optional, Set, Tuple
 
 HEAD = struct.Struct("!IQ")
@@ -170,7 +172,8 @@ def load(path: str) -> Loaded:
     gc.collect()
     if hasattr(gc, "freeze"):
         gc.freeze()  # a full collection over scikit-learn's heap is the p99 otherwise
-    return Loaded(model, [_one_line(w) for w in said])
+    # a forest of another version says the same once per tree
+    return Loaded(model, list(OrderedDict.fromkeys(_one_line(w) for w in said))[:5])
 
 
 def model_input(loaded: Loaded, rows: Dict[str, Any], payload: bytearray) -> Any:
@@ -181,11 +184,10 @@ def model_input(loaded: Loaded, rows: Dict[str, Any], payload: bytearray) -> Any
 
     if rows["layout"] == "matrix":
         matrix = np.frombuffer(payload, dtype=rows["dtype"]).reshape(rows["shape"])
-        return _frame(matrix, loaded.names) if loaded.names else matrix
+        return _frame(matrix, rows["names"]) if loaded.names and rows["names"] else matrix
     columns = [_column(v, k) for v, k in zip(json.loads(payload.decode("utf-8")), rows["kinds"])]
-    names = rows.get("names") or []
-    if loaded.names and names:
-        frame = _frame(None, names, columns)
+    if loaded.names and rows["names"]:
+        frame = _frame(None, rows["names"], columns)
         if frame is not None:
             return frame
     if all(c.dtype != object for c in columns):
@@ -346,14 +348,15 @@ def _answers(
 def _as_request(schema: Dict[str, Any], rows: List[Any]) -> Tuple[Dict[str, Any], bytearray]:
     """Example rows in the form in which the parent sends rows."""
     kinds = [c["kind"] for c in schema["columns"]]
+    names = [c["name"] for c in schema["columns"] if c["name"]]
     if schema["layout"] == "texts":
         return {"layout": "texts"}, bytearray(json.dumps([rows]).encode("utf-8"))
     if set(kinds) == {"number"}:
         import numpy as np
 
         matrix = np.array(rows, dtype=float)
-        return {"layout": "matrix", "dtype": "<f8", "shape": matrix.shape}, bytearray(matrix.tobytes())
-    names = [c["name"] for c in schema["columns"] if c["name"]]
+        shaped = {"layout": "matrix", "dtype": "<f8", "shape": matrix.shape, "names": names}
+        return shaped, bytearray(matrix.tobytes())
     columns = [list(c) for c in zip(*rows)]
     described = {"layout": "table", "kinds": kinds, "names": names}
     return described, bytearray(json.dumps(columns).encode("utf-8"))
@@ -504,13 +507,19 @@ def _mark_nullable(loaded: Loaded, schema: Dict[str, Any], method: str) -> None:
     """
     if not any(_allows_missing(p) for p in parts(loaded.model)):
         return
-    for i, column in enumerate(schema["columns"][:256]):
-        if column["kind"] not in ("number", "string"):
-            continue
-        row = list(schema["example"][0])
+    asked = [i for i, c in enumerate(schema["columns"]) if c["kind"] in ("number", "string")]
+    # all at once, and only if that is refused one by one, which takes a prediction each
+    for missing in [asked] if _answers_without(loaded, schema, method, asked) else [[i] for i in asked[:256]]:
+        if _answers_without(loaded, schema, method, missing):
+            for i in missing:
+                schema["columns"][i]["nullable"] = True
+
+
+def _answers_without(loaded: Loaded, schema: Dict[str, Any], method: str, missing: List[int]) -> bool:
+    row = list(schema["example"][0])
+    for i in missing:
         row[i] = None
-        answers, _ = _answers(loaded, schema, [row], [method])
-        column["nullable"] = column["nullable"] or bool(answers)
+    return bool(_answers(loaded, schema, [row], [method])[0])
 
 
 def _allows_missing(estimator: Any) -> bool:
@@ -582,6 +591,9 @@ class Child:
         op = header["op"]
         if op == "ping":
             return {"memory_bytes": _memory_bytes(), "models": sorted(self.models)}, b""
+        if op == "warm":
+            __import__("joblib"), __import__("sklearn.pipeline")
+            return {}, b""
         if op == "load":
             loaded = self.models[header["model"]] = load(header["path"])
             return {"estimator": type(loaded.model).__name__, "warnings": loaded.said}, b""
@@ -622,7 +634,7 @@ def main() -> None:
     die_with(int(sys.argv[2]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then hangs up
     os.dup2(2, 1)  # what models print goes where warnings go; frames have a socket of their own
-    link = socket.socket(fileno=int(sys.argv[1]))
+    link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=int(sys.argv[1]))
     stream, child, pid = link.makefile("rb"), Child(), os.getpid()
     warnings.simplefilter("ignore")
     while True:

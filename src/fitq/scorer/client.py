@@ -132,6 +132,7 @@ class Scorer:
             self._link = Link(process.start(*arguments), self._blame)
             await self._link.open()
             log.info("scorer_started", pid=self._link.scorer.process.pid)
+            self._warming = asyncio.create_task(_warm(self._link))
             return self._link
 
     def _blame(self, model: str) -> None:
@@ -167,7 +168,7 @@ class Scorer:
             began = time.perf_counter()
             answer, _ = await link.ask(header, b"", seconds=_LOAD_SECONDS, what=what)
             if not answer["ok"]:
-                raise why_unusable(answer["error"])
+                raise why_unusable(answer["error"], model.path)
             log.info("model_loaded", model=model.key, seconds=round(time.perf_counter() - began, 3))
         except FitqError:
             link.models.pop(model.key, None)
@@ -182,14 +183,21 @@ class Scorer:
                 )
 
 
+async def _warm(link: Link) -> None:
+    """Import what every model needs, so that the first request does not wait for that."""
+    with contextlib.suppress(Unavailable):
+        await link.ask({"op": "warm"}, b"", seconds=_LOAD_SECONDS, what="Starting")
+
+
 def _described(rows: Rows, schema: InputSchema) -> tuple[dict[str, Any], bytes]:
+    names = [c.name for c in schema.columns if c.name]
     if rows.matrix is not None:
         matrix = np.ascontiguousarray(rows.matrix)
-        return {"layout": "matrix", "dtype": matrix.dtype.str, "shape": matrix.shape}, matrix.tobytes()
+        described = {"layout": "matrix", "dtype": matrix.dtype.str, "shape": matrix.shape, "names": names}
+        return described, matrix.tobytes()
     payload = json.dumps(rows.columns).encode()
     if schema.layout == "texts":
         return {"layout": "texts"}, payload
-    names = [c.name for c in schema.columns if c.name]
     return {"layout": "table", "kinds": [c.kind for c in schema.columns], "names": names}, payload
 
 

@@ -30,8 +30,8 @@ def inspect_model(path: Path, *, sample_input: list[Any] | None = None, seconds:
     scorer = process.start()
     deadline = time.monotonic() + seconds
     try:
-        _ask(scorer, {"op": "load", "model": "it", "path": str(path)}, None, deadline)
-        facts = _ask(scorer, {"op": "facts", "model": "it"}, sample_input, deadline)
+        _ask(scorer, {"op": "load", "model": "it", "path": str(path)}, None, deadline, path)
+        facts = _ask(scorer, {"op": "facts", "model": "it"}, sample_input, deadline, path)
         return msgspec.convert(facts, type=ModelFacts)
     except TimeoutError as exc:
         raise ModelUnusable(f"Reading the model took longer than {seconds:.0f} seconds.") from exc
@@ -40,7 +40,7 @@ def inspect_model(path: Path, *, sample_input: list[Any] | None = None, seconds:
 
 
 def _ask(
-    scorer: process.ScorerProcess, header: dict[str, Any], payload: object, deadline: float
+    scorer: process.ScorerProcess, header: dict[str, Any], payload: object, deadline: float, path: Path
 ) -> dict[str, Any]:
     scorer.link.settimeout(max(0.01, deadline - time.monotonic()))
     answer = None
@@ -51,5 +51,5 @@ def _ask(
     if answer is None:
         raise ModelUnusable(f"Reading the model ended the process that did so ({scorer.how_it_ended()}).")
     if not answer[0]["ok"]:
-        raise why_unusable(answer[0]["error"])
+        raise why_unusable(answer[0]["error"], path)
     return answer[0]

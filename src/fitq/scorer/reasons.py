@@ -3,45 +3,62 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 from fitq.errors import ModelUnusable
 
-_NOT_A_MODEL = ("UnpicklingError", "EOFError", "KeyError", "IndexError", "UnicodeDecodeError", "ValueError",
-                "BadZipFile", "error", "OverflowError", "MemoryError", "struct.error")  # fmt: skip
+#: How unpickling fails on bytes that are no pickle, or not all of one.
+_CUT_SHORT = {"UnpicklingError", "EOFError"}
+_NOT_A_MODEL = {"KeyError", "IndexError", "UnicodeDecodeError", "ValueError",
+                "error", "OverflowError", "MemoryError"}  # fmt: skip
+_MOVED = {"AttributeError", "ImportError", "ModuleNotFoundError"}
+_VERSION = re.compile(rb"_sklearn_version.{1,12}?([0-9]+\.[0-9]+[0-9a-z.]*)", re.DOTALL)
+_SEARCHED_BYTES = 100_000_000
 
 
-def why_unusable(error: dict[str, Any]) -> ModelUnusable:
-    """The error a child answered with while it loaded or looked into a model."""
+def why_unusable(error: dict[str, Any], path: Path) -> ModelUnusable:
+    """The error a child answered with while it loaded or looked into the model at `path`."""
     kind, text = str(error["type"]), str(error["message"])
     cause = f"{kind}: {text}"
+    written_by = scikit_learn_that_wrote(path)
+    quoted = (re.findall(r"'([^']+)'", text) or ["something"])[0]
     if kind == "Unfit":
         return ModelUnusable(text, hint="Send sample_input as the rows that predict takes.")
-    if kind == "ModuleNotFoundError":
-        package = (re.findall(r"'([^']+)'", text) or ["a package"])[0]
-        return ModelUnusable(
-            f"The model needs {package!r}, which is not installed where models are served.",
-            hint=f"Install {package.partition('.')[0]!r} there, or save a model without it.",
-            error=cause,
-        )
     if kind == "AttributeError" and "__main__" in text:
-        name = (re.findall(r"attribute '([^']+)'", text) or ["something"])[0]
         return ModelUnusable(
-            f"The model needs {name!r}, which was defined in the training script itself.",
-            hint="A saved model holds only the name of its functions and classes: "
+            f"The model needs {quoted!r}, which was defined in the training script itself.",
+            hint="A saved model holds only the names of its functions and classes: "
             "use what an installed package offers instead.",
             error=cause,
         )
-    if kind in ("AttributeError", "ImportError"):
+    if kind == "ModuleNotFoundError" and not quoted.startswith("sklearn"):
         return ModelUnusable(
-            f"The model was saved by another version of its library: {text}",
-            hint="Save it again with the versions that serve it.",
+            f"The model needs {quoted!r}, which is not installed where models are served.",
+            hint=f"Install {quoted.partition('.')[0]!r} there, or save a model without it.",
             error=cause,
         )
-    if kind in _NOT_A_MODEL:
+    if kind in _MOVED or (written_by and kind not in _CUT_SHORT):
+        writer = f"scikit-learn {written_by}" if written_by else "another version of its library"
+        return ModelUnusable(
+            f"The model was written by {writer} and cannot be loaded here: {text}",
+            hint="Train and save it again with the versions that serve it.",
+            error=cause,
+        )
+    if kind in _CUT_SHORT | _NOT_A_MODEL:
         return ModelUnusable(
             "The file cannot be read as a joblib or pickle file; it may be cut short.",
             hint="Save the fitted estimator with joblib.dump(model, path).",
             error=cause,
         )
     return ModelUnusable(f"The model cannot be loaded: {cause}", error=cause)
+
+
+def scikit_learn_that_wrote(path: Path) -> str:
+    """The version that an uncompressed model file names, found without unpickling; else empty."""
+    try:
+        with path.open("rb") as file:
+            found = _VERSION.search(file.read(_SEARCHED_BYTES))
+    except OSError:
+        return ""
+    return found[1].decode() if found else ""

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from fitq.errors import Unavailable
 from fitq.records import EndpointRecord
 from fitq.scorer.client import Scorer
 from fitq.scoring.measures import Measures
@@ -52,4 +53,7 @@ class Service:
         return await asyncio.to_thread(self.catalog.endpoint, name)
 
     async def _secret(self, _: str) -> bytes:
-        return await asyncio.to_thread(self.catalog.endpoint_secret) or b""
+        secret = await asyncio.to_thread(self.catalog.endpoint_secret)
+        if secret is None:
+            raise Unavailable("The keys of endpoints have not been made yet.")
+        return secret
