@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import hashlib
+import math
 import re
 import tempfile
 import time
@@ -13,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from fitq.errors import FitqError, ModelUnusable, ScoringFailed
+from fitq.errors import ModelUnusable, ScoringFailed
 from fitq.names import check_name
 from fitq.records import InputSchema, ModelRecord
 from fitq.schema import ArraySchema
@@ -34,9 +35,18 @@ class ServedModel:
         self.record = record
         self.file = ModelFile(record.id, path, record.input_schema or _NOTHING)
         self.loaded_at = 0.0  #: on the monotonic clock
-        self.problem: FitqError | None = None  #: why it does not answer, when it does not
-        self.tried_at = 0.0  #: when that was found
+        self.problem: ModelUnusable | None = None  #: why it does not load, when it does not
+        self.tried_at = -math.inf  #: when that was found
         self.example_answers: dict[str, Any] = {}  #: method → answer to the example rows, once asked for
+
+    def check(self) -> None:
+        """Pass if the model answers.
+
+        Raises:
+            ScoringFailed: it does not load here; the caller cannot mend that.
+        """
+        if self.problem is not None:
+            raise unusable_here(self.record, self.problem)
 
     @property
     def is_settled(self) -> bool:
@@ -116,7 +126,7 @@ class Models:
                     await self._scorer.load(served.file)
                 served.loaded_at, served.problem = time.monotonic(), None
             except ModelUnusable as exc:
-                served.tried_at, served.problem = time.monotonic(), unusable_here(record, exc)
+                served.tried_at, served.problem = time.monotonic(), exc
 
     def _download(self, record: ModelRecord, path: Path) -> None:
         """Bytes from the object store, kept only if they are the ones that were registered."""

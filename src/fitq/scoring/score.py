@@ -33,8 +33,7 @@ def scoring(*accepted: Dialect) -> Handler:
     async def handler(call: Call) -> Answer:
         assert call.target is not None
         served = call.target.served
-        if served.problem is not None:
-            raise served.problem
+        served.check()
         asked = _read(call, await call.body(), accepted)
         method = _method(asked.method, call.target)
         call.rows = asked.rows.size
