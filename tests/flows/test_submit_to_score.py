@@ -177,7 +177,10 @@ def test_wrong_calls_are_refused_before_anything_is_queued(ws: Workspace) -> Non
 def test_two_pools_have_their_own_functions_and_workers(ws: Workspace) -> None:
     pools = ws.compute_targets
     assert (pools["default"].workers, pools["small"].workers) == (1, 2)
-    runs = [Experiment(ws, "flows-pools").submit(FunctionCall(function="whoami", parameters={"text": str(n)})) for n in range(6)]
+    runs = [
+        Experiment(ws, "flows-pools").submit(FunctionCall(function="whoami", parameters={"text": str(n)}))
+        for n in range(6)
+    ]
     for run in runs:
         run.wait_for_completion()
     workers = {run.refresh().worker for run in runs}
