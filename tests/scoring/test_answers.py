@@ -158,8 +158,11 @@ def test_a_rotated_key_stops_opening(served: Scoring) -> None:
     assert served.post(path, {"data": ROWS}, token=old).status_code == 200
     served.deploy("rotated", "iris", {"1": 100}, key_generations={"primary": 2, "secondary": 1})
     new = endpoint_key(SECRET, "rotated", "primary", 2)
-    eventually(lambda: served.post(path, {"data": ROWS}, token=new).status_code == 200)
+    assert served.post(path, {"data": ROWS}, token=new).status_code == 200
     assert served.post(path, {"data": ROWS}, token=old).status_code == 401
+    served.objects.delete(ObjectKeys("default").endpoint("rotated"))
+    assert served.post(path, {"data": ROWS}, token=new).status_code == 401
+    assert served.post(path, {"data": ROWS}).status_code == 404
 
 
 def test_an_endpoint_may_be_open_or_only_for_the_token(served: Scoring) -> None:

@@ -215,11 +215,14 @@ def test_without_the_object_store_loaded_models_answer_and_others_are_told_to_wa
 ) -> None:
     scoring.keep("cold", saved(other(iris)), iris_record)
     scoring.score("iris", ROWS)
+    scoring.deploy("kept", "iris", {"1": 100})
+    assert scoring.post("/api/v1/service/kept/score", {"data": ROWS}).status_code == 200
     catalog, away = scoring.service.catalog, _Away(scoring.objects)
     kept, catalog.objects, scoring.service.objects = catalog.objects, away, away
     away.is_away = True
     try:
         assert scoring.score("iris", ROWS)
+        assert scoring.post("/api/v1/service/kept/score", {"data": ROWS}).status_code == 200
         assert scoring.client.get("/readyz").status_code == 200
         answer = scoring.post("/models/cold/score", {"data": ROWS})
         assert_one_error_shape(answer, 503)

@@ -13,7 +13,7 @@ from fitq.records import EndpointRecord
 from fitq.scorer.client import Scorer
 from fitq.scoring.measures import Measures
 from fitq.scoring.models import Models
-from fitq.scoring.watch import Watch, keep_fresh
+from fitq.scoring.watch import Current, Watch, keep_fresh
 from fitq.settings import Settings
 from fitq.store.catalog import Catalog
 from fitq.store.protocols import ObjectStore
@@ -30,22 +30,18 @@ class Service:
         self.measures = Measures()
         self._folder = tempfile.TemporaryDirectory(prefix="fitq-models-")
         self.models = Models(self.catalog, self.scorer, Path(self._folder.name))
-        self.endpoints: Watch[str, EndpointRecord] = Watch(self._endpoint)
+        self.endpoints: Current[str, EndpointRecord] = Current(self._endpoint)
         self.secrets: Watch[str, bytes] = Watch(self._secret)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Serve inside; afterwards no process and no file of ours is left."""
         await self.scorer.start()
-        refreshing = [
-            asyncio.create_task(keep_fresh(self.models.watch)),
-            asyncio.create_task(keep_fresh(self.endpoints)),
-        ]
+        refreshing = asyncio.create_task(keep_fresh(self.models.watch))
         try:
             yield
         finally:
-            for task in refreshing:
-                task.cancel()
+            refreshing.cancel()
             await self.scorer.stop()
             self._folder.cleanup()
 
