@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pandas as pd
 import pytest
@@ -209,6 +210,10 @@ def test_the_swaggers_example_scores(served: Scoring, version: str) -> None:
         assert answer.status_code == 200, answer.text
         assert answer.json() == schemas["ServiceOutput"]["example"]
         assert len(answer.json()) == len(example["data"])
+        jsonschema.validate(example, schemas["ServiceInput"])
+        jsonschema.validate(answer.json(), schemas["ServiceOutput"])
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({"data": [[None, "x"]]}, schemas["ServiceInput"])
 
 
 def test_the_default_swagger_is_version_2(served: Scoring) -> None:
