@@ -46,7 +46,7 @@ MODULES = {
     "words": {"errors", "names", "units", "settings", "logs"},
     "things": {"records", "context", "functions", "schema", "snapshots", "credentials"},
     "queue": {"queue", "backend"},
-    "rules": {"runs", "submission", "attempts", "pools", "registry"},
+    "rules": {"runs", "submission", "attempts", "pools", "registry", "endpoints"},
     "programs": {"programs"},
 }
 #: The front door names everything, lazily, and belongs to no layer.

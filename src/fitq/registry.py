@@ -1,4 +1,4 @@
-"""Rules of models and endpoints: how they come to be and change. Reading them is `store.catalog`."""
+"""Rules of models: how they come to be and change. Reading them is `store.catalog`."""
 
 from __future__ import annotations
 
@@ -13,13 +13,10 @@ import msgspec
 
 from fitq import runs
 from fitq.backend import Backend
-from fitq.credentials import KEY_NAMES, endpoint_key
 from fitq.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from fitq.logs import get_logger
 from fitq.names import check_name, did_you_mean
 from fitq.records import (
-    EndpointRecord,
-    EndpointRequest,
     ModelRecord,
     RegisterRequest,
     RunRecord,
@@ -219,101 +216,3 @@ def set_alias(backend: Backend, name: str, alias: str, version: int) -> dict[str
     catalog(backend).model(name, version)
     backend.objects.put(backend.keys.model_alias(name, alias), to_json({"version": version}))
     return {"name": name, "alias": alias, "version": version}
-
-
-def deploy(backend: Backend, name: str, request: EndpointRequest) -> EndpointRecord:
-    """Create or replace an endpoint. Its keys survive replacement.
-
-    Raises:
-        InvalidRequest: traffic that is not 100 % in all, an unknown auth or method.
-        NotFound: the model or a version of it does not exist.
-    """
-    check_name("endpoint", name)
-    models = catalog(backend)
-    newest = models.model(request.model)
-    traffic = request.traffic or {str(newest.version): 100}
-    _check_traffic(traffic)
-    versions = {str(v): models.model(request.model, v) for v in traffic}
-    for model in versions.values():
-        _check_scorable(model, request.method)
-    if request.auth not in ("key", "token", "none"):
-        raise InvalidRequest(
-            f"auth is {request.auth!r}.", at="auth", hint="One of: key, token, none.", got=request.auth
-        )
-    backend.objects.put_if_absent(backend.keys.endpoint_secret(), secrets.token_bytes(32))
-    before = _existing(models, name)
-    at = now()
-    endpoint = EndpointRecord(
-        name=name,
-        model=request.model,
-        traffic={str(versions[v].version): share for v, share in traffic.items()},
-        created_at=before.created_at if before else at,
-        updated_at=at,
-        auth=request.auth,
-        method=request.method,
-        description=request.description,
-        tags=request.tags,
-        key_generations=before.key_generations if before else _first_generations(),
-        workspace=backend.workspace,
-    )
-    backend.objects.put(backend.keys.endpoint(name), to_json(endpoint))
-    log.info("endpoint_deployed", endpoint=name, model=request.model, traffic=endpoint.traffic)
-    return endpoint
-
-
-def _first_generations() -> dict[str, int]:
-    # Random, so that an endpoint made anew under an old name does not honour the old keys.
-    return {which: secrets.randbelow(1 << 40) for which in KEY_NAMES}
-
-
-def _check_traffic(traffic: dict[str, int]) -> None:
-    if sum(traffic.values()) != 100 or any(share < 0 for share in traffic.values()):
-        raise InvalidRequest(
-            f"Traffic must be percents that make 100; these make {sum(traffic.values())}.",
-            at="traffic",
-            hint='For example {"3": 90, "4": 10}.',
-            got=traffic,
-        )
-
-
-def _check_scorable(model: ModelRecord, method: str | None) -> None:
-    if model.input_schema is None:
-        raise InvalidRequest(f"Model {model.id} cannot be scored: {' '.join(model.warnings)}", at="model")
-    if method is not None and method not in model.methods:
-        raise InvalidRequest(
-            f"Model {model.id} has no method {method!r}.",
-            at="method",
-            hint=f"It has: {', '.join(model.methods)}.",
-        )
-
-
-def _existing(models: Catalog, name: str) -> EndpointRecord | None:
-    try:
-        return models.endpoint(name)
-    except NotFound:
-        return None
-
-
-def remove_endpoint(backend: Backend, name: str) -> None:
-    """Take an endpoint away; the model stays."""
-    catalog(backend).endpoint(name)
-    backend.objects.delete(backend.keys.endpoint(name))
-
-
-def endpoint_keys(backend: Backend, name: str) -> dict[str, str]:
-    """The endpoint's primary and secondary key."""
-    models = catalog(backend)
-    endpoint = models.endpoint(name)
-    secret = models.endpoint_secret() or b""
-    return {which: endpoint_key(secret, name, which, endpoint.key_generations[which]) for which in KEY_NAMES}
-
-
-def rotate_key(backend: Backend, name: str, which: str) -> EndpointRecord:
-    """Make a new primary or secondary key; the other one goes on working."""
-    if which not in KEY_NAMES:
-        raise InvalidRequest(f"There is no key {which!r}.", at="key", hint="primary or secondary.")
-    endpoint = catalog(backend).endpoint(name)
-    generations = {**endpoint.key_generations, which: endpoint.key_generations[which] + 1}
-    rotated = msgspec.structs.replace(endpoint, key_generations=generations, updated_at=now())
-    backend.objects.put(backend.keys.endpoint(name), to_json(rotated))
-    return rotated

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route
 
-from fitq.api import health, models, openapi, pools, runs
+from fitq.api import endpoints, health, models, openapi, pools, runs
 from fitq.api.auth import Gate
 from fitq.api.responses import on_error
 from fitq.backend import Backend
@@ -44,12 +44,12 @@ ROUTES: list[BaseRoute] = [
     Route("/v1/models/{model}/versions/{version}", models.get_version),
     Route("/v1/models/{model}/versions/{version}/file", models.get_file),
     Route("/v1/models/{model}/aliases/{alias}", models.put_alias, methods=["PUT"]),
-    Route("/v1/endpoints", models.list_endpoints),
-    Route("/v1/endpoints/{endpoint}", models.put_endpoint, methods=["PUT"]),
-    Route("/v1/endpoints/{endpoint}", models.get_endpoint),
-    Route("/v1/endpoints/{endpoint}", models.delete_endpoint, methods=["DELETE"]),
-    Route("/v1/endpoints/{endpoint}/keys", models.get_keys),
-    Route("/v1/endpoints/{endpoint}/keys/{which}/regenerate", models.regenerate_key, methods=["POST"]),
+    Route("/v1/endpoints", endpoints.list_endpoints),
+    Route("/v1/endpoints/{endpoint}", endpoints.put_endpoint, methods=["PUT"]),
+    Route("/v1/endpoints/{endpoint}", endpoints.get_endpoint),
+    Route("/v1/endpoints/{endpoint}", endpoints.delete_endpoint, methods=["DELETE"]),
+    Route("/v1/endpoints/{endpoint}/keys", endpoints.get_keys),
+    Route("/v1/endpoints/{endpoint}/keys/{which}/regenerate", endpoints.regenerate_key, methods=["POST"]),
     Route("/healthz", health.healthz),
     Route("/readyz", health.readyz),
     Route("/metrics", health.metrics),

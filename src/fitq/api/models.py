@@ -1,4 +1,4 @@
-"""Models and endpoints over HTTP."""
+"""Models over HTTP."""
 
 from __future__ import annotations
 
@@ -16,10 +16,7 @@ from fitq import registry
 from fitq.api.responses import backend_of, json_body, json_response, settings_of, with_body
 from fitq.api.runs import download
 from fitq.errors import InvalidRequest, NotFound, TooLarge
-from fitq.names import check_name
 from fitq.records import (
-    EndpointRecord,
-    EndpointRequest,
     ModelRecord,
     RegisterRequest,
     from_json,
@@ -113,52 +110,6 @@ def put_alias(request: Request, body: AliasRequest) -> Response:
     return json_response(registry.set_alias(backend_of(request), name, alias, body.version))
 
 
-@with_body(EndpointRequest)
-def put_endpoint(request: Request, body: EndpointRequest) -> Response:
-    """`PUT /v1/endpoints/{name}`: 201 when it is new, 200 when it was replaced."""
-    name = check_name("endpoint", request.path_params["endpoint"])
-    endpoint = registry.deploy(backend_of(request), name, body)
-    status = 201 if endpoint.created_at == endpoint.updated_at else 200
-    return json_response(_endpoint(request, endpoint), status)
-
-
-def list_endpoints(request: Request) -> Response:
-    """`GET /v1/endpoints`."""
-    found = registry.catalog(backend_of(request)).endpoints()
-    return json_response({"endpoints": [_endpoint(request, e) for e in found]})
-
-
-def get_endpoint(request: Request) -> Response:
-    """`GET /v1/endpoints/{name}`."""
-    found = registry.catalog(backend_of(request)).endpoint(request.path_params["endpoint"])
-    return json_response(_endpoint(request, found))
-
-
-def delete_endpoint(request: Request) -> Response:
-    """`DELETE /v1/endpoints/{name}`."""
-    registry.remove_endpoint(backend_of(request), request.path_params["endpoint"])
-    return Response(status_code=204)
-
-
-def get_keys(request: Request) -> Response:
-    """`GET /v1/endpoints/{name}/keys`."""
-    return _keys(request)
-
-
-def regenerate_key(request: Request) -> Response:
-    """`POST /v1/endpoints/{name}/keys/{primary|secondary}/regenerate`."""
-    backend, name = backend_of(request), request.path_params["endpoint"]
-    registry.rotate_key(backend, name, request.path_params["which"])
-    return _keys(request)
-
-
-def _keys(request: Request) -> Response:
-    keys = registry.endpoint_keys(backend_of(request), request.path_params["endpoint"])
-    response = json_response(keys)
-    response.headers["cache-control"] = "no-store"
-    return response
-
-
 def _found(request: Request) -> ModelRecord:
     models = registry.catalog(backend_of(request))
     return models.model(request.path_params["model"], request.path_params["version"])
@@ -180,16 +131,3 @@ def _model(request: Request, model: ModelRecord) -> dict[str, Any]:
     shown: dict[str, Any] = to_builtins(model)
     del shown["nonce"]
     return {"id": model.id, **shown, "scoring_uri": uri if model.input_schema else ""}
-
-
-def _endpoint(request: Request, endpoint: EndpointRecord) -> dict[str, Any]:
-    base = f"{settings_of(request).scoring_url}/api/v1/service/{endpoint.name}"
-    shown: dict[str, Any] = to_builtins(endpoint)
-    del shown["key_generations"]
-    return {
-        **shown,
-        # Deploying checked that every version exists and can be scored; scoring loads it on first use.
-        "state": "Healthy",
-        "scoring_uri": f"{base}/score",
-        "swagger_uri": f"{base}/swagger.json",
-    }

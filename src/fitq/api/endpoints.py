@@ -1,0 +1,73 @@
+"""Endpoints over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fitq import endpoints
+from fitq.api.responses import backend_of, json_response, settings_of, with_body
+from fitq.names import check_name
+from fitq.records import EndpointRecord, EndpointRequest, to_builtins
+from fitq.registry import catalog
+
+
+@with_body(EndpointRequest)
+def put_endpoint(request: Request, body: EndpointRequest) -> Response:
+    """`PUT /v1/endpoints/{name}`: 201 when it is new, 200 when it was replaced."""
+    name = check_name("endpoint", request.path_params["endpoint"])
+    endpoint = endpoints.deploy(backend_of(request), name, body)
+    status = 201 if endpoint.created_at == endpoint.updated_at else 200
+    return json_response(_endpoint(request, endpoint), status)
+
+
+def list_endpoints(request: Request) -> Response:
+    """`GET /v1/endpoints`."""
+    found = catalog(backend_of(request)).endpoints()
+    return json_response({"endpoints": [_endpoint(request, e) for e in found]})
+
+
+def get_endpoint(request: Request) -> Response:
+    """`GET /v1/endpoints/{name}`."""
+    found = catalog(backend_of(request)).endpoint(request.path_params["endpoint"])
+    return json_response(_endpoint(request, found))
+
+
+def delete_endpoint(request: Request) -> Response:
+    """`DELETE /v1/endpoints/{name}`."""
+    endpoints.remove_endpoint(backend_of(request), request.path_params["endpoint"])
+    return Response(status_code=204)
+
+
+def get_keys(request: Request) -> Response:
+    """`GET /v1/endpoints/{name}/keys`."""
+    return _keys(request)
+
+
+def regenerate_key(request: Request) -> Response:
+    """`POST /v1/endpoints/{name}/keys/{primary|secondary}/regenerate`."""
+    backend, name = backend_of(request), request.path_params["endpoint"]
+    endpoints.rotate_key(backend, name, request.path_params["which"])
+    return _keys(request)
+
+
+def _keys(request: Request) -> Response:
+    keys = endpoints.endpoint_keys(backend_of(request), request.path_params["endpoint"])
+    response = json_response(keys)
+    response.headers["cache-control"] = "no-store"
+    return response
+
+
+def _endpoint(request: Request, endpoint: EndpointRecord) -> dict[str, Any]:
+    base = f"{settings_of(request).scoring_url}/api/v1/service/{endpoint.name}"
+    shown: dict[str, Any] = to_builtins(endpoint)
+    del shown["key_generations"]
+    return {
+        **shown,
+        # Deploying checked that every version exists and can be scored; scoring loads it on first use.
+        "state": "Healthy",
+        "scoring_uri": f"{base}/score",
+        "swagger_uri": f"{base}/swagger.json",
+    }
