@@ -17,6 +17,7 @@ from fitq.queue import NullQueue
 from fitq.records import Resources, RunRecord, RunRequest, RunStatus
 from fitq.settings import Settings
 from fitq.snapshots import pack
+from fitq.worker import watch
 from fitq.worker.execute import Executor
 from fitq.worker.process import adopt_orphans
 from tests.conftest import eventually
@@ -157,6 +158,22 @@ def test_log_and_metrics_are_seen_while_the_run_goes_on(bench: Bench, tmp_path: 
     gate.touch()
     thread.join(30)
     assert bench.log(run) == "first line\nlast line\n"
+
+
+def test_files_of_logs_are_seen_while_the_run_goes_on(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "_UPLOAD_SECONDS", 0.1)
+    gate = tmp_path / "gate"
+    run, thread = bench.start(
+        "import os, time\n"
+        "os.makedirs('logs'); open('logs/epochs.csv', 'w').write('1,0.5')\n"
+        f"while not os.path.exists({str(gate)!r}): time.sleep(0.01)\n"
+    )
+    eventually(lambda: bench.files(runs.find(bench.backend, run.id)) == ["logs/epochs.csv"])
+    gate.touch()
+    thread.join(30)
+    assert bench.files(runs.find(bench.backend, run.id)) == ["logs/epochs.csv", "user_logs/std_log.txt"]
 
 
 def test_a_failed_script_keeps_outputs_logs_and_its_last_lines(bench: Bench) -> None:

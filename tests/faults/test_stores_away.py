@@ -1,0 +1,94 @@
+"""Stores that are away for a while: everything waits and says so, nothing fails for that reason."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fitq.backend import open_backend
+from fitq.errors import Unavailable
+from fitq.local.objects import EmbeddedObjects
+from fitq.local.redis import EmbeddedRedis
+from fitq.records import RunStatus
+from tests.conftest import Servers, eventually, settings_for
+from tests.faults.conftest import Field
+
+GOES_ON = """
+import os, time
+print("going", flush=True)
+open("outputs/result.txt", "w").write("kept")
+while not os.path.exists({gate!r}): time.sleep(0.05)
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[tuple[Servers, Field]]:
+    """Servers that only this test uses, so that it may stop them."""
+    access_key, secret_key = "own-key", secrets.token_hex(16)
+    redis = EmbeddedRedis(tmp_path / "redis")
+    objects = EmbeddedObjects(tmp_path / "objects", access_key, secret_key)
+    servers = Servers(redis, objects, access_key, secret_key)
+    with redis, objects:
+        settings = settings_for(servers)
+        backend = open_backend(settings)
+        backend.objects.ensure_bucket()
+        field = Field(backend, settings, tmp_path)
+        yield servers, field
+        for server in (redis, objects):
+            if not server.process.is_running:
+                server.start()
+        field.end()
+
+
+def said(folder: Path, worker: int = 0) -> str:
+    return (folder / f"worker{worker}.log").read_text()
+
+
+def test_a_worker_waits_for_redis_and_says_so(own: tuple[Servers, Field], tmp_path: Path) -> None:
+    servers, field = own
+    servers.redis.stop()
+    worker = field.start_worker()
+    eventually(lambda: "store_unavailable" in said(tmp_path), what="the worker says that it waits")
+    assert worker.poll() is None
+    servers.redis.start()
+    run = field.submit("print('ran')")
+    field.wait_until(run, RunStatus.COMPLETED)
+
+
+def test_a_run_goes_on_while_redis_is_away(own: tuple[Servers, Field], tmp_path: Path) -> None:
+    servers, field = own
+    gate = tmp_path / "gate"
+    field.start_scheduler()
+    field.start_worker()
+    run = field.submit(GOES_ON.format(gate=str(gate)))
+    eventually(lambda: "going" in field.log(run))
+    servers.redis.stop()
+    gate.touch()
+    eventually(lambda: "store_unavailable" in said(tmp_path), what="the worker says that it waits")
+    servers.redis.start()
+    ended = field.wait_until(run, RunStatus.COMPLETED)
+    assert ended.attempt == 1
+
+
+def test_a_run_waits_for_the_object_store_to_keep_its_outputs(
+    own: tuple[Servers, Field], tmp_path: Path
+) -> None:
+    servers, field = own
+    gate = tmp_path / "gate"
+    field.start_scheduler()
+    field.start_worker()
+    run = field.submit(GOES_ON.format(gate=str(gate)))
+    eventually(lambda: "going" in field.log(run))
+    servers.objects.stop()
+    gate.touch()
+    eventually(lambda: "keep outputs/result.txt" in said(tmp_path), what="the worker says what it waits for")
+    assert field.backend.state.get_run(run.id).status is RunStatus.FINALIZING  # type: ignore[union-attr]
+    with pytest.raises(Unavailable):
+        field.submit("print('refused, and not accepted')")
+    servers.objects.start()
+    ended = field.wait_until(run, RunStatus.COMPLETED, seconds=60)
+    assert ended.attempt == 1
+    assert field.backend.state.count_runs() == 1
