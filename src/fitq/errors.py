@@ -4,7 +4,8 @@
     ├── InvalidRequest            400  the request's JSON, a field or a name is wrong
     │   ├── InvalidParameters     400  a training function does not take these parameters
     │   ├── UnsafeSnapshot        400  a snapshot would leave its folder
-    │   └── InputRejected         400  rows do not fit the model's input schema
+    │   ├── InputRejected         400  rows do not fit the model's input schema
+    │   └── RequestIdTooLong      431  the caller's request id has more than 100 characters
     ├── Unauthorized              401  no token, or not a valid one
     ├── Forbidden                 403  a valid token, but not for this
     ├── NotFound                  404  the thing named does not exist
@@ -76,6 +77,13 @@ class InputRejected(InvalidRequest):
     """The rows do not fit the model's input schema."""
 
     code = "input_rejected"
+
+
+class RequestIdTooLong(InvalidRequest):
+    """The request id is longer than 100 characters."""
+
+    code = "request_id_too_long"
+    status = 431
 
 
 class Unauthorized(FitqError):

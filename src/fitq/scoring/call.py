@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 
 from starlette.types import Receive, Scope, Send
 
-from fitq.errors import FitqError, InternalError, InvalidRequest, MethodNotAllowed, TooLarge
+from fitq.errors import FitqError, InternalError, MethodNotAllowed, RequestIdTooLong, TooLarge
 from fitq.logs import get_logger
 from fitq.scoring.answers import Answer, error_answer, send_answer
 from fitq.scoring.service import Service
@@ -22,13 +22,6 @@ from fitq.scoring.target import Target
 
 log = get_logger(__name__)
 _REQUEST_ID_CHARACTERS = 100
-
-
-class RequestIdTooLong(InvalidRequest):
-    """The request id is longer than 100 characters."""
-
-    code = "request_id_too_long"
-    status = 431
 
 
 class Call:
