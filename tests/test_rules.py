@@ -248,6 +248,25 @@ def test_a_queued_run_is_canceled_at_once(backend: Backend, queued: RunRecord) -
     assert backend.objects.get(backend.keys.final(queued.id)) is not None
 
 
+def test_a_cancel_that_meets_a_claim_still_ends_the_run_as_canceled(
+    backend: Backend, queued: RunRecord
+) -> None:
+    """The worker took it between our look and our write: the first final record is the truth."""
+    taken = held(backend, queued)
+    assert attempts.cancel_queued(backend, queued) is None
+    run = attempts.change(backend, taken, lambda r: attempts.step(r, RunStatus.RUNNING))
+    run = attempts.change(backend, run, lambda r: attempts.step(r, RunStatus.FINALIZING))
+    assert attempts.finish(backend, run, RunStatus.COMPLETED).status is RunStatus.CANCELED
+    assert runs.find(backend, queued.id).status is RunStatus.CANCELED
+
+
+def test_a_canceled_run_stays_canceled_when_redis_is_lost(backend: Backend, queued: RunRecord) -> None:
+    runs.cancel(backend, queued.id)
+    empty = Backend("default", MemoryState(), backend.objects, NullQueue())
+    assert (runs.restore_ended(empty), runs.restore_open(empty)) == (1, 0)
+    assert runs.find(empty, queued.id).status is RunStatus.CANCELED
+
+
 def test_a_running_run_is_asked_to_stop(backend: Backend, queued: RunRecord) -> None:
     running(backend, queued)
     assert runs.cancel(backend, queued.id).cancel_requested

@@ -184,14 +184,17 @@ def finish(
 
 
 def cancel_queued(backend: Backend, run: RunRecord) -> RunRecord | None:
-    """End a run that no worker has; None when one took it in between."""
+    """End a run that no worker has; None when one took it in between.
+
+    The object store first: once it says Canceled, a worker that takes the run all the same meets that
+    record when it ends it. The other way round a lost Redis would bring a canceled run back.
+    """
     failure = Failure(kind="canceled", message="Canceled before it started.")
     canceled = step(run, RunStatus.CANCELED, failure.message, failure=failure)
-    # Redis decides first: once replaced, no worker can claim it.
-    if not backend.state.replace_run(canceled):
-        return None
     final = FinalRecord(run=canceled, nonce=secrets.token_hex(8))
     backend.objects.put_if_absent(backend.keys.final(run.id), to_json(final))
+    if not backend.state.replace_run(canceled):
+        return None
     backend.objects.delete(backend.keys.open_run(run.id))
     backend.state.drop_live(run.id)
     return canceled

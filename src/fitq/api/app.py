@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute, Route
 
 from fitq.api import endpoints, health, models, openapi, pools, runs
@@ -63,7 +64,7 @@ def create_app(backend: Backend, settings: Settings, pages: Sequence[BaseRoute] 
     app = Starlette(
         routes=[*ROUTES, *pages],
         middleware=[Middleware(Gate, settings=settings)],
-        exception_handlers={FitqError: on_error, HTTPException: on_error, Exception: on_error},
+        exception_handlers=dict.fromkeys((FitqError, HTTPException, ClientDisconnect, Exception), on_error),
         lifespan=_lifespan,
     )
     app.state.backend = backend

@@ -82,6 +82,8 @@ async def on_error(request: Request, exc: Exception) -> Response:
         kind = _BY_STATUS.get(exc.status_code, InvalidRequest)
         message = f"There is no {request.method} {request.url.path}." if exc.status_code == 404 else None
         exc = kind(message, hint="The routes are listed at /docs." if exc.status_code == 404 else None)
+    if isinstance(exc, ClientDisconnect):
+        exc = InvalidRequest("The body ended early.")
     if not isinstance(exc, FitqError):
         log.error("request_crashed", request_id=request_id_of(request), path=request.url.path, exc_info=exc)
         exc = InternalError()
@@ -98,13 +100,10 @@ async def read_body(request: Request, limit: int) -> bytes:
     if announced.isdigit() and int(announced) > limit:
         raise TooLarge(f"The body has {announced} bytes; at most {limit} are read here.", expected=limit)
     body = bytearray()
-    try:
-        async for piece in request.stream():
-            body += piece
-            if len(body) > limit:
-                raise TooLarge(f"The body is over {limit} bytes.", expected=limit)
-    except ClientDisconnect as exc:
-        raise InvalidRequest("The body ended early.") from exc
+    async for piece in request.stream():
+        body += piece
+        if len(body) > limit:
+            raise TooLarge(f"The body is over {limit} bytes.", expected=limit)
     return bytes(body)
 
 

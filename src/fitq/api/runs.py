@@ -23,10 +23,12 @@ from fitq.api.responses import (
     settings_of,
     with_body,
 )
-from fitq.errors import InvalidRequest, NotFound, TooLarge
+from fitq.errors import InvalidRequest, NotFound, TooLarge, Unavailable
+from fitq.logs import get_logger
 from fitq.names import check_name
 from fitq.records import RunRequest, RunStatus, to_builtins
 
+log = get_logger(__name__)
 _FOLLOW_SECONDS = 0.15
 _PIECE_BYTES = 1 << 18
 #: A tar has a header and padding per file, and gzip may not compress at all.
@@ -187,9 +189,16 @@ _NOSNIFF = {"x-content-type-options": "nosniff"}
 
 
 async def _pieces(request: Request, run_id: str, offset: int) -> AsyncIterator[runs.LogPiece]:
-    """The log from `offset` as it grows, until the run is final."""
+    """The log from `offset` as it grows, until the run is final or a store goes away.
+
+    A stream has begun and cannot become an error any more: it ends early, and readers come back.
+    """
     while True:
-        piece = await run_in_threadpool(runs.read_log, backend_of(request), run_id, offset, _PIECE_BYTES)
+        try:
+            piece = await run_in_threadpool(runs.read_log, backend_of(request), run_id, offset, _PIECE_BYTES)
+        except Unavailable as exc:
+            log.warning("log_stream_cut", run_id=run_id, error=exc.message)
+            return
         offset = piece.next_offset
         yield piece
         if piece.complete:
@@ -220,7 +229,10 @@ async def log_events(request: Request, run_id: str, offset: int) -> AsyncIterato
                 event="log",
                 id=str(piece.next_offset - len(held)),
             )
-        status = (await run_in_threadpool(runs.find, backend, run_id)).status.value
+        try:
+            status = (await run_in_threadpool(runs.find, backend, run_id)).status.value
+        except Unavailable:
+            return
         if status != shown:
             shown = status
             yield ServerSentEvent(data=status, event="status")
