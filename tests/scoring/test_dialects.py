@@ -83,6 +83,20 @@ def npy(array: Any) -> bytes:
     return out.getvalue()
 
 
+def npz(array: Any) -> bytes:
+    out = io.BytesIO()
+    np.savez(out, array)
+    return out.getvalue()
+
+
+def header_alone(dtype: str, shape: tuple[int, ...]) -> bytes:
+    """An array file that promises much and holds nothing."""
+    out = io.BytesIO()
+    promise = {"descr": dtype, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(out, promise)
+    return out.getvalue()
+
+
 @pytest.mark.parametrize("dtype", ["f8", "f4", "i4", ">f8"])
 def test_an_array_file_is_rows(served: Scoring, iris: Any, dtype: str) -> None:
     rows = np.array(ROWS).astype(dtype)
@@ -105,6 +119,12 @@ def test_an_array_file_is_rows(served: Scoring, iris: Any, dtype: str) -> None:
         npy(np.array([[1, 2, 3, None]], dtype=object)),
         npy(np.zeros((0, 4))),
         npy(np.zeros((1, 4)))[:-8],
+        npz(np.array(ROWS)),
+        b"PK\x03\x04 and no zip archive",
+        header_alone("<f8", (10**9, 0)),
+        header_alone("|S0", (10**9,)),
+        header_alone("<f8", (1, 10**9, 0)),
+        header_alone("<f8", (10**15, 4)),
     ],
 )
 def test_a_wrong_array_file_is_refused(served: Scoring, body: bytes) -> None:
@@ -165,6 +185,7 @@ def test_a_tensor_per_column_is_a_frame(served: Scoring) -> None:
         ([tensor(ROWS, [-2, -4])], "$.inputs[0].shape"),
         ([tensor(ROWS, [True, 8])], "$.inputs[0].shape"),
         ([tensor(ROWS, [2, 2, 2])], "$.inputs[0].shape"),
+        ([tensor([], [10**9, 0])], "$.inputs[0].shape"),
         ([tensor([[1.5] * 4], [1, 4], "INT64")], "$.inputs[0].data[0]"),
         ([tensor([True] * 4, [1, 4])], "$.inputs[0].data[0]"),
         ([tensor(["1"] * 4, [1, 4], "BYTES")], "row 0, column 0"),

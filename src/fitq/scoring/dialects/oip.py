@@ -71,7 +71,10 @@ def _tensor(tensor: object, path: str) -> list[Any]:
 
 
 def _is_shape(shape: object) -> bool:
-    return isinstance(shape, list) and 1 <= len(shape) <= 2 and all(type(n) is int and n >= 0 for n in shape)
+    """Sizes of rows, and of columns where there are some: rows of nothing would cost the sender nothing."""
+    if not isinstance(shape, list) or not 1 <= len(shape) <= 2:
+        return False
+    return all(type(n) is int and n >= 0 for n in shape) and 0 not in shape[1:]
 
 
 def _flat(data: object) -> list[Any]:
