@@ -6,7 +6,8 @@ How a run comes to be is in `submission.py`; what happens once a worker has it, 
 from __future__ import annotations
 
 import base64
-import binascii
+import functools
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -26,6 +27,8 @@ from fitq.records import (
     from_json,
 )
 from fitq.submission import IDEMPOTENCY_SECONDS
+
+_AT_ONCE = 200
 
 
 class RunPage(NamedTuple):
@@ -78,25 +81,23 @@ def page(
     cursor: str | None = None,
 ) -> RunPage:
     """Runs by creation time, at most `limit`, from where `cursor` of the page before says."""
-    offset = _offset_of(cursor)
-    wanted: list[RunRecord] = []
+    look = functools.partial(
+        backend.state.list_runs, experiment=experiment, status=status, newest_first=newest_first
+    )
+    offset, wanted = _offset_of(cursor), list[RunRecord]()
+    # Tags are in no index: where few runs fit, many are looked at for one page.
+    at_once = max(limit, _AT_ONCE) if tags else limit
     while len(wanted) < limit:
-        found = backend.state.list_runs(
-            experiment=experiment, status=status, newest_first=newest_first, offset=offset, limit=limit
-        )
+        found = look(offset=offset, limit=at_once)
         for run in found:
             offset += 1
             if all(run.tags.get(k) == v for k, v in (tags or {}).items()):
                 wanted.append(run)
             if len(wanted) == limit:
                 break
-        if len(found) < limit:
+        if len(found) < at_once:
             break
-    more = bool(
-        backend.state.list_runs(
-            experiment=experiment, status=status, newest_first=newest_first, offset=offset, limit=1
-        )
-    )
+    more = bool(look(offset=offset, limit=1))
     return RunPage(wanted, _cursor_at(offset) if more else None)
 
 
@@ -108,11 +109,14 @@ def _offset_of(cursor: str | None) -> int:
     if not cursor:
         return 0
     try:
-        return max(0, int(base64.urlsafe_b64decode(cursor)))
-    except (ValueError, binascii.Error):
+        digits = base64.urlsafe_b64decode(cursor)
+    except ValueError:
+        digits = b""
+    if not re.fullmatch(rb"[0-9]{1,15}", digits):
         raise InvalidRequest(
             "This cursor is not one of ours.", at="cursor", hint="Use next_cursor of the page before."
-        ) from None
+        )
+    return int(digits)
 
 
 def experiments(backend: Backend) -> list[ExperimentSummary]:

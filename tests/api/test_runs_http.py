@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import threading
 from pathlib import Path
@@ -112,6 +113,11 @@ def test_a_body_that_is_too_large_is_refused_unread(api: TestClient) -> None:
     refused(api.post("/v1/runs", content=b" " * 10_000_001, headers=JSON), 413, "too_large")
 
 
+def test_a_body_of_unknown_length_is_read_up_to_the_limit(api: TestClient) -> None:
+    pieces = (b" " * 1_000_000 for _ in range(11))
+    refused(api.post("/v1/runs", content=pieces, headers=JSON), 413, "too_large")
+
+
 JSON = {"content-type": "application/json"}
 
 
@@ -140,9 +146,23 @@ def test_runs_are_paged(api: TestClient) -> None:
     assert [r["id"] for r in api.get("/v1/runs?tag=n=3").json()["runs"]] == [made[3]]
 
 
+#: A number that no store takes.
+CURSOR = f"cursor={base64.urlsafe_b64encode(b'9' * 30).decode()}"
+
+
 @pytest.mark.parametrize(
     "query",
-    ["limit=0", "limit=x", "limit=-1", "limit=²", "status=Done", "order=up", "cursor=%F0", "experiment=../x"],
+    [
+        "limit=0",
+        "limit=x",
+        "limit=-1",
+        "limit=²",
+        "status=Done",
+        "order=up",
+        "cursor=%F0",
+        CURSOR,
+        "experiment=../x",
+    ],
 )
 def test_a_wrong_query_is_refused(api: TestClient, query: str) -> None:
     refused(api.get(f"/v1/runs?{query}"), 400, "invalid_request")
@@ -206,6 +226,7 @@ def test_events_carry_offsets_so_that_a_reader_can_come_back(api: TestClient, ba
         ("end", "", "Completed"),
     ]
     assert events(api, path, **{"last-event-id": "5"})[0] == ("log", "12", '"zwölf\\n"')
+    assert events(api, path, **{"last-event-id": "9" * 5000})[0] == ("log", "12", '"eins\\nzwölf\\n"')
     assert events(api, path + "?offset=12") == [("status", "", "Completed"), ("end", "", "Completed")]
 
 

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fitq import registry
-from fitq.api.responses import backend_of, json_body, json_response, settings_of, with_body
+from fitq.api.responses import backend_of, bounded, json_body, json_response, settings_of, with_body
 from fitq.api.runs import download
 from fitq.errors import InvalidRequest, NotFound, TooLarge
 from fitq.records import (
@@ -23,6 +23,9 @@ from fitq.records import (
     to_builtins,
 )
 from fitq.store.catalog import ModelSummary
+
+#: Most JSON beside an uploaded file; as much again is left for the frame around both.
+_METADATA_BYTES = 1 << 20
 
 
 class AliasRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,10 +46,8 @@ async def register(request: Request) -> Response:
 
 async def _register_upload(request: Request) -> ModelRecord:
     limit = settings_of(request).model_bytes
-    announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > limit + (1 << 20):
-        raise TooLarge(f"A model file may have {limit} bytes.", expected=limit)
-    async with request.form(max_files=1, max_fields=1, max_part_size=1 << 20) as form:
+    whole = bounded(request, limit + 2 * _METADATA_BYTES)
+    async with whole.form(max_files=1, max_fields=1, max_part_size=_METADATA_BYTES) as form:
         file, metadata = form.get("file"), form.get("metadata")
         if not isinstance(file, UploadFile) or not isinstance(metadata, str):
             raise InvalidRequest(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import uuid
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -12,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import Message
 
 from fitq.backend import Backend
 from fitq.errors import (
@@ -62,7 +64,8 @@ def request_id_of(request: Request) -> str:
     """The caller's `x-request-id`, or one we make; the same for the whole request."""
     if not hasattr(request.state, "request_id"):
         given = request.headers.get("x-request-id", "")
-        request.state.request_id = given if 0 < len(given) <= 100 else uuid.uuid4().hex
+        usable = re.fullmatch(r"[\x20-\x7e]{1,100}", given)
+        request.state.request_id = given if usable else uuid.uuid4().hex
     return str(request.state.request_id)
 
 
@@ -90,21 +93,26 @@ async def on_error(request: Request, exc: Exception) -> Response:
     return error_response(request, exc)
 
 
-async def read_body(request: Request, limit: int) -> bytes:
-    """The whole body, if it is not over the limit.
+def bounded(request: Request, limit: int) -> Request:
+    """The same request, of whose body at most `limit` bytes can be read, in whatever way.
 
     Raises:
-        TooLarge: noticed from the header or while reading.
+        TooLarge: the header announces more; the same is raised where more than announced is read.
     """
     announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > limit:
-        raise TooLarge(f"The body has {announced} bytes; at most {limit} are read here.", expected=limit)
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > limit:
+    if announced.isdecimal() and int(announced[:18]) > limit:
+        raise TooLarge(f"The body has {announced[:18]} bytes; at most {limit} are read here.", expected=limit)
+    left = limit
+
+    async def receive() -> Message:
+        nonlocal left
+        message = await request.receive()
+        left -= len(message.get("body", b""))
+        if left < 0:
             raise TooLarge(f"The body is over {limit} bytes.", expected=limit)
-    return bytes(body)
+        return message
+
+    return Request(request.scope, receive)
 
 
 def with_body(kind: type[T]) -> Callable[[Callable[[Request, T], Response]], Callable[..., Any]]:
@@ -127,14 +135,20 @@ async def json_body(request: Request) -> bytes:
 
     Raises:
         UnsupportedMediaType: it says to be something else.
+        TooLarge: it is over `FITQ_BODY_BYTES`.
     """
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise UnsupportedMediaType(got=kind)
-    body = await read_body(request, settings_of(request).body_bytes)
+    body = await bounded(request, settings_of(request).body_bytes).body()
     if not body:
         raise InvalidRequest("POST body is empty. Expecting a JSON dictionary.", at="$")
     return body
+
+
+def whole_number(text: str) -> int | None:
+    """A number of decimal digits that a store can take; None for any other text."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 18 else None
 
 
 def int_query(request: Request, name: str, default: int, *, least: int = 0, most: int = 1 << 62) -> int:
@@ -146,14 +160,15 @@ def int_query(request: Request, name: str, default: int, *, least: int = 0, most
     text = request.query_params.get(name)
     if text is None:
         return default
-    if not text.isdecimal() or not text.isascii() or len(text) > 18 or not least <= int(text) <= most:
+    number = whole_number(text)
+    if number is None or not least <= number <= most:
         raise InvalidRequest(
             f"{name} must be a whole number of {least} or more.",
             at=name,
             got=text[:40],
             expected=f"≥ {least}",
         )
-    return int(text)
+    return number
 
 
 def bool_query(request: Request, name: str) -> bool:

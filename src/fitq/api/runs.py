@@ -18,12 +18,14 @@ from fitq import runs, submission
 from fitq.api.responses import (
     backend_of,
     bool_query,
+    bounded,
     int_query,
     json_response,
     settings_of,
+    whole_number,
     with_body,
 )
-from fitq.errors import InvalidRequest, NotFound, TooLarge, Unavailable
+from fitq.errors import InvalidRequest, NotFound, Unavailable
 from fitq.logs import get_logger
 from fitq.names import check_name
 from fitq.records import RunRequest, RunStatus, to_builtins
@@ -40,7 +42,8 @@ async def create_snapshot(request: Request) -> Response:
     settings = settings_of(request)
     limit = int(settings.snapshot_bytes * _SNAPSHOT_SLACK) + 10_000_000
     with tempfile.TemporaryFile() as file:
-        await _spool(request, cast(BinaryIO, file), limit)
+        async for piece in bounded(request, limit).stream():
+            file.write(piece)
         file.seek(0)
         sha256 = await run_in_threadpool(
             submission.keep_snapshot,
@@ -50,15 +53,6 @@ async def create_snapshot(request: Request) -> Response:
             max_files=settings.snapshot_files,
         )
     return json_response({"id": sha256}, 201)
-
-
-async def _spool(request: Request, file: BinaryIO, limit: int) -> None:
-    size = 0
-    async for piece in request.stream():
-        size += len(piece)
-        if size > limit:
-            raise TooLarge(f"The body is over {limit} bytes.", expected=limit)
-        file.write(piece)
 
 
 @with_body(RunRequest)
@@ -166,8 +160,8 @@ async def get_logs(request: Request) -> Response:
     backend, run_id = backend_of(request), request.path_params["run"]
     await run_in_threadpool(runs.find, backend, run_id)
     if "text/event-stream" in request.headers.get("accept", ""):
-        last = request.headers.get("last-event-id", "")
-        start = int(last) if last.isdecimal() and last.isascii() else int_query(request, "offset", 0)
+        seen = whole_number(request.headers.get("last-event-id", ""))
+        start = int_query(request, "offset", 0) if seen is None else seen
         return EventSourceResponse(
             log_events(request, run_id, start), headers={"x-accel-buffering": "no"}, ping=15
         )
