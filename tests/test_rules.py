@@ -73,6 +73,15 @@ def test_a_script_runs_as_run_script(backend: Backend, tmp_path: Path) -> None:
     assert run.arguments == ["--penalty", "1.0"]
 
 
+def test_a_run_of_a_pool_without_workers_says_what_it_waits_for(backend: Backend) -> None:
+    alone = submission.submit(backend, RunRequest(function="iris"))
+    assert "no worker in pool default" in alone.timeline[0].reason
+    backend.state.report_worker(
+        WorkerRecord(id="w", pool="default", slots=1, seen_at=now(), started_at=now())
+    )
+    assert submission.submit(backend, RunRequest(function="iris")).timeline[0].reason == ""
+
+
 @pytest.mark.parametrize(
     ("request_", "error", "words"),
     [

@@ -7,6 +7,7 @@ queue. Whatever is missing after a crash in between is made up for by the schedu
 from __future__ import annotations
 
 import hashlib
+from datetime import datetime
 from typing import BinaryIO
 
 import msgspec
@@ -145,7 +146,7 @@ def _plan_function(backend: Backend, request: RunRequest) -> RunRecord:
     if request.snapshot:
         raise InvalidRequest("A function takes no snapshot.", at="snapshot")
     function = find_function(backend, request.function or "", request.pool)
-    return _record(request, function.pool, check_parameters(function, request.parameters))
+    return _record(backend, request, function.pool, check_parameters(function, request.parameters))
 
 
 def find_function(backend: Backend, name: str, pool: str | None = None) -> FunctionRecord:
@@ -190,7 +191,7 @@ def _plan_script(backend: Backend, request: RunRequest) -> RunRecord:
         )
     if request.script is not None:
         _check_script(request.script, msgspec.json.decode(listed, type=list[str]))
-    return _record(request, check_name("pool", request.pool or "default"), {})
+    return _record(backend, request, check_name("pool", request.pool or "default"), {})
 
 
 def _check_script(script: str, files: list[str]) -> None:
@@ -203,7 +204,7 @@ def _check_script(script: str, files: list[str]) -> None:
         )
 
 
-def _record(request: RunRequest, pool: str, parameters: dict[str, JsonScalar]) -> RunRecord:
+def _record(backend: Backend, request: RunRequest, pool: str, parameters: dict[str, JsonScalar]) -> RunRecord:
     created = now()
     stem = request.function or (request.script or "command").rsplit("/", 1)[-1].removesuffix(".py")
     asked = {f: getattr(request, f) for f in RunRequest.__struct_fields__ if f in _CARRIED}
@@ -216,9 +217,16 @@ def _record(request: RunRequest, pool: str, parameters: dict[str, JsonScalar]) -
         arguments=[str(a) for a in request.arguments],
         parameters=parameters,
         environment=_environment(request.environment),
-        timeline=[TimelineEntry(status=RunStatus.QUEUED, at=created, attempt=0)],
+        timeline=[_queued(backend, pool, created)],
         request_digest=_digest(to_json(request)),
     )
+
+
+def _queued(backend: Backend, pool: str, at: datetime) -> TimelineEntry:
+    """The first step of a run; says so when nobody is there to take it."""
+    alive = any(worker.pool == pool for worker in pools.live_workers(backend))
+    reason = "" if alive else f"no worker in pool {pool}; start one with: fitq up --pool {pool}=1"
+    return TimelineEntry(status=RunStatus.QUEUED, at=at, attempt=0, reason=reason)
 
 
 _CARRIED = {
