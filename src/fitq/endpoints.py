@@ -28,12 +28,7 @@ def deploy(backend: Backend, name: str, request: EndpointRequest) -> EndpointRec
     """
     check_name("endpoint", name)
     models = catalog(backend)
-    newest = models.model(request.model)
-    traffic = request.traffic or {str(newest.version): 100}
-    _check_traffic(traffic)
-    versions = {str(v): models.model(request.model, v) for v in traffic}
-    for model in versions.values():
-        _check_scorable(model, request.method)
+    traffic = _shares(models, request)
     if request.auth not in ("key", "token", "none"):
         raise InvalidRequest(
             f"auth is {request.auth!r}.", at="auth", hint="One of: key, token, none.", got=request.auth
@@ -44,7 +39,7 @@ def deploy(backend: Backend, name: str, request: EndpointRequest) -> EndpointRec
     endpoint = EndpointRecord(
         name=name,
         model=request.model,
-        traffic={str(versions[v].version): share for v, share in traffic.items()},
+        traffic=traffic,
         created_at=before.created_at if before else at,
         updated_at=at,
         auth=request.auth,
@@ -57,6 +52,19 @@ def deploy(backend: Backend, name: str, request: EndpointRequest) -> EndpointRec
     backend.objects.put(backend.keys.endpoint(name), to_json(endpoint))
     log.info("endpoint_deployed", endpoint=name, model=request.model, traffic=endpoint.traffic)
     return endpoint
+
+
+def _shares(models: Catalog, request: EndpointRequest) -> dict[str, int]:
+    """Percents by version number. Two names of one version, such as its alias, share what both get."""
+    newest = models.model(request.model)
+    asked = request.traffic or {str(newest.version): 100}
+    _check_traffic(asked)
+    shares: dict[str, int] = {}
+    for name, share in asked.items():
+        model = models.model(request.model, name)
+        _check_scorable(model, request.method)
+        shares[str(model.version)] = shares.get(str(model.version), 0) + share
+    return shares
 
 
 def _first_generations() -> dict[str, int]:

@@ -69,6 +69,11 @@ def check_name(noun: str, name: str) -> str:
     return name
 
 
+def version_number(text: str) -> int | None:
+    """The version that a text of digits names; None for any other text, which may be an alias."""
+    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else None
+
+
 def new_run_id(stem: str) -> str:
     """A fresh run id that starts with a readable stem: `iris-k3f9x2ma`."""
     readable = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:24].strip("-") or "run"

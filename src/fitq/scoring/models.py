@@ -6,16 +6,16 @@ import asyncio
 import functools
 import hashlib
 import math
-import re
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 
 from fitq.errors import ModelUnusable, ScoringFailed
-from fitq.names import check_name
+from fitq.names import check_name, version_number
 from fitq.records import InputSchema, ModelRecord
 from fitq.schema import ArraySchema
 from fitq.scorer.client import ModelFile, Scorer
@@ -102,9 +102,9 @@ class Models:
 
     async def _look(self, key: tuple[str, str]) -> ServedModel:
         name, version = key
-        number = int(version) if version.isdecimal() else await asyncio.to_thread(
-            self._catalog.resolve, name, version
-        )  # fmt: skip
+        number = version_number(version)
+        if number is None:
+            number = await asyncio.to_thread(self._catalog.resolve, name, version)
         served = self._served.get((name, number))
         if served is None or not served.is_settled:
             # versions never change: from the second look on, the number is all there is to ask
@@ -134,16 +134,25 @@ class Models:
             pieces = self._catalog.objects.open(record.object_key)
             if pieces is None:
                 raise ModelUnusable("Its file is no longer in the object store.")
-            digest = hashlib.sha256()
             with tempfile.NamedTemporaryFile(dir=self._cache, delete=False) as file:
-                for piece in pieces:
-                    digest.update(piece)
-                    file.write(piece)
-            if digest.hexdigest() == record.sha256:
-                Path(file.name).rename(path)
-                return
-            Path(file.name).unlink()
+                partial = Path(file.name)
+                try:
+                    if _write(pieces, file) == record.sha256:
+                        partial.rename(path)
+                        return
+                finally:
+                    partial.unlink(missing_ok=True)
         raise ModelUnusable("Its file does not have the SHA-256 it was registered with.")
+
+
+def _write(pieces: Iterator[bytes], file: IO[bytes]) -> str:
+    """The SHA-256 of what was written."""
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+        file.write(piece)
+    file.flush()
+    return digest.hexdigest()
 
 
 def unusable_here(record: ModelRecord, exc: ModelUnusable) -> ScoringFailed:
@@ -156,4 +165,4 @@ def unusable_here(record: ModelRecord, exc: ModelUnusable) -> ScoringFailed:
 
 
 def _checked_version(version: str) -> str:
-    return version if re.fullmatch(r"[0-9]{1,9}", version) else check_name("alias", version)
+    return version if version_number(version) is not None else check_name("alias", version)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from fitq.errors import NotFound
-from fitq.names import check_name, did_you_mean
+from fitq.names import check_name, did_you_mean, version_number
 from fitq.records import EndpointRecord, ModelRecord, from_json
 from fitq.store.keys import ObjectKeys
 from fitq.store.protocols import ObjectStore
@@ -62,15 +62,17 @@ class Catalog:
 
     def resolve(self, name: str, version: str | int | None = None) -> int:
         """The version number that a version, an alias or nothing means now."""
+        check_name("model", name)
         if version is None or version == "latest":
             versions = self.versions(name)
             if not versions:
                 raise self._no_model(name)
             return versions[-1]
-        if str(version).isdigit():
-            return int(version)
+        number = version_number(str(version))
+        if number is not None:
+            return number
         alias = check_name("alias", str(version))
-        found = self._alias_at(self.keys.model_alias(check_name("model", name), alias))
+        found = self._alias_at(self.keys.model_alias(name, alias))
         if not found:
             raise self._no_version(name, alias)
         return found

@@ -1,0 +1,86 @@
+"""Rules of endpoints and of the versions behind them, without any server."""
+
+from __future__ import annotations
+
+import pytest
+
+from fitq import endpoints
+from fitq.backend import Backend
+from fitq.errors import InvalidRequest, NotFound
+from fitq.records import EndpointRequest, InputSchema, ModelRecord, now, to_json
+from fitq.registry import catalog, set_alias
+
+
+@pytest.fixture
+def backend(memory_backend: Backend) -> Backend:
+    """With two versions of a model, of which the first is `prod`."""
+    for version in (1, 2):
+        record = ModelRecord(
+            name="iris",
+            version=version,
+            created_at=now(),
+            path="model.joblib",
+            sha256="0" * 64,
+            size_bytes=1,
+            object_key="x",
+            methods=["predict"],
+            input_schema=InputSchema(columns=[]),
+        )
+        memory_backend.objects.put(memory_backend.keys.model_version("iris", version), to_json(record))
+    set_alias(memory_backend, "iris", "prod", 1)
+    return memory_backend
+
+
+def traffic(backend: Backend, **shares: int) -> dict[str, int]:
+    asked = {name.removeprefix("v"): share for name, share in shares.items()}
+    return endpoints.deploy(backend, "flowers", EndpointRequest(model="iris", traffic=asked)).traffic
+
+
+def test_without_traffic_the_newest_version_gets_everything(backend: Backend) -> None:
+    assert endpoints.deploy(backend, "flowers", EndpointRequest(model="iris")).traffic == {"2": 100}
+
+
+def test_traffic_by_alias_is_kept_by_number(backend: Backend) -> None:
+    assert traffic(backend, prod=90, v2=10) == {"1": 90, "2": 10}
+
+
+def test_a_version_named_twice_gets_both_shares(backend: Backend) -> None:
+    assert traffic(backend, v1=40, prod=50, v2=10) == {"1": 90, "2": 10}
+
+
+@pytest.mark.parametrize("shares", [{"v1": 90}, {"v1": 150, "v2": -50}, {"v1": 50, "v2": 51}])
+def test_a_refused_change_leaves_the_endpoint_as_it_was(backend: Backend, shares: dict[str, int]) -> None:
+    traffic(backend, v1=100)
+    with pytest.raises(InvalidRequest, match="100"):
+        traffic(backend, **shares)
+    assert catalog(backend).endpoint("flowers").traffic == {"1": 100}
+
+
+def test_replacing_keeps_the_keys_and_rotating_changes_one(backend: Backend) -> None:
+    traffic(backend, v1=100)
+    before = endpoints.endpoint_keys(backend, "flowers")
+    traffic(backend, v2=100)
+    assert endpoints.endpoint_keys(backend, "flowers") == before
+    endpoints.rotate_key(backend, "flowers", "primary")
+    after = endpoints.endpoint_keys(backend, "flowers")
+    assert after["primary"] != before["primary"]
+    assert after["secondary"] == before["secondary"]
+
+
+def test_an_endpoint_made_anew_does_not_honour_the_old_keys(backend: Backend) -> None:
+    traffic(backend, v1=100)
+    before = endpoints.endpoint_keys(backend, "flowers")
+    endpoints.remove_endpoint(backend, "flowers")
+    traffic(backend, v1=100)
+    assert not set(before.values()) & set(endpoints.endpoint_keys(backend, "flowers").values())
+
+
+@pytest.mark.parametrize("version", ["²", "٣", "9" * 5000, "-1", "1.0", " 1", ""])
+def test_what_is_no_version_is_refused_in_a_sentence(backend: Backend, version: str) -> None:
+    with pytest.raises((InvalidRequest, NotFound)):
+        catalog(backend).model("iris", version)
+
+
+def test_a_version_is_looked_for_under_a_valid_name_only(backend: Backend) -> None:
+    with pytest.raises(InvalidRequest):
+        catalog(backend).model("../models/iris", "1")
