@@ -61,13 +61,13 @@ def test_a_script_with_its_folder_arguments_and_files(fitq: Fitq, tmp_path: Path
     (work / "train.py").write_text(TRAIN)
     (work / "notes.txt").write_text("kept at home")
     (work / ".fitqignore").write_text("*.txt\n")
-    told = fitq(
-        "submit", "work/train.py", "--experiment", "cli", "--tag", "by=ana", "--wait", "--", "--x", "1.0"
-    )
+    (tmp_path / "needs.txt").write_text("joblib\n")
+    options = ["--experiment", "cli", "--tag", "by=ana", "--environment", "needs.txt", "--wait"]
+    told = fitq("submit", "work/train.py", *options, "--", "--x", "1.0")
     assert told.code == 0, told.err
     assert "Submitting 2 files" in told.err
     run = told.out.strip()
-    assert fitq("runs", "logs", run, "--follow").out == "arguments --x 1.0\n"
+    assert fitq("runs", "logs", run, "--follow").out.endswith("\narguments --x 1.0\n")
     assert run in fitq("runs", "list", "--experiment", "cli", "--tag", "by=ana").out
     assert "loss" in fitq("runs", "metrics", run, "--all").out
     assert "outputs/model.joblib" in fitq("runs", "artifacts", run).out
@@ -78,6 +78,13 @@ def test_a_script_with_its_folder_arguments_and_files(fitq: Fitq, tmp_path: Path
     assert again.code == 0
     compared = json.loads(fitq("runs", "compare", run, again.out.strip(), "--json").out)
     assert compared[run]["arguments"] == compared[again.out.strip()]["arguments"] == "--x 1.0"
+    first, second = (
+        json.loads(fitq("runs", "show", r, "--json").out)["environment"] for r in (run, again.out.strip())
+    )
+    assert first == second
+    assert (first["name"], first["spec"]) == ("needs", {"pip": ["joblib"]})
+    listed = json.loads(fitq("runs", "list", "--experiment", "cli", "--oldest-first", "--json").out)
+    assert [r["id"] for r in listed] == [run, again.out.strip()]
 
     assert fitq("models", "register", "answer", "--run", run).out == "answer:1\n"
     assert (

@@ -20,6 +20,7 @@ from fitq.records import RunRequest, RunStatus, from_builtins, to_builtins
 from fitq.sdk.run import below
 from fitq.units import format_bytes
 
+_MOST_RUNS = 1000
 _STATUSES = click.Choice([s.value for s in RunStatus], case_sensitive=False)
 
 
@@ -37,7 +38,9 @@ def runs() -> None:
 @click.option("--experiment", "-e", help="Only runs of this experiment.")
 @click.option("--status", type=_STATUSES, help="Only runs of this status.")
 @click.option("--tag", multiple=True, metavar="K=V", help="Only runs with this tag. May be repeated.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="At most so many.")
+@click.option(
+    "--limit", type=click.IntRange(1, _MOST_RUNS), default=20, show_default=True, help="At most so many."
+)
 @click.option("--oldest-first", is_flag=True, help="Instead of the newest.")
 @json_option
 def list_(
@@ -54,7 +57,7 @@ def list_(
             experiment=experiment,
             status=status,
             tags=pairs("--tag", tag),
-            order="oldest" if oldest_first else None,
+            order="asc" if oldest_first else None,
             limit=limit,
         )
     if as_json:
@@ -65,7 +68,7 @@ def list_(
         [(r.id, r.status, r.experiment, r.title, short_time(r.created_at), duration(r)) for r in page.runs],
     )
     if page.next_cursor:
-        say(f"There are more. Show them with: --limit {limit * 5}")
+        say(f"There are more. Show them with: --limit {min(limit * 5, _MOST_RUNS)}")
     if not page.runs:
         next_step("fitq submit train.py --follow")
 
@@ -227,8 +230,8 @@ def rerun(run_id: str, follow: bool) -> None:
 
 def _as_asked(environment: dict[str, Any]) -> str | dict[str, Any] | None:
     """What was asked for, of an environment as recorded."""
-    if environment["spec"]:
-        return dict(environment["spec"])
+    if environment["spec"] is not None:
+        return {"name": environment["name"], **environment["spec"]}
     return None if environment["name"] == "worker" else str(environment["name"])
 
 
