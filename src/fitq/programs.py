@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 from fitq import logs
 from fitq.backend import open_backend, open_objects
+from fitq.credentials import hide_this_process
 from fitq.errors import FitqError, InvalidRequest
 from fitq.settings import Settings, variable
 
@@ -67,6 +68,7 @@ def exit_code_of(program: Callable[[Settings], None], settings: Settings | Mappi
 
 
 def _begin(program: str, settings: Settings) -> None:
+    hide_this_process()
     logs.configure(program, level=settings.log_level, format=settings.log_format)
 
 

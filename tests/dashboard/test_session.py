@@ -64,7 +64,15 @@ def test_a_wrong_token_is_refused_in_words(stranger: TestClient, token: str) -> 
     assert "set-cookie" not in answer.headers
 
 
-@pytest.mark.parametrize("code", ["x", "1.2", f"{int(time.time()) + 60}.abc", login_code(TOKEN, at=0)])
+@pytest.mark.parametrize(
+    "code",
+    [
+        *("x", "1.2", "²." + "0" * 64, "9" * 5000 + ".abc"),
+        f"{int(time.time()) + 60}.abc",
+        login_code(TOKEN, at=0),
+        login_code("another token"),
+    ],
+)
 def test_a_wrong_or_old_code_is_refused(stranger: TestClient, code: str) -> None:
     answer = stranger.get("/login", params={"code": code})
     assert answer.status_code == 401
