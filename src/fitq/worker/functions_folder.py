@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import msgspec
@@ -25,28 +27,59 @@ class FunctionsFolder:
         self.folder, self.pool = folder, pool
         self.functions: dict[str, FunctionRecord] = {}
         self._fingerprint: object = None
+        self._reading: _Reading | None = None
 
     def refresh(self) -> bool:
-        """Read the folder again if a file in it changed; whether it did."""
-        fingerprint = _fingerprint(self.folder)
-        if self.folder is None or fingerprint == self._fingerprint:
+        """Take over what is new in the folder; whether anything is.
+
+        Waits only the first time. A folder that changed later is read in the background and taken over by a
+        later call: its files may take minutes to import, and the caller has leases to renew.
+        """
+        if self.folder is None:
             return False
-        self._fingerprint = fingerprint
-        found = [f for f in _list(self.folder) if f.pool in (self.pool, "*")]
-        self.functions = {f.name: msgspec.structs.replace(f, pool=self.pool) for f in found}
-        for broken in (f for f in found if f.error):
+        is_first = self._fingerprint is None
+        if self._reading is None and (fingerprint := _fingerprint(self.folder)) != self._fingerprint:
+            self._fingerprint = fingerprint
+            self._reading = _Reading(self.folder)
+            self._reading.start()
+        if self._reading is not None and is_first:
+            self._reading.join()
+        if self._reading is None or self._reading.is_alive():
+            return False
+        found, self._reading = self._reading.found, None
+        return found is not None and self._take_over(found)
+
+    def _take_over(self, found: list[FunctionRecord]) -> bool:
+        mine = [f for f in found if f.pool in (self.pool, "*")]
+        self.functions = {f.name: msgspec.structs.replace(f, pool=self.pool) for f in mine}
+        for broken in (f for f in mine if f.error):
             log.warning("function_file_broken", file=broken.file, error=broken.error)
         return True
 
 
-def _fingerprint(folder: Path | None) -> object:
-    if folder is None or not folder.is_dir():
-        return None
-    return tuple(sorted((f.name, f.stat().st_mtime_ns) for f in folder.glob("*.py")))
+class _Reading(threading.Thread):
+    """One look at all files of a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(name="functions-folder", daemon=True)
+        self._folder = folder
+        self.found: list[FunctionRecord] | None = None  #: None: it failed, and what was known stays
+
+    def run(self) -> None:
+        self.found = _list(self._folder)
 
 
-def _list(folder: Path) -> list[FunctionRecord]:
-    """Ask a child with a scrubbed environment: importing the files runs user code."""
+def _fingerprint(folder: Path) -> object:
+    """Equal as long as no file of the folder changes."""
+    seen = []
+    for file in sorted(folder.glob("*.py")):
+        with contextlib.suppress(FileNotFoundError):  # editors replace files
+            seen.append((file.name, file.stat().st_mtime_ns))
+    return tuple(seen)
+
+
+def _list(folder: Path) -> list[FunctionRecord] | None:
+    """Ask a child with a scrubbed environment: importing the files runs user code. None if it gives no list."""
     keep = ("PATH", "HOME", "LANG", "LC_ALL")
     environment = {k: os.environ[k] for k in keep if k in os.environ} | {"PYTHONPATH": str(SHIMS)}
     try:
@@ -61,4 +94,4 @@ def _list(folder: Path) -> list[FunctionRecord]:
         return msgspec.json.decode(done.stdout.splitlines()[-1], type=list[FunctionRecord])
     except (subprocess.TimeoutExpired, IndexError, msgspec.DecodeError) as exc:
         log.error("functions_not_listed", folder=str(folder), error=str(exc))
-        return []
+        return None
