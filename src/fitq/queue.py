@@ -4,16 +4,25 @@ One message carries one run id, for the actor named after the training function,
 after the pool. A message is only a wake-up: the run's record decides whether anything happens, so a
 message that arrives twice changes nothing and user failures are never retried from here.
 
+Beside Dramatiq's own keys each queue has a *doorbell*, a list at `<namespace>:<queue>.bell` on which
+idle consumers block. It says only "look again": a ring that is lost, or one too many, costs a look.
+
 Milliseconds exist only in this file.
 """
 
 from __future__ import annotations
 
+import contextlib
+import threading
+import time
+from collections.abc import Iterable
 from typing import Any, cast
 
 import dramatiq
 import redis
-from dramatiq.brokers.redis import RedisBroker
+from dramatiq.brokers.redis import RedisBroker, _RedisConsumer
+from dramatiq.errors import ConnectionClosed
+from dramatiq.message import Message
 from dramatiq.middleware import Middleware
 
 from fitq.store.state import connect, translated
@@ -21,6 +30,89 @@ from fitq.store.state import connect, translated
 #: Dramatiq's defaults would stop a run after 10 minutes (TimeLimit), run a failed one 20 more times
 #: (Retries) and drop old messages (AgeLimit). None of them belongs to training.
 _MIDDLEWARE: list[Middleware] = []
+#: An idle consumer looks this often without being rung for. Below redis-py's socket timeout, or the
+#: abandoned call would swallow a ring; and each look is a heartbeat.
+_LOOK_SECONDS = 1.0
+_BELL_RINGS, _BELL_SECONDS = 100, 60  #: what is kept of rings that nobody waited for
+_MAINTENANCE_SECONDS = 5.0  #: how often a consumer looks for messages of dead workers
+
+
+class DoorbellBroker(RedisBroker):
+    """Dramatiq's broker, whose idle consumers wake up when a message comes instead of polling."""
+
+    _maintenance = threading.local()  #: a consumer is a thread of its own, and reads one queue
+
+    @property
+    def consumer_class(self) -> type[_RedisConsumer]:
+        return DoorbellConsumer
+
+    def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
+        """As Dramatiq's; then rings."""
+        enqueued = super().enqueue(message, delay=delay)
+        self.ring(enqueued.queue_name)
+        return enqueued
+
+    def ring(self, queue_name: str) -> None:
+        """Wake one idle consumer, now or as soon as one is idle."""
+        bell = self.bell(queue_name)
+        # The message is in its list already: unheard, it is found a second later.
+        with contextlib.suppress(redis.RedisError), self.client.pipeline(transaction=False) as pipe:
+            pipe.rpush(bell, 1)
+            pipe.ltrim(bell, -_BELL_RINGS, -1)
+            pipe.expire(bell, _BELL_SECONDS)
+            pipe.execute()
+
+    def bell(self, queue_name: str) -> str:
+        """The key of a queue's doorbell."""
+        return f"{self.namespace}:{queue_name}.bell"
+
+    def _should_do_maintenance(self, command: str) -> int:
+        """By the clock: Dramatiq throws dice per command, and an idle consumer now sends few of them."""
+        due_at = getattr(self._maintenance, "due_at", 0.0)
+        if command != "fetch" or time.monotonic() < due_at:
+            return 0
+        self._maintenance.due_at = time.monotonic() + _MAINTENANCE_SECONDS
+        return 1
+
+
+class DoorbellConsumer(_RedisConsumer):
+    """Blocks on the doorbell while there is no message, and on its own threads while all are busy."""
+
+    def __init__(self, broker: DoorbellBroker, queue_name: str, prefetch: int, timeout: int) -> None:
+        del timeout
+        super().__init__(broker, queue_name, prefetch, 0)  # type: ignore[no-untyped-call]  # 0: never sleep
+        self._freed = threading.Event()
+
+    def __next__(self) -> Any:
+        self._freed.clear()
+        is_full = self.outstanding_message_count >= self.prefetch  # only this thread makes it grow
+        message = super().__next__()  # type: ignore[no-untyped-call]
+        if message is None:
+            self._wait(is_full)
+        return message
+
+    def ack(self, message: Any) -> None:
+        super().ack(message)  # type: ignore[no-untyped-call]
+        self._freed.set()
+
+    def nack(self, message: Any) -> None:
+        super().nack(message)  # type: ignore[no-untyped-call]
+        self._freed.set()
+
+    def requeue(self, messages: Iterable[Any]) -> None:
+        given = list(messages)
+        super().requeue(given)  # type: ignore[no-untyped-call]
+        for _ in given:
+            self.broker.ring(self.queue_name)
+
+    def _wait(self, is_full: bool) -> None:
+        if is_full:
+            self._freed.wait(_LOOK_SECONDS)
+            return
+        try:
+            self.broker.client.blpop([self.broker.bell(self.queue_name)], timeout=_LOOK_SECONDS)
+        except redis.RedisError as exc:
+            raise ConnectionClosed(exc) from None  # type: ignore[no-untyped-call]
 
 
 class Queue:
@@ -57,13 +149,11 @@ def namespace_of(workspace: str) -> str:
 def open_queue(redis_url: str, workspace: str, extra: list[Middleware] | None = None) -> Queue:
     """A workspace's queue on the Redis at `redis_url`; `extra` middleware is the worker's."""
     client = connect(redis_url)
-    broker = RedisBroker(  # type: ignore[no-untyped-call]  # dramatiq leaves it unannotated
+    broker = DoorbellBroker(  # type: ignore[no-untyped-call]  # dramatiq leaves it unannotated
         client=client,
         namespace=namespace_of(workspace),
         middleware=[*_MIDDLEWARE, *(extra or [])],
-        # A dead worker's messages come back within about half a minute, not by a rare lottery.
-        heartbeat_timeout=15_000,
-        maintenance_chance=10_000,
+        heartbeat_timeout=15_000,  # a dead worker's messages come back after it, at the next maintenance
     )
     return Queue(broker, client)
 
@@ -101,4 +191,4 @@ class NullQueue(Queue):
         return sum(1 for p, _, _ in self.sent if p == pool)
 
 
-__all__: list[Any] = ["NullQueue", "Queue", "open_queue", "start_worker", "stop_worker"]
+__all__ = ["DoorbellBroker", "NullQueue", "Queue", "open_queue", "start_worker", "stop_worker"]
