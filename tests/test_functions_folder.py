@@ -54,8 +54,11 @@ def test_what_was_known_stays_when_a_file_ends_the_reader(tmp_path: Path) -> Non
     write(tmp_path, "iris")
     folder = FunctionsFolder(tmp_path, "default")
     folder.refresh()
-    write(tmp_path, "fatal", "import os\nos._exit(1)\n")
+    ended = tmp_path / "ended"
+    write(tmp_path, "fatal", f"import os\nopen({str(ended)!r}, 'w').close()\nos._exit(1)\n")
     assert not folder.refresh()
+    eventually(ended.exists)
+    assert set(folder.functions) == {"iris"}
     (tmp_path / "fatal.py").unlink()
     write(tmp_path, "digits")
     assert eventually(folder.refresh)

@@ -79,7 +79,7 @@ def _fingerprint(folder: Path) -> object:
 
 
 def _list(folder: Path) -> list[FunctionRecord] | None:
-    """Ask a child with a scrubbed environment: importing the files runs user code. None if it gives no list."""
+    """What a child with a scrubbed environment tells; importing runs user code. None if it fails."""
     keep = ("PATH", "HOME", "LANG", "LC_ALL")
     environment = {k: os.environ[k] for k in keep if k in os.environ} | {"PYTHONPATH": str(SHIMS)}
     try:
