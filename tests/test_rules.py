@@ -19,6 +19,7 @@ from fitq.records import (
     MetricPoint,
     Parameter,
     PoolSettings,
+    Resources,
     RunRecord,
     RunRequest,
     RunStatus,
@@ -105,6 +106,12 @@ def test_a_run_of_a_pool_without_workers_says_what_it_waits_for(backend: Backend
             InvalidRequest,
             "environment variable",
         ),
+        (RunRequest(function="iris", environment_variables={"a": "\0"}), InvalidRequest, "NUL"),
+        (RunRequest(function="iris", resources=Resources(cpus=0)), InvalidRequest, "cpus"),
+        (RunRequest(function="iris", resources=Resources(memory_bytes=-1)), InvalidRequest, "memory_bytes"),
+        (RunRequest(script="train.py", arguments=["a\0b"]), InvalidRequest, "NUL"),
+        (RunRequest(script="train.py", arguments=["ä" * 60_000]), InvalidRequest, "100.0 KiB in all"),
+        (RunRequest(command="ls\0"), InvalidRequest, "NUL"),
         (RunRequest(script="train.py"), InvalidRequest, "needs a snapshot"),
         (RunRequest(script="train.py", snapshot="../x"), InvalidRequest, "snapshot name"),
         (RunRequest(script="train.py", snapshot="0" * 64), NotFound, "no snapshot"),
@@ -159,6 +166,21 @@ def test_a_refused_submit_leaves_no_accepted_run_behind() -> None:
     with pytest.raises(Unavailable):
         submission.submit(backend, RunRequest(function="iris"))
     assert list(backend.objects.list("")) == []
+
+
+class _Mute(NullQueue):
+    def send(self, *, pool: str, actor: str, run_id: str) -> None:
+        raise Unavailable("Redis does not answer")
+
+
+def test_a_run_that_both_stores_have_is_accepted_though_its_message_was_not_sent() -> None:
+    """It will run, so the caller must not hear that it was refused and submit it again."""
+    state = MemoryState()
+    state.publish_functions("default", [IRIS])
+    backend = Backend("default", state, MemoryObjects(), _Mute())
+    run = submission.submit(backend, RunRequest(function="iris"))
+    assert runs.find(backend, run.id).status is RunStatus.QUEUED
+    assert backend.objects.get(backend.keys.open_run(run.id)) is not None
 
 
 # --- attempts -----------------------------------------------------------------------------------

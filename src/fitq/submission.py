@@ -30,10 +30,14 @@ from fitq.records import (
     to_json,
 )
 from fitq.snapshots import read_members
+from fitq.units import format_bytes
 
 log = get_logger(__name__)
 #: How long a repeated Idempotency-Key finds its run.
 IDEMPOTENCY_SECONDS = 24 * 3600
+#: Linux starts no process with a longer argument or variable (MAX_ARG_STRLEN); all of a kind together are
+#: held to it, because everything is also repeated in SM_USER_ARGS.
+_WORDS_BYTES = 100 * 1024
 
 
 def keep_snapshot(backend: Backend, source: BinaryIO, *, max_bytes: int, max_files: int) -> str:
@@ -84,11 +88,15 @@ def _accept(backend: Backend, run: RunRecord) -> None:
     backend.objects.put(key, to_json(run))
     try:
         backend.state.add_run(run)
-        backend.queue.send(pool=run.pool, actor=run.actor, run_id=run.id)
     except Unavailable:
         # Redis went away in between: the caller hears 503, so the run should not exist.
         _try_delete(backend, key)
         raise
+    try:
+        backend.queue.send(pool=run.pool, actor=run.actor, run_id=run.id)
+    except Unavailable as exc:
+        # Both stores have it, so it will run: the scheduler sends what no message speaks of.
+        log.warning("message_not_sent", run_id=run.id, error=exc.message)
 
 
 def _try_delete(backend: Backend, key: str) -> None:
@@ -133,12 +141,36 @@ def _check_limits(request: RunRequest) -> None:
         raise InvalidRequest("timeout_seconds must be more than 0.", at="timeout_seconds")
     if not 1 <= request.max_attempts <= 100:
         raise InvalidRequest("max_attempts must be 1 to 100.", at="max_attempts")
-    for name, value in request.environment_variables.items():
-        if "=" in name or "\0" in name + value or not name:
+    for name in ("cpus", "memory_bytes"):
+        asked = getattr(request.resources, name)
+        if asked is not None and not asked > 0:
+            raise InvalidRequest(f"{name} must be more than 0.", at=f"resources.{name}", got=asked)
+    for name in request.environment_variables:
+        if "=" in name or not name:
             raise InvalidRequest(f"{name!r} is not an environment variable.", at="environment_variables")
         if name.startswith("FITQ_"):
             raise InvalidRequest(
                 f"{name} is set by the platform.", at="environment_variables", hint="Use another name."
+            )
+    _check_words(request)
+
+
+def _check_words(request: RunRequest) -> None:
+    """What the run's process is started with must be something that a process can be started with."""
+    variables = [f"{name}={value}" for name, value in request.environment_variables.items()]
+    given = {
+        "arguments": [str(a) for a in request.arguments],
+        "command": [request.command or ""],
+        "environment_variables": variables,
+    }
+    for at, words in given.items():
+        if any("\0" in word for word in words):
+            raise InvalidRequest(f"{at} cannot hold a NUL character.", at=at)
+        if sum(len(word.encode()) for word in words) > _WORDS_BYTES:
+            raise InvalidRequest(
+                f"{at} may have {format_bytes(_WORDS_BYTES)} in all.",
+                at=at,
+                hint="Put what is longer into a file of the snapshot.",
             )
 
 
