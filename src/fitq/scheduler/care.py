@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from datetime import timedelta
 
 from fitq import attempts, runs
@@ -10,6 +11,7 @@ from fitq.attempts import Fenced
 from fitq.backend import Backend
 from fitq.logs import get_logger
 from fitq.records import RunRecord, RunStatus, now
+from fitq.store.protocols import Lease
 
 log = get_logger(__name__)
 #: A run is queued and then its message is sent; in between it may rightly be without one.
@@ -23,29 +25,31 @@ class Care:
     def __init__(self, backend: Backend, lease_seconds: float) -> None:
         self._backend = backend
         self._lease_seconds = lease_seconds
-        self._unleased_since: dict[str, float] = {}
+        self._unleased_since: dict[Lease, float] = {}  #: held attempts that have no lease
 
     def end_lost_attempts(self) -> int:
         """Take runs from workers that stopped renewing; returns how many."""
         leases = self._backend.state.list_leases()
-        held = [r for s in attempts.HELD for r in self._backend.state.list_runs(status=s, limit=_MANY)]
-        lost = [run for run in held if self._is_lost(run, leases.get(attempts.lease_of(run)))]
-        self._forget_others(held)
-        for lease in leases.keys() - {attempts.lease_of(run) for run in held}:
+        held = {attempts.lease_of(run): run for run in self._held()}
+        self._note_missing(held.keys() - leases.keys())
+        for lease in leases.keys() - held.keys():
             if leases[lease] < -self._lease_seconds:  # of an attempt that is over
                 self._backend.state.drop_lease(lease)
-        return sum(self._lose(run) for run in lost)
+        return sum(self._lose(run) for lease, run in held.items() if self._is_lost(lease, leases.get(lease)))
 
-    def _is_lost(self, run: RunRecord, seconds_left: float | None) -> bool:
+    def _held(self) -> Iterator[RunRecord]:
+        for status in attempts.HELD:
+            yield from self._backend.state.list_runs(status=status, limit=_MANY)
+
+    def _note_missing(self, unleased: set[Lease]) -> None:
+        seen = time.monotonic()
+        self._unleased_since = {lease: self._unleased_since.get(lease, seen) for lease in unleased}
+
+    def _is_lost(self, lease: Lease, seconds_left: float | None) -> bool:
         if seconds_left is not None:
             return seconds_left < 0
         # Redis may have lost the lease alone: its worker, if it lives, renews it soon.
-        since = self._unleased_since.setdefault(run.id, time.monotonic())
-        return time.monotonic() - since > self._lease_seconds
-
-    def _forget_others(self, held: list[RunRecord]) -> None:
-        ids = {run.id for run in held}
-        self._unleased_since = {i: t for i, t in self._unleased_since.items() if i in ids}
+        return time.monotonic() - self._unleased_since[lease] > self._lease_seconds
 
     def _lose(self, run: RunRecord) -> bool:
         try:
