@@ -179,6 +179,14 @@ def test_columns_named_beside_the_rows_are_put_in_order() -> None:
     assert refused(IRIS, [[1, 2]], columns=NAMES).data["at"] == "row 0"
 
 
+def test_columns_named_by_numbers_are_those_of_their_text() -> None:
+    numbered = ArraySchema(InputSchema(columns=[Column(kind="number", name=n) for n in ("1", "2")]))
+    rows = numbered.check([[20.0, 10.0]], columns=[2, 1])
+    assert rows.matrix is not None
+    assert rows.matrix.tolist() == [[10.0, 20.0]]
+    refused(numbered, [[1.0, 2.0]], columns=[1, None])
+
+
 def test_texts_are_whole_strings() -> None:
     assert TEXTS.check(["a" * 100_000]).columns == [["a" * 100_000]]
     assert refused(TEXTS, ["a", 5]).data["at"] == "row 1"

@@ -150,10 +150,11 @@ class ArraySchema:
         """Rows whose columns are named beside them, in the model's own order."""
         if not self.names or columns == self.names or self.schema.layout == "texts":
             return value
-        if sorted(map(str, columns)) != sorted(self.names):
-            raise self._wrong_names("columns", [str(c) for c in columns], path)
-        order = [columns.index(name) for name in self.names]
-        fits = [isinstance(row, list) and len(row) == len(columns) for row in value]
+        given = [str(c) for c in columns]
+        if sorted(given) != sorted(self.names):
+            raise self._wrong_names("columns", given, path)
+        order = [given.index(name) for name in self.names]
+        fits = [isinstance(row, list) and len(row) == len(given) for row in value]
         return [[row[i] for i in order] if ok else row for row, ok in zip(value, fits, strict=True)]
 
     def _wrong_names(self, at: str, given: list[str], path: str) -> InputRejected:

@@ -16,8 +16,8 @@ A frame, in both directions, on the socket whose number is the first argument:
     warm                                                     {}, when scikit-learn is imported
     load      model, path                                    {"estimator", "warnings"}
     facts     model; payload: sample input or null           see `facts`
-    predict   model, method, rows {layout, dtype, shape,     {"arrays": [{dtype, shape}, …], "rows"} or
-              kinds}; payload: array, or JSON of columns     {"json": true} with the answer as payload
+    predict   model, method, rows {layout, dtype, shape,     {"arrays": [{dtype, shape}, …], "several"} or
+              kinds}; payload: array, or JSON of columns     {"json": true}, and "seconds"; payload: answer
     unload    model                                          {}
 """
 

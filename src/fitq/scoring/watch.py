@@ -105,11 +105,16 @@ class Current(Generic[K, T]):
         except (Unavailable, TimeoutError) as exc:
             self._away_until = time.monotonic() + AWAY_SECONDS
             if key not in self._known:
+                self._forget(key)
                 raise Unavailable("The object store does not answer.") from exc
         except FitqError:
-            for kept in (self._known, self._turns, self._covered):
-                kept.pop(key, None)
+            self._forget(key)
             raise
+
+    def _forget(self, key: K) -> None:
+        """Leave no trace of names that were only guessed: anybody may ask for any."""
+        for kept in (self._known, self._turns, self._covered):
+            kept.pop(key, None)
 
 
 async def keep_fresh(watch: Watch[K, T]) -> None:
