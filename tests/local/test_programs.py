@@ -70,11 +70,18 @@ def worker(tmp_path: Path, pool: str = "default") -> Program:
 
 def test_a_pool_is_brought_between_its_least_and_most_workers(tmp_path: Path) -> None:
     here = [worker(tmp_path), worker(tmp_path), worker(tmp_path, "cpu")]
-    more = plan({"default": PoolSettings(min_workers=4), "new": PoolSettings(min_workers=1)}, here, set())
+    more = plan({"default": PoolSettings(min_workers=4), "new": PoolSettings(min_workers=1)}, here, set(), 9)
     assert more.start == ["default", "default", "new"]
-    fewer = plan({"default": PoolSettings(max_workers=1)}, here, set())
+    fewer = plan({"default": PoolSettings(max_workers=1)}, here, set(), 9)
     assert (fewer.start, fewer.retire) == ([], [here[1]])
-    assert plan({"cpu": PoolSettings(min_workers=0, max_workers=3)}, here, set()) == ([], [])
+    assert plan({"cpu": PoolSettings(min_workers=0, max_workers=3)}, here, set(), 9) == ([], [], False)
+
+
+def test_a_mistyped_number_of_workers_does_not_bring_the_machine_down(tmp_path: Path) -> None:
+    here = [worker(tmp_path), worker(tmp_path, "cpu")]
+    pools = {"default": PoolSettings(min_workers=10**9), "cpu": PoolSettings(min_workers=2)}
+    assert plan(pools, here, set(), 5) == (["default"] * 3, [], True)
+    assert plan(pools, here, set(), 1) == ([], [], True)
 
 
 def test_a_busy_worker_is_not_retired(tmp_path: Path) -> None:
@@ -82,7 +89,7 @@ def test_a_busy_worker_is_not_retired(tmp_path: Path) -> None:
     for one in here:
         one.process.start()
     busy = {one.process.pid or 0 for one in here}
-    assert plan({"default": PoolSettings(max_workers=0)}, here, busy).retire == []
+    assert plan({"default": PoolSettings(max_workers=0)}, here, busy, 9).retire == []
     for one in here:
         one.stop()
 

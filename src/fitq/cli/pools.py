@@ -55,7 +55,8 @@ def list_(as_json: bool) -> None:
 def scale(name: str, workers: int, most: int | None, idle: str) -> None:
     """Say how many workers a pool should have.
 
-    The platform started by fitq up follows within seconds. Elsewhere, whoever starts workers reads it.
+    The platform started by fitq up follows within seconds, up to 16 workers per CPU core. Elsewhere, whoever
+    starts workers reads it.
     """
     settings = PoolSettings(
         min_workers=workers,

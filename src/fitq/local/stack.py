@@ -29,12 +29,14 @@ from fitq.local.ports import claim_port
 from fitq.local.process import Process, last_lines
 from fitq.local.program import Program
 from fitq.local.redis import EmbeddedRedis
-from fitq.local.scaling import plan, process_of
+from fitq.local.scaling import most_workers, plan, process_of
+from fitq.logs import get_logger
 from fitq.names import check_name
 from fitq.pools import live_workers
 from fitq.records import now
 from fitq.settings import Settings
 
+log = get_logger(__name__)
 _READY_SECONDS = 90.0
 _LOOK_SECONDS = 0.1
 
@@ -78,6 +80,7 @@ class Stack:
         self.settings = Settings.from_environment(self._environment)  #: complete once started
         self.programs: list[Program] = []  #: in the order of their start
         self._is_ready = False
+        self._is_holding_back = False
         self._check()
 
     def _check(self) -> None:
@@ -262,7 +265,11 @@ class Stack:
             busy = {process_of(w.id) for w in live_workers(backend) if w.runs} if pools else set()
         except Unavailable:
             return bool(gone)
-        todo = plan(pools, [p for p in self.programs if p.pool and not p.is_leaving], busy)
+        workers = [p for p in self.programs if p.pool and not p.is_leaving]
+        todo = plan(pools, workers, busy, most_workers())
+        if todo.is_held_back and not self._is_holding_back:
+            log.warning("workers_held_back", most=most_workers(), hint="Ask for fewer: fitq pools scale")
+        self._is_holding_back = todo.is_held_back
         for pool in todo.start:
             self._start_worker(pool)
         for worker in todo.retire:
