@@ -92,6 +92,7 @@ def test_a_run_of_a_pool_without_workers_says_what_it_waits_for(backend: Backend
         (RunRequest(function="iris", pool="gpu"), NotFound, "It runs in pool 'default'"),
         (RunRequest(function="iris", parameters={"penlty": 1}), InvalidParameters, "penlty"),
         (RunRequest(function="iris", snapshot="0" * 64), InvalidRequest, "takes no snapshot"),
+        (RunRequest(function="iris", arguments=["a"]), InvalidRequest, "parameters, not arguments"),
         (RunRequest(function="iris", experiment="../x"), InvalidRequest, "experiment name"),
         (RunRequest(function="iris", timeout_seconds=0), InvalidRequest, "timeout_seconds"),
         (RunRequest(function="iris", max_attempts=0), InvalidRequest, "max_attempts"),
@@ -357,6 +358,8 @@ def test_pools_count_what_waits_and_who_works(backend: Backend, queued: RunRecor
     assert pools.configure(backend, "big", PoolSettings(max_workers=3)).max_workers == 3
     with pytest.raises(InvalidRequest):
         pools.configure(backend, "big", PoolSettings(min_workers=4, max_workers=3))
+    with pytest.raises(InvalidRequest, match="10000"):
+        pools.configure(backend, "big", PoolSettings(min_workers=1_000_000))
     with pytest.raises(NotFound, match="Did you mean 'default'"):
         pools.find_pool(backend, "defalt")
 

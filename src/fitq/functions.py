@@ -114,13 +114,19 @@ def check_parameters(function: FunctionRecord, given: dict[str, JsonScalar]) -> 
     wrong += [m for n, v in given.items() if n in known and (m := _complaint(known[n], v))]
     if wrong:
         raise InvalidParameters(
-            f"Function {function.name!r} does not take these parameters: {'; '.join(wrong)}.",
+            f"Function {function.name!r} does not take these parameters: {_sentence(wrong)}",
             hint=f"It takes ({signature_text(function)}).",
             at=[n for n in (*given, *known) if any(m.startswith(repr(n)) for m in wrong)],
             expected=signature_text(function),
             got=given,
         )
     return {n: _widened(known[n], v) for n, v in given.items()}
+
+
+def _sentence(parts: list[str]) -> str:
+    """Parts as one sentence, of which the last may already end in a question mark."""
+    text = "; ".join(parts)
+    return text if text.endswith("?") else f"{text}."
 
 
 def _widened(parameter: Parameter, value: JsonScalar) -> JsonScalar:

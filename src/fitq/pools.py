@@ -19,6 +19,8 @@ from fitq.store.protocols import PoolLoad
 
 #: A worker reports every 2 s; one that has missed five reports is taken for dead.
 REPORT_SECONDS = 2.0
+#: More workers in one pool than anybody means: a number mistyped is refused, not obeyed.
+MOST_WORKERS = 10_000
 _ALIVE = timedelta(seconds=5 * REPORT_SECONDS)
 
 
@@ -89,9 +91,11 @@ def configure(backend: Backend, name: str, settings: PoolSettings) -> PoolRecord
     """Say how many workers a pool should have."""
     check_name("pool", name)
     most = settings.max_workers
-    if settings.min_workers < 0 or (most is not None and most < settings.min_workers):
+    if not 0 <= settings.min_workers <= (MOST_WORKERS if most is None else most) <= MOST_WORKERS:
         raise InvalidRequest(
-            "A pool needs 0 ≤ min_workers ≤ max_workers.", at="min_workers", got=settings.min_workers
+            f"A pool needs 0 ≤ min_workers ≤ max_workers ≤ {MOST_WORKERS}.",
+            at="min_workers",
+            got=[settings.min_workers, most],
         )
     backend.state.put_pool(name, settings)
     return find_pool(backend, name)

@@ -177,6 +177,12 @@ def _check_words(request: RunRequest) -> None:
 def _plan_function(backend: Backend, request: RunRequest) -> RunRecord:
     if request.snapshot:
         raise InvalidRequest("A function takes no snapshot.", at="snapshot")
+    if request.arguments:
+        raise InvalidRequest(
+            "A function takes parameters, not arguments.",
+            at="arguments",
+            hint='Send {"parameters": {"penalty": 1.0}}.',
+        )
     function = find_function(backend, request.function or "", request.pool)
     return _record(backend, request, function.pool, check_parameters(function, request.parameters))
 

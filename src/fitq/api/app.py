@@ -67,6 +67,7 @@ def create_app(backend: Backend, settings: Settings, pages: Sequence[BaseRoute] 
         exception_handlers=dict.fromkeys((FitqError, HTTPException, ClientDisconnect, Exception), on_error),
         lifespan=_lifespan,
     )
+    app.router.redirect_slashes = False  # an unknown address is a 404 with the one body
     app.state.backend = backend
     app.state.settings = settings
     return app

@@ -163,10 +163,10 @@ def int_query(request: Request, name: str, default: int, *, least: int = 0, most
     number = whole_number(text)
     if number is None or not least <= number <= most:
         raise InvalidRequest(
-            f"{name} must be a whole number of {least} or more.",
+            f"{name} must be a whole number from {least} to {most}.",
             at=name,
             got=text[:40],
-            expected=f"≥ {least}",
+            expected=f"{least} to {most}",
         )
     return number
 

@@ -16,6 +16,7 @@ from fitq.cli.follow import conclude, talk, watch
 from fitq.cli.given import pairs
 from fitq.cli.output import next_step, result, say
 from fitq.errors import InvalidRequest, NotFound
+from fitq.names import check_name
 from fitq.records import RegisterRequest, Resources, RunRequest
 from fitq.sdk.client import Client
 from fitq.sdk.environment import Environment, environment_request
@@ -107,6 +108,8 @@ def submit_and_see(client: Client, request: RunRequest, options: RunOptions) -> 
     Raises:
         RunFailed: it was waited for, and did not complete.
     """
+    if options.register:  # a wrong name is said before the training, not after it
+        check_name("model", options.register.partition("=")[0])
     run = client.submit_run(options.apply(request))
     result(run.id)
     sys.stdout.flush()
