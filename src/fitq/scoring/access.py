@@ -77,14 +77,23 @@ async def _opens(call: Call, endpoint: EndpointRecord) -> bool:
 
 def _unauthorized(call: Call) -> Unauthorized:
     given = call.header("authorization")
-    url = f"{call.service.settings.scoring_url}{call.address}"
     return Unauthorized(
         "A valid token is needed." if not given else "This token or key is not valid here.",
         expected="Authorization: Bearer <token>",
         got="another token" if bearer(given) else "no bearer token",
         at="header authorization",
-        curl=f'curl -H "Authorization: Bearer $FITQ_TOKEN" {url}',
+        curl=f'curl -H "Authorization: Bearer $FITQ_TOKEN" {_readable(call)}',
     )
+
+
+def _readable(call: Call) -> str:
+    """An address beside the one that was called which a valid token can simply read."""
+    address = call.address
+    if address.startswith("/models/"):
+        address = "/".join(address.split("/")[:3])
+    elif address.endswith("/score"):
+        address = f"{address.removesuffix('score')}swagger.json"
+    return f"{call.service.settings.scoring_url}{address}"
 
 
 def _helpful(exc: FitqError, call: Call, got: str, noun: str) -> FitqError:
