@@ -43,7 +43,7 @@ LAYERS: dict[str, set[str]] = {
 
 #: The modules directly in `fitq/`; a folder is a layer of its own name.
 MODULES = {
-    "words": {"errors", "names", "units", "settings", "logs"},
+    "words": {"errors", "names", "units", "settings", "logs", "stopping"},
     "things": {"records", "context", "functions", "schema", "snapshots", "credentials"},
     "queue": {"queue", "backend"},
     "rules": {"runs", "submission", "attempts", "pools", "registry", "endpoints"},

@@ -146,7 +146,7 @@ def lose(backend: Backend, held: RunRecord) -> RunRecord:
         return hand_back(backend, held, reason)
     failure = Failure(
         kind="worker_lost",
-        message=f"The run was lost with its worker {held.attempt} times; max_attempts allows no more.",
+        message=f"Attempt {held.attempt} was lost with its worker; max_attempts allows no more.",
         hint="Did the run itself bring the machine down? Look at its memory and at the worker's log.",
     )
     return _end_lost(backend, held, RunStatus.FAILED, failure)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import threading
 import time
@@ -12,6 +11,7 @@ from fitq.backend import Backend
 from fitq.errors import Unavailable
 from fitq.logs import get_logger
 from fitq.scheduler.care import Care
+from fitq.stopping import set_on_signals
 
 log = get_logger(__name__)
 _ROUND_SECONDS = 3.0  #: at most; a quarter of a lease when that is less
@@ -29,19 +29,19 @@ class Scheduler:
         self._care = Care(backend, lease_seconds)
         self._id = f"{socket.gethostname()}-{os.getpid()}"
         self._restored_at: float | None = None
+        self._sent_at = 0.0
         self._patient_until = 0.0
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT."""
         told = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: told.set())
+        set_on_signals(told)
         log.info("scheduler_started", id=self._id)
-        self.wait()
+        self.be_patient()
         while not told.wait(min(_ROUND_SECONDS, self._lease_seconds / 4)):
             self.round()
 
-    def wait(self) -> None:
+    def be_patient(self) -> None:
         """Judge nobody until workers have had the time to renew: Redis or we were away."""
         self._patient_until = time.monotonic() + self._lease_seconds
 
@@ -52,12 +52,12 @@ class Scheduler:
                 self._look_after()
         except Unavailable as exc:
             log.warning("round_skipped", error=exc.message)
-            self.wait()
+            self.be_patient()
 
     def _look_after(self) -> None:
         if self._backend.state.is_new_epoch():
             log.warning("redis_is_empty", hint="It is filled again from the object store.")
-            self.wait()
+            self.be_patient()
             self._restored_at = None
         if time.monotonic() < self._patient_until:
             return
@@ -65,4 +65,6 @@ class Scheduler:
         if self._restored_at is None or time.monotonic() - self._restored_at > _RESTORE_EVERY_SECONDS:
             self._care.restore()
             self._restored_at = time.monotonic()
-        self._care.send_missing_messages()
+        if time.monotonic() - self._sent_at > self._lease_seconds:  # it reads every message there is
+            self._care.send_missing_messages()
+            self._sent_at = time.monotonic()
