@@ -29,6 +29,7 @@ async def describe_model(call: Call) -> Answer:
         "id": record.id,
         "all_versions": known.versions,
         "aliases": known.aliases,
+        "batching": target.served.batching,
         "state": "Unhealthy" if problem else "Healthy",
         "problem": problem.message if problem else None,
         "scoring_uri": f"{address}{target.path}",

@@ -19,6 +19,7 @@ from fitq.names import check_name, version_number
 from fitq.records import InputSchema, ModelRecord
 from fitq.schema import ArraySchema
 from fitq.scorer.client import ModelFile, Scorer
+from fitq.scoring.calls import Calls
 from fitq.scoring.dialects import azure
 from fitq.scoring.watch import Watch
 from fitq.store.catalog import Catalog
@@ -38,6 +39,7 @@ class ServedModel:
         self.problem: ModelUnusable | None = None  #: why it does not load, when it does not
         self.tried_at = -math.inf  #: when that was found
         self.example_answers: dict[str, Any] = {}  #: method → answer to the example rows, once asked for
+        self._calls: dict[str, Calls] = {}
 
     def check(self) -> None:
         """Pass if the model answers.
@@ -47,6 +49,17 @@ class ServedModel:
         """
         if self.problem is not None:
             raise unusable_here(self.record, self.problem)
+
+    def calls(self, method: str, scorer: Scorer, seconds: float) -> Calls:
+        """How one of its methods is called; `seconds` is how long a request may wait."""
+        if method not in self._calls:
+            self._calls[method] = Calls(scorer, self.file, method, self.schema, seconds)
+        return self._calls[method]
+
+    @property
+    def batching(self) -> dict[str, str]:
+        """Method → whether requests share its calls; of methods that answered since it was loaded here."""
+        return {method: calls.batching for method, calls in self._calls.items()}
 
     @property
     def is_settled(self) -> bool:

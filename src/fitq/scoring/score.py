@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import msgspec
-import numpy as np
 
-from fitq.errors import InvalidRequest, ModelUnusable, ScoringFailed, TooLarge, UnsupportedMediaType
+from fitq.errors import InvalidRequest, ModelUnusable, TooLarge, UnsupportedMediaType
 from fitq.schema import Rows
 from fitq.scorer.client import Outcome
 from fitq.scoring.answers import Answer, to_json
@@ -151,21 +150,11 @@ async def _predicted(call: Call, method: str, rows: Rows) -> Outcome:
     assert call.target is not None
     served = call.target.served
     try:
-        outcome = await call.service.scorer.predict(served.file, method, rows)
+        return await served.calls(method, call.service.scorer, call.service.settings.score_seconds).predict(
+            rows
+        )
     except ModelUnusable as exc:  # it had to be loaded again, and that failed
         raise unusable_here(served.record, exc) from exc
-    if _size(outcome.predictions) != rows.size:
-        raise ScoringFailed(
-            "An unexpected error occurred in scoring script. Check the logs for more info.",
-            hint=f"{method} of model {served.record.id} does not answer one entry per row.",
-        )
-    return outcome
-
-
-def _size(predictions: object) -> int:
-    if isinstance(predictions, np.ndarray):
-        return predictions.shape[0] if predictions.ndim else -1
-    return len(predictions) if isinstance(predictions, list) else -1
 
 
 def _headers(target: Target, outcome: Outcome) -> list[tuple[bytes, bytes]]:

@@ -1,0 +1,79 @@
+"""The servers that `scoring.py` compares, each as one process: `scoring_servers.py WHO PORT FOLDER`.
+
+FOLDER holds `<model>.joblib` files. All answer `POST /models/<model>/score` with `{"data": [[…]]}`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from pathlib import Path
+
+import joblib
+import numpy as np
+import orjson
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+TOKEN = "benchmark-token"
+
+
+def fitq(port: int, folder: Path) -> None:
+    """The real scoring program with its scorer child, token and strict schema; models come from memory."""
+    from fitq import programs
+    from fitq.records import ModelRecord, now, to_json
+    from fitq.scorer.client import inspect_model
+    from fitq.settings import Settings
+    from fitq.store.keys import ObjectKeys
+    from fitq.store.memory import MemoryObjects
+
+    objects, keys = MemoryObjects(), ObjectKeys("default")
+    for path in folder.glob("*.joblib"):
+        facts = inspect_model(path, sample_input=None, seconds=60)
+        data, name = path.read_bytes(), path.stem
+        sha256 = hashlib.sha256(data).hexdigest()
+        record = ModelRecord(
+            name=name, version=1, created_at=now(), path=path.name, sha256=sha256, size_bytes=len(data),
+            object_key=keys.model_file(name, sha256), estimator=facts.estimator, methods=facts.methods,
+            default_method="predict", input_schema=facts.input_schema, versions=facts.versions,
+        )  # fmt: skip
+        objects.put(record.object_key, data)
+        objects.put(keys.model_version(name, 1), to_json(record))
+    programs.open_objects = lambda _: objects  # type: ignore[assignment, return-value]  # the store is not in question
+    programs.run_scoring(Settings(token=TOKEN, scoring_port=port))
+
+
+def plain(port: int, folder: Path) -> None:
+    """What one writes by hand: Starlette, orjson, asarray, predict, orjson. No checks, no token."""
+    models = {path.stem: joblib.load(path) for path in folder.glob("*.joblib")}
+
+    async def score(request: Request) -> Response:
+        rows = np.asarray(orjson.loads(await request.body())["data"], dtype=float)
+        answer = models[request.path_params["model"]].predict(rows)
+        return Response(
+            orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY), media_type="application/json"
+        )
+
+    _serve(score, port)
+
+
+def echo(port: int, _: Path) -> None:
+    """The limit: parses the JSON and predicts nothing."""
+
+    async def score(request: Request) -> Response:
+        rows = orjson.loads(await request.body())["data"]
+        return Response(orjson.dumps([0] * len(rows)), media_type="application/json")
+
+    _serve(score, port)
+
+
+def _serve(score: object, port: int) -> None:
+    app = Starlette(routes=[Route("/models/{model}/score", score, methods=["POST"])])  # type: ignore[arg-type]
+    uvicorn.run(app, port=port, access_log=False, log_level="warning")
+
+
+if __name__ == "__main__":
+    {"fitq": fitq, "plain": plain, "echo": echo}[sys.argv[1]](int(sys.argv[2]), Path(sys.argv[3]))

@@ -1,0 +1,265 @@
+"""Requests that share a call: the same answers, and one's trouble is its own."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import MultinomialNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.tree import DecisionTreeClassifier
+
+from fitq.errors import InputRejected, ScoringFailed, Unavailable
+from fitq.records import Column, InputSchema
+from fitq.schema import ArraySchema, Rows
+from fitq.scorer.client import ModelFile, Outcome
+from fitq.scoring.alike import answers_alike
+from fitq.scoring.batch import MAX_ROWS, MAX_WAITING, Batches
+from tests.conftest import eventually
+from tests.scoring.conftest import Scoring, assert_one_error_shape
+
+SCHEMA = InputSchema(columns=[Column(kind="number")], example=[[1.0]])
+MODEL = ModelFile("m:1", Path("nowhere"), SCHEMA)
+
+
+def in_a_loop(test: Callable[..., Any]) -> Callable[..., None]:
+    """Run a test that is a coroutine."""
+
+    @functools.wraps(test)
+    def run(**given: Any) -> None:
+        asyncio.run(test(**given))
+
+    return run
+
+
+def rows(*values: float) -> Rows:
+    return ArraySchema(SCHEMA).check([[v] for v in values])
+
+
+class Doubler:
+    """Stands in for the scorer: doubles rows, remembers each call, waits while it is held."""
+
+    def __init__(self, answer: Callable[[Any], Any] = lambda matrix: matrix[:, 0] * 2) -> None:
+        self.calls: list[list[float]] = []
+        self.go = asyncio.Event()
+        self.go.set()
+        self._answer = answer
+
+    async def predict(self, model: ModelFile, method: str, given: Rows) -> Outcome:
+        assert given.matrix is not None
+        self.calls.append(given.matrix[:, 0].tolist())
+        await self.go.wait()
+        return Outcome(self._answer(given.matrix), 0.0)
+
+
+def batches(scorer: Any, seconds: float = 60) -> Batches:
+    return Batches(scorer, MODEL, "predict", seconds)
+
+
+async def gathered(lane: Batches, *requests: Rows) -> list[Any]:
+    found = await asyncio.gather(*(lane.predict(r) for r in requests), return_exceptions=True)
+    return [f if isinstance(f, BaseException) else f.predictions.tolist() for f in found]
+
+
+@in_a_loop
+async def test_requests_of_one_turn_share_a_call() -> None:
+    scorer = Doubler()
+    assert await gathered(batches(scorer), rows(1, 2), rows(3), rows(4)) == [[2, 4], [6], [8]]
+    assert scorer.calls == [[1, 2, 3, 4]]
+
+
+@in_a_loop
+async def test_what_arrives_during_a_call_shares_the_next() -> None:
+    scorer = Doubler()
+    lane = batches(scorer)
+    scorer.go.clear()
+    first = asyncio.create_task(lane.predict(rows(1)))
+    while not scorer.calls:
+        await asyncio.sleep(0)
+    later = [asyncio.create_task(lane.predict(rows(v))) for v in (2, 3)]
+    await asyncio.sleep(0)
+    scorer.go.set()
+    assert [o.predictions.tolist() for o in await asyncio.gather(first, *later)] == [[2], [4], [6]]
+    assert scorer.calls == [[1], [2, 3]]
+
+
+@in_a_loop
+async def test_a_poisonous_row_fails_only_its_own_request() -> None:
+    def answer(matrix: Any) -> Any:
+        if 13 in matrix:
+            raise ScoringFailed("It raised.")
+        if 14 in matrix:
+            raise InputRejected("Not this row.", got="14")
+        return matrix[:, 0] * 2
+
+    found = await gathered(batches(Doubler(answer)), *(rows(v) for v in (1, 13, 2, 14, 3)))
+    assert [found[0], found[2], found[4]] == [[2], [4], [6]]
+    assert isinstance(found[1], ScoringFailed)
+    assert isinstance(found[3], InputRejected)
+    assert found[3].data["got"] == "14"
+
+
+@in_a_loop
+async def test_an_answer_of_another_length_is_nobodys_but_its_own() -> None:
+    found = await gathered(batches(Doubler(lambda m: m[m[:, 0] != 13][:, 0])), rows(1), rows(13), rows(2))
+    assert [found[0], found[2]] == [[1], [2]]
+    assert isinstance(found[1], ScoringFailed)
+
+
+@in_a_loop
+async def test_when_the_scorer_ends_each_gets_an_error_of_its_own() -> None:
+    def answer(_: Any) -> Any:
+        raise Unavailable("It ended.", retry_after=1)
+
+    found = await gathered(batches(Doubler(answer)), rows(1), rows(2))
+    assert all(isinstance(f, Unavailable) and f.data["retry_after"] == 1 for f in found)
+    assert found[0] is not found[1]
+    assert found[0].data is not found[1].data
+
+
+@in_a_loop
+async def test_a_caller_that_gives_up_disturbs_no_other() -> None:
+    scorer = Doubler()
+    lane = batches(scorer)
+    scorer.go.clear()
+    running = [asyncio.create_task(lane.predict(rows(v))) for v in (1, 2)]
+    while not scorer.calls:
+        await asyncio.sleep(0)
+    waiting = [asyncio.create_task(lane.predict(rows(v))) for v in (3, 4)]
+    await asyncio.sleep(0)
+    running[0].cancel()
+    waiting[0].cancel()
+    await asyncio.sleep(0)
+    scorer.go.set()
+    assert (await running[1]).predictions.tolist() == [4]
+    assert (await waiting[1]).predictions.tolist() == [8]
+    assert scorer.calls == [[1, 2], [4]]
+
+
+@in_a_loop
+async def test_a_full_queue_is_a_503_and_empties_again() -> None:
+    scorer = Doubler()
+    lane = batches(scorer)
+    found = await gathered(lane, *(rows(v) for v in range(MAX_WAITING + 1)))
+    assert isinstance(found[-1], Unavailable)
+    assert found[-1].data["retry_after"] == 1
+    assert found[:-1] == [[2 * v] for v in range(MAX_WAITING)]
+    assert await gathered(lane, rows(7)) == [[14]]
+
+
+@in_a_loop
+async def test_who_waited_too_long_is_told_so() -> None:
+    found = await gathered(batches(Doubler(), seconds=-1), rows(1))
+    assert isinstance(found[0], Unavailable)
+
+
+@in_a_loop
+async def test_large_requests_go_alone() -> None:
+    scorer = Doubler()
+    large = rows(*range(MAX_ROWS))
+    found = await gathered(batches(scorer), rows(1), large, rows(2))
+    assert [len(f) for f in found] == [1, MAX_ROWS, 1]
+    assert [len(c) for c in scorer.calls] == [1, MAX_ROWS, 1]
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [(lambda m: m[:, 0] * 2, True), (lambda m: m[:, 0] - m.mean(), False), (lambda m: m[:1, 0], False)],
+)
+@in_a_loop
+async def test_only_what_answers_alike_alone_and_together_is_batched(answer: Any, expected: bool) -> None:
+    assert await answers_alike(Doubler(answer), MODEL, "predict", ArraySchema(SCHEMA)) is expected  # type: ignore[arg-type]
+
+
+@in_a_loop
+async def test_whole_numbers_that_may_be_missing_are_not_batched() -> None:
+    schema = InputSchema(columns=[Column(kind="integer", nullable=True)], example=[[1]])
+    assert not await answers_alike(Doubler(), MODEL, "predict", ArraySchema(schema))  # type: ignore[arg-type]
+
+
+CHANCE = np.random.default_rng(0)
+MATRIX = CHANCE.normal(size=(90, 3))
+LABELS = (MATRIX[:, 0] > 0).astype(int)
+FRAME = pd.DataFrame(MATRIX, columns=["a", "b", "c"])
+TEXTS = ["good wine", "bad beer", "good cheese", "bad wine"]
+MODELS: dict[str, tuple[Any, list[Any]]] = {
+    "array": (LogisticRegression().fit(MATRIX, LABELS), MATRIX.tolist()),
+    "named": (RandomForestClassifier(5).fit(FRAME, LABELS), FRAME.to_dict("records")),
+    "text": (make_pipeline(CountVectorizer(), MultinomialNB()).fit(TEXTS, [1, 0, 1, 0]), TEXTS * 20),
+    "regressor": (RandomForestRegressor(5).fit(MATRIX, MATRIX[:, 1]), MATRIX.tolist()),
+    "several": (
+        DecisionTreeClassifier().fit(MATRIX, np.column_stack([LABELS, 1 - LABELS, LABELS + 5])),
+        MATRIX.tolist(),
+    ),
+    "labels": (DecisionTreeClassifier().fit(MATRIX, np.where(LABELS, "yes", "no")), MATRIX.tolist()),
+}
+
+
+def settled(scoring: Scoring, name: str, method: str) -> str:
+    """What is known of batching once it was looked into."""
+
+    def told() -> str:
+        found: str = scoring.get(f"/models/{name}").json()["batching"].get(method, "unknown")
+        return found
+
+    eventually(lambda: told() != "unknown")
+    return told()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_many_at_once_are_answered_as_each_alone(
+    scoring: Scoring, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, known = MODELS[name]
+    record = scoring.register(name, model)
+    served = scoring.service.models
+    for method in record.methods:
+        alone = [scoring.score(name, [known[0]], method=method)]
+        state = settled(scoring, name, method)
+        calls = served._served[(name, 1)].calls(method, scoring.service.scorer, 60)
+        with monkeypatch.context() as unbatched:
+            unbatched.setattr(calls, "_is_alike", False)
+            alone += [scoring.score(name, [row], method=method) for row in known[1:40]]
+        with ThreadPoolExecutor(16) as pool:
+            many = list(pool.map(lambda row: scoring.score(name, [row], method=method), known[:40]))  # noqa: B023
+        assert many == alone
+        assert state in ("shared", "alone")
+    assert settled(scoring, name, "predict") == "shared"
+
+
+def test_a_model_that_looks_at_its_neighbours_is_asked_alone(scoring: Scoring) -> None:
+    scoring.register("centred", FunctionTransformer(np.cumsum, kw_args={"axis": 0}).fit(MATRIX))
+    assert scoring.score("centred", [[1, 2, 3], [1, 2, 3]], method="transform") == [[1, 2, 3], [2, 4, 6]]
+    assert settled(scoring, "centred", "transform") == "alone"
+
+
+def test_dialects_methods_and_faults_stay_their_own(scoring: Scoring) -> None:
+    scoring.register("mixed", MODELS["array"][0])
+    row = MATRIX[0].tolist()
+    label = scoring.score("mixed", [row], method="predict")
+    proba = scoring.score("mixed", [row], method="predict_proba")
+    settled(scoring, "mixed", "predict")
+    asked = [
+        ("/models/mixed/score", {"data": [row], "method": "predict"}),
+        ("/v1/models/mixed:predict", {"instances": [row], "method": "predict"}),
+        ("/models/mixed/score", {"data": [row], "method": "predict_proba"}),
+        ("/models/mixed/score", {"data": [[1, 2]]}),
+    ] * 8
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda given: scoring.post(*given), asked))
+    for i, answer in enumerate(answers):
+        if i % 4 == 3:
+            assert_one_error_shape(answer, 400)
+        else:
+            assert answer.json() == (label, {"predictions": label}, proba)[i % 4]
