@@ -254,7 +254,7 @@ def looping() -> Iterator[None]:
 def predict(loaded: Loaded, method: str, rows: Any) -> Any:
     """Call a method; an array, or for several outputs a list of arrays.
 
-    The first quick answer of a forest is made both ways; only if they are equal to the last bit, later ones are
+    A forest's first quick answer is made both ways; only if they are equal to the last bit, later ones are
     made in the quicker one.
     """
     if not loaded.has_forest or loaded.loops.get(method) is False:
