@@ -20,6 +20,7 @@ from fitq.snapshots import pack
 from fitq.worker import watch
 from fitq.worker.execute import Executor
 from fitq.worker.process import adopt_orphans
+from fitq.worker.starter import Starter
 from tests.conftest import eventually
 
 Execute = Callable[..., RunRecord]
@@ -28,7 +29,9 @@ Execute = Callable[..., RunRecord]
 class Bench:
     """Submits scripts and executes them in this process, as a worker would."""
 
-    def __init__(self, backend: Backend, settings: Settings, folder: Path) -> None:
+    def __init__(
+        self, backend: Backend, settings: Settings, folder: Path, starter: Starter | None = None
+    ) -> None:
         self.backend = Backend(backend.workspace, backend.state, backend.objects, NullQueue())
         self.settings, self.folder = settings, folder
         self.executor = Executor(
@@ -37,6 +40,7 @@ class Bench:
             work_dir=Path(settings.work_dir),
             worker_id="bench",
             find_function=lambda _: None,
+            starter=starter or Starter(),
         )
 
     def submit(
@@ -73,11 +77,23 @@ class Bench:
         return [a.path for a in runs.artifacts(self.backend, run)]
 
 
-@pytest.fixture
-def bench(backend: Backend, settings: Settings, tmp_path: Path) -> Iterator[Bench]:
+@pytest.fixture(scope="module", params=["cold", "warm"])
+def starter(request: pytest.FixtureRequest) -> Iterator[Starter]:
+    """Every test runs twice: with runs that start afresh, and as forks of a warm parent."""
     adopt_orphans()
+    starter = Starter()
+    if request.param == "warm":
+        starter.keep_warm()
+        assert starter.wait_until_warm(60)
+    yield starter
+    starter.close()
+
+
+@pytest.fixture
+def bench(backend: Backend, settings: Settings, tmp_path: Path, starter: Starter) -> Iterator[Bench]:
     (tmp_path / "sources").mkdir()
-    bench = Bench(backend, settings, tmp_path / "sources")
+    Path(settings.work_dir).mkdir()
+    bench = Bench(backend, settings, tmp_path / "sources", starter)
     yield bench
     assert leftovers(settings.work_dir) == [], "a run left processes behind"
     assert list(Path(settings.work_dir).iterdir()) == [], "a run left its folder behind"
@@ -352,6 +368,20 @@ def test_an_environment_that_was_not_built_is_warned_of(bench: Bench) -> None:
     (warning,) = run.warnings
     assert "'myenv' (python=3.6.2, azureml-defaults) was not built" in warning
     assert warning in bench.log(run)
+
+
+def test_a_run_that_kills_its_warm_parent_is_tried_again_and_then_given_up(bench: Bench) -> None:
+    if bench.executor.starter.warm_parent is None:
+        pytest.skip("cold runs have the worker itself as parent")
+    run = bench.submit("import os, signal; os.kill(os.getppid(), signal.SIGKILL)", max_attempts=2)
+    for status in (RunStatus.QUEUED, RunStatus.FAILED):
+        assert bench.executor.starter.wait_until_warm(30)
+        bench.executor.execute(run.id)
+        assert runs.find(bench.backend, run.id).status is status
+    ended = runs.find(bench.backend, run.id)
+    assert ended.failure is not None
+    assert (ended.failure.kind, ended.attempt) == ("worker_lost", 2)
+    assert bench.executor.starter.wait_until_warm(30)
 
 
 def test_a_flood_of_output_and_metrics_is_bounded(

@@ -51,6 +51,9 @@ class Settings:
     slots: int = _setting(1, "runs this worker process executes at once", example="1")
     functions: str = _setting("", "folder of training functions", example="./functions")
     work_dir: str = _setting("", "where runs execute; a temporary folder if empty", example="/work")
+    warm_start: int = _setting(
+        1, "1: scripts and functions start as forks of a process that has imported scikit-learn; 0: afresh"
+    )
     grace_seconds: float = _setting(3.0, "between SIGTERM and SIGKILL of a run", example="3")
     lease_seconds: float = _setting(
         15.0, "after so long without a sign of its worker a run is given to another", example="15"

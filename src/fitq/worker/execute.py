@@ -25,6 +25,7 @@ from fitq.worker import collect
 from fitq.worker.failure import diagnose
 from fitq.worker.folder import RunFolder
 from fitq.worker.process import RunProcess
+from fitq.worker.starter import Starter
 from fitq.worker.std_log import StdLog
 from fitq.worker.versions import own_versions, substitution
 from fitq.worker.watch import Ended, Watch
@@ -41,6 +42,7 @@ class Executor:
     work_dir: Path
     worker_id: str
     find_function: Callable[[str], FunctionRecord | None]
+    starter: Starter = field(default_factory=Starter)
     stopping: threading.Event = field(default_factory=threading.Event)
     held: dict[str, RunRecord] = field(default_factory=dict)  #: what it executes, for leases and reports
 
@@ -101,6 +103,9 @@ class Executor:
         if ended is Ended.STOPPED:
             self._hand_back(run, "the worker was stopped")
             return
+        if process.was_lost:  # not the run's doing, as far as anybody can tell
+            self._lose(run)
+            return
         self._finalize(run, folder, watch, ended)
 
     def _start(self, run: RunRecord, folder: RunFolder) -> tuple[RunRecord, RunProcess, StdLog]:
@@ -112,7 +117,7 @@ class Executor:
         warnings = [w for w in (substitution(run.environment),) if w]
         for warning in warnings:
             std_log.note(f"warning: {warning}")
-        command = folder.command(self._functions, self.find_function(run.function or ""))
+        program = folder.program(self._functions, self.find_function(run.function or ""))
 
         def running(r: RunRecord) -> RunRecord:
             resolved = msgspec.structs.replace(r.environment, resolved_to="worker")
@@ -121,7 +126,7 @@ class Executor:
             )
 
         run = self._change(run, running, what="start the run")
-        process = RunProcess(command, cwd=folder.code, environment=folder.environment())
+        process = self.starter.start(program, cwd=folder.code, environment=folder.environment())
         return run, process, std_log
 
     @property
@@ -166,6 +171,11 @@ class Executor:
             log.info("run_handed_back", run_id=run.id, reason=reason)
         except Fenced:
             log.warning("run_fenced", run_id=run.id, attempt=run.attempt)
+
+    def _lose(self, run: RunRecord) -> None:
+        """The warm parent died and the run with it: as if this worker had been lost."""
+        log.warning("run_lost", run_id=run.id, attempt=run.attempt)
+        patiently(lambda: attempts.lose(self.backend, self.held[run.id]), what="give the lost run back")
 
     def _finalize(self, run: RunRecord, folder: RunFolder, watch: Watch, ended: Ended) -> None:
         found = collect.find_files(folder.code)

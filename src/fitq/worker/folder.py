@@ -18,6 +18,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -30,6 +31,23 @@ _HERE = Path(__file__).parent
 SHIMS = _HERE / "shims"
 #: What a run sees of the worker's own environment: no address, no key, no token of the platform.
 _INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """What is to be started for a run."""
+
+    command: list[str]
+    modules: Path | None = None  #: for Python of this interpreter, the folder that it imports from
+
+    @property
+    def script_argv(self) -> list[str]:
+        """The script and its arguments, without the interpreter."""
+        return self.command[len(_PYTHON) :]
+
+
+#: How this interpreter starts a script.
+_PYTHON = (sys.executable, "-u")
 
 
 class RunFolder:
@@ -58,12 +76,14 @@ class RunFolder:
     def remove(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
 
-    def command(self, functions: Path | None, function: FunctionRecord | None) -> list[str]:
+    def program(self, functions: Path | None, function: FunctionRecord | None) -> Program:
         """The program that is this run."""
         if self.run.command is not None:
-            return ["/bin/sh", "-c", self.run.command, *self.run.arguments]
+            return Program(command=["/bin/sh", "-c", self.run.command, *self.run.arguments])
         if self.run.script is not None:
-            return [sys.executable, "-u", self.run.script, *self.run.arguments]
+            script = self.code / self.run.script
+            command = [*_PYTHON, self.run.script, *self.run.arguments]
+            return Program(command=command, modules=script.parent)
         if functions is None or function is None:
             raise NotFound(f"This worker has no function {self.run.function!r} any more.")
         call = {
@@ -73,17 +93,14 @@ class RunFolder:
             "parameters": self.run.parameters,
         }
         (self.path / "call.json").write_text(json.dumps(call))
-        return [sys.executable, "-u", str(_HERE / "call.py"), str(self.path / "call.json")]
+        command = [*_PYTHON, str(_HERE / "call.py"), str(self.path / "call.json")]
+        return Program(command=command, modules=functions.resolve())
 
     def environment(self) -> dict[str, str]:
         """The process's whole environment."""
         run, outputs = self.run, str(self.code / "outputs")
-        inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         return {
-            **inherited,
-            "PYTHONUNBUFFERED": "1",
-            "PYTHONFAULTHANDLER": "1",
-            "MPLBACKEND": "Agg",
+            **interpreter_environment(),
             "TMPDIR": str(self.path / "tmp"),
             **_thread_limits(run.resources.cpus),
             **run.environment_variables,
@@ -98,6 +115,17 @@ class RunFolder:
             "AZUREML_ARM_WORKSPACE_NAME": run.workspace,
             **_sagemaker(run, outputs),
         }
+
+
+def interpreter_environment() -> dict[str, str]:
+    """The part of the environment that is the same for every run."""
+    return {
+        **{name: os.environ[name] for name in _INHERITED if name in os.environ},
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONFAULTHANDLER": "1",
+        "MPLBACKEND": "Agg",
+        "PYTHONPATH": str(SHIMS),
+    }
 
 
 def _thread_limits(cpus: float | None) -> dict[str, str]:

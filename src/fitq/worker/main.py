@@ -91,6 +91,8 @@ class Worker(Middleware):
         hide_this_process()
         adopt_orphans()
         self.executor = self._new_executor()
+        if self.settings.warm_start:
+            self.executor.starter.keep_warm()
         self._publish()
         self._reporter = threading.Thread(target=self._report_until_stopped, daemon=True)
         self._reporter.start()
@@ -103,6 +105,10 @@ class Worker(Middleware):
             self._reporter.join(timeout=10)
         with contextlib.suppress(Unavailable):
             self.backend.state.forget_worker(self.executor.worker_id)
+
+    def after_worker_shutdown(self, broker: object, worker: object) -> None:  # noqa: ARG002
+        """No run is left that could need it."""
+        self.executor.starter.close()
 
     def _publish(self) -> None:
         known = [*self._folder.functions.values(), _of_pool(RUN_SCRIPT, self.settings.pool)]

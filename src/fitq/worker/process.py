@@ -30,34 +30,31 @@ def adopt_orphans() -> None:
 
 
 class RunProcess:
-    """One process group with stdout and stderr merged into one pipe."""
+    """One process group with stdout and stderr merged into one pipe.
 
-    _pids: ClassVar[set[int]] = set()  #: of all runs of this worker: not orphans, though they may be zombies
+    What is told about its end differs by how it was started: see `ColdProcess` and `ForkedProcess`.
+    """
 
-    def __init__(self, command: list[str], *, cwd: Path, environment: dict[str, str]) -> None:
-        self._run_id = environment["FITQ_RUN_ID"]
+    own_pids: ClassVar[set[int]] = set()  #: children that somebody waits for: not orphans when zombies
+
+    def __init__(self, run_id: str, pid: int, output: int, end: int) -> None:
+        """`output` and `end` are descriptors that this object closes; `end` is readable after the end."""
+        self._run_id, self._pid, self._end = run_id, pid, end
         self._began = time.monotonic()
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), *command],
-            cwd=cwd,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            bufsize=0,
-        )
-        self._pids.add(self._process.pid)
-        assert self._process.stdout is not None
-        self._pipe = self._process.stdout
-        os.set_blocking(self._pipe.fileno(), False)
+        self._pipe = open(output, "rb", buffering=0)  # noqa: SIM115  a descriptor; `sweep` closes it
+        for descriptor in (output, end):
+            os.set_blocking(descriptor, False)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._pipe, selectors.EVENT_READ)
-        self._end = os.pidfd_open(self._process.pid)  # readable once the process has ended
         self._selector.register(self._end, selectors.EVENT_READ)
         self.exit_code: int | None = None
         self.cpu_seconds = 0.0
         self.peak_memory_bytes = 0
+        self.was_lost = False  #: it ended because the platform's own process that held it ended
+
+    def poll(self) -> bool:
+        """Whether the process has ended; collects its exit code and what it used."""
+        raise NotImplementedError
 
     @property
     def seconds(self) -> float:
@@ -74,26 +71,16 @@ class RunProcess:
             self._selector.unregister(self._pipe)
         return data or b""
 
-    def poll(self) -> bool:
-        """Whether the process has ended; collects its exit code and what it used."""
-        if self.exit_code is not None:
-            return True
-        pid, status, used = os.wait4(self._process.pid, os.WNOHANG)
-        if pid == 0:
-            return False
-        self.exit_code = os.waitstatus_to_exitcode(status)
-        self._process.returncode = self.exit_code  # subprocess must not wait for it again
-        self.cpu_seconds = used.ru_utime + used.ru_stime
-        self.peak_memory_bytes = used.ru_maxrss * 1024
-        return True
-
     def memory_bytes(self) -> int:
         """Resident memory of all processes of the run, shared pages counted once per process."""
         total = 0
         for process in self._members():
             with contextlib.suppress(psutil.Error):
-                total += process.memory_info().rss
+                total += self._memory_of(process)
         return total
+
+    def _memory_of(self, process: psutil.Process) -> int:
+        return int(process.memory_info().rss)
 
     def terminate(self, grace_seconds: float) -> bytes:
         """SIGTERM to the group, a grace, then SIGKILL to all that is left; returns last output."""
@@ -110,26 +97,28 @@ class RunProcess:
         for process in self._members():
             with contextlib.suppress(psutil.Error):
                 process.kill()
-        while not self.poll():
-            time.sleep(0.005)
+        self._await_end()
         self._reap_adopted()
-        self._pids.discard(self._process.pid)
         rest = b"".join(iter(lambda: self.read(0), b""))
         self._selector.close()
         self._pipe.close()
         os.close(self._end)
         return rest
 
+    def _await_end(self) -> None:
+        while not self.poll():
+            time.sleep(0.005)
+
     def _signal_group(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, number)
+            os.killpg(self._pid, number)
 
     def _members(self) -> list[psutil.Process]:
         """Our descendants that carry this run's id: also those that left its group."""
         return [p for p in psutil.Process().children(recursive=True) if self._is_ours(p)]
 
     def _is_ours(self, process: psutil.Process) -> bool:
-        if process.pid == self._process.pid:
+        if process.pid == self._pid:
             return True
         try:
             return bool(process.environ().get("FITQ_RUN_ID") == self._run_id)
@@ -140,5 +129,40 @@ class RunProcess:
         """Orphans of the run became our children; leave no zombie of theirs."""
         for process in psutil.Process().children():
             with contextlib.suppress(psutil.Error, ChildProcessError):
-                if process.status() == psutil.STATUS_ZOMBIE and process.pid not in self._pids:
+                if process.status() == psutil.STATUS_ZOMBIE and process.pid not in self.own_pids:
                     os.waitpid(process.pid, os.WNOHANG)
+
+
+class ColdProcess(RunProcess):
+    """A program started afresh, as the worker's own child."""
+
+    def __init__(self, command: list[str], *, cwd: Path, environment: dict[str, str]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), *command],
+            cwd=cwd,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            bufsize=0,
+        )
+        pid = self._process.pid
+        self.own_pids.add(pid)
+        assert self._process.stdout is not None
+        output = os.dup(self._process.stdout.fileno())
+        self._process.stdout.close()
+        super().__init__(environment["FITQ_RUN_ID"], pid, output, os.pidfd_open(pid))
+
+    def poll(self) -> bool:
+        if self.exit_code is not None:
+            return True
+        pid, status, used = os.wait4(self._pid, os.WNOHANG)
+        if pid == 0:
+            return False
+        self.exit_code = os.waitstatus_to_exitcode(status)
+        self._process.returncode = self.exit_code  # subprocess must not wait for it again
+        self.own_pids.discard(self._pid)
+        self.cpu_seconds = used.ru_utime + used.ru_stime
+        self.peak_memory_bytes = used.ru_maxrss * 1024
+        return True

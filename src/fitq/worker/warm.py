@@ -1,0 +1,338 @@
+"""The warm parent: has scikit-learn imported, and forks a process for each run that asks.
+
+Run as: python -u warm.py WORKER_PID SOCKET_FD, with the environment every run gets and no credential in
+it. On the socket (SOCK_SEQPACKET) it says `ready` once. Each message to it is one request:
+
+    {"argv": [script, argument…], "cwd": …, "environment": {…}, "modules": the folder the script imports from}
+
+with two descriptors: the run's stdout and stderr, and a pipe on which it says `<pid>`, and when the run has
+ended `<wait status> <cpu seconds> <peak KiB>`, a line each. A pipe that closes earlier says that it died.
+
+It only ever imports: a library that has computed before a fork may hang after it (OpenMP does). What a run
+asks for that was decided when this interpreter started (PYTHONHASHSEED, OMP_NUM_THREADS, a file of its own
+named as an imported module, a script that does not compile) is left to a fresh one: the child becomes it.
+
+Standard library only, any Python ≥ 3.6.
+"""
+
+import array
+import builtins
+import ctypes
+import gc
+import importlib
+import importlib.machinery
+import importlib.util
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+import types
+from typing import Any, Callable, Dict, List, Mapping, NoReturn, Optional, Tuple
+
+NOTHING_TO_WARM = 3  #: exit code: without scikit-learn there is nothing to save
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
+_REQUEST_BYTES = 1 << 18
+_POLL_MILLISECONDS = 20  #: only where the kernel or Python has no pidfd
+
+MODULES = (
+    "argparse csv glob logging multiprocessing concurrent.futures pathlib pickle random tempfile typing "
+    "joblib numpy pandas threadpoolctl scipy.linalg scipy.optimize scipy.sparse scipy.stats "
+    "sklearn.calibration sklearn.cluster sklearn.compose sklearn.datasets sklearn.decomposition "
+    "sklearn.ensemble sklearn.feature_extraction.text sklearn.feature_selection sklearn.impute "
+    "sklearn.linear_model sklearn.metrics sklearn.model_selection sklearn.multiclass sklearn.naive_bayes "
+    "sklearn.neighbors sklearn.neural_network sklearn.pipeline sklearn.preprocessing sklearn.svm "
+    "sklearn.tree fitq.context fitq.functions"
+).split()
+#: Variables read when the interpreter or a library starts. A run that wants others starts afresh.
+_READ_AT_START = (
+    "PYTHON LD_ LC_ LANG MALLOC_ GLIBC_ OMP_ GOMP_ KMP_ OPENBLAS_ GOTO_ MKL_ BLIS_ VECLIB_ NUMEXPR_ NPY_ "
+    "NUMPY_ SCIPY_ SKLEARN_ JOBLIB_ LOKY_ PANDAS_"
+).split()
+
+_libc = ctypes.CDLL(None)
+_STARTED_WITH = dict(os.environ)  # libraries add to it when they are imported
+
+
+# --- the parent ---------------------------------------------------------------------------------
+
+
+def prepare(worker: int) -> None:
+    """Tie this process to the worker and set what every run inherits."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != worker:  # it died before the line above
+        os._exit(1)
+    _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)  # what one run asked for is none of another's business
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a supervisor may have ignored it
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.umask(0o077)
+
+
+def warm_up() -> None:
+    """Import what training usually imports."""
+    try:
+        importlib.import_module("sklearn")
+    except ImportError:
+        os._exit(NOTHING_TO_WARM)
+    for name in MODULES:
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            pass
+    if threading.active_count() != 1:
+        raise SystemExit("importing started threads: %s" % threading.enumerate())
+    gc.collect()
+    gc.freeze()  # or the first collection in each child would copy every page
+
+
+class Request:
+    """What a forked child is to become. `data` is the request's JSON."""
+
+    def __init__(self, data: bytes, output: int, parent: int) -> None:
+        self.data, self.output, self.parent = data, output, parent
+
+
+def serve(control: socket.socket) -> Request:
+    """Fork for each request until the worker is gone. Returns only in a child."""
+    buffer, parent = bytearray(_REQUEST_BYTES), os.getpid()
+    children = {}  # type: Dict[int, Tuple[int, int]]  # what to poll → (pid, pipe)
+    poll = select.poll()
+    poll.register(control, select.POLLIN)
+    while True:
+        has_pidfds = all(fd >= 0 for fd in children)
+        for ready, _ in poll.poll(None if has_pidfds else _POLL_MILLISECONDS):
+            if ready != control.fileno():
+                _report(*children.pop(ready))
+                poll.unregister(ready)
+                os.close(ready)
+                continue
+            size, output, pipe = _receive(control, buffer)
+            if output is None:
+                continue
+            pid = _fork(pipe)
+            if pid == 0:
+                control.detach()
+                return Request(bytes(buffer[:size]), output, parent)
+            buffer[:size] = bytes(size)  # the next child inherits this memory
+            os.close(output)
+            if pid is not None:
+                key = _pidfd(pid)
+                children[key] = (pid, pipe)
+                if key >= 0:
+                    poll.register(key, select.POLLIN)
+        for key in [k for k in children if k < 0]:
+            if os.waitid(os.P_PID, children[key][0], os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                _report(*children.pop(key))
+
+
+def _receive(control: socket.socket, buffer: bytearray) -> Tuple[int, Optional[int], int]:
+    """One request: its size and its two descriptors, or (0, None, None) if it is unusable."""
+    descriptors = array.array("i")
+    size, ancillary, flags, _ = control.recvmsg_into([buffer], socket.CMSG_SPACE(2 * descriptors.itemsize))
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
+    if size == 0 and not descriptors:
+        os._exit(0)  # the worker is gone; so are the children, by their parent's death
+    if len(descriptors) == 2 and not flags & socket.MSG_TRUNC:
+        return size, descriptors[0], descriptors[1]
+    for descriptor in descriptors:
+        os.close(descriptor)
+    return 0, None, -1
+
+
+def _fork(pipe: int) -> Optional[int]:
+    """The child's pid, 0 in the child, None if there is no child (the worker starts it cold)."""
+    try:
+        pid = os.fork()
+    except OSError:
+        os.close(pipe)
+        return None
+    if pid:
+        _say(pipe, "%d\n" % pid)
+    return pid
+
+
+def _pidfd(pid: int) -> int:
+    """Readable once the process has ended; a negative number where there is no such thing."""
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        return -pid
+
+
+def _report(pid: int, pipe: int) -> None:
+    _, status, used = os.wait4(pid, 0)
+    _say(pipe, "%d %.6f %d\n" % (status, used.ru_utime + used.ru_stime, used.ru_maxrss))
+    os.close(pipe)
+
+
+def _say(pipe: int, text: str) -> None:
+    try:
+        os.write(pipe, text.encode())
+    except OSError:
+        pass  # nobody listens any more
+
+
+# --- the child ----------------------------------------------------------------------------------
+
+
+def become(request: Request) -> Tuple[types.CodeType, Dict[str, Any]]:
+    """Make this fork what `python -u script argument…` would be; the script's code and namespace."""
+    os.setsid()
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != request.parent:
+        os._exit(1)
+    _libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
+    _keep_only(request.output)
+    asked = json.loads(request.data.decode())
+    argv, environment = asked["argv"], asked["environment"]
+    os.chdir(asked["cwd"])
+    code = None if _needs_fresh_start(asked) else _compiled(argv[0])
+    if code is None or not _take_environment(environment):
+        return _start_afresh(argv, environment)
+    _forget_the_parent()
+    sys.argv = argv
+    sys.orig_argv = [sys.executable, "-u"] + argv
+    sys.path.insert(0, os.path.dirname(os.path.realpath(argv[0])))
+    return code, _main_module(code.co_filename).__dict__
+
+
+def _keep_only(output: int) -> None:
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2:
+            try:
+                os.close(int(name))
+            except OSError:
+                pass  # that of the listing itself
+
+
+def _compiled(script: str) -> Optional[types.CodeType]:
+    """The script's code; None if it has none, which Python itself explains best."""
+    path = os.path.join(os.getcwd(), script) if sys.version_info >= (3, 9) else script
+    try:
+        with open(script, "rb") as file:
+            source = file.read()
+        importlib.util.decode_source(source)  # `compile` lets bad bytes in comments pass
+        return compile(source, path, "exec", dont_inherit=True)
+    except (OSError, SyntaxError, ValueError, MemoryError, RecursionError):
+        return None
+
+
+def _needs_fresh_start(asked: Dict[str, Any]) -> bool:
+    """Whether what the run asks for was decided when this interpreter started."""
+    argv, environment = asked["argv"], asked["environment"]
+    if not argv[0].endswith(".py") or argv[0].startswith("-"):
+        return True  # an archive, a folder, an option
+    if _read_at_start(environment) != _read_at_start(_STARTED_WITH):
+        return True
+    folders = {os.path.dirname(os.path.realpath(argv[0])), asked["modules"]}
+    return any(_shadows(folder) for folder in folders)
+
+
+def _read_at_start(environment: Mapping[str, str]) -> Dict[str, str]:
+    return {k: v for k, v in environment.items() if k.startswith(tuple(_READ_AT_START))}
+
+
+def _shadows(folder: str) -> bool:
+    """Whether a folder has a module of its own under the name of one that is imported already."""
+    imported = {name.partition(".")[0] for name in sys.modules}
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    for name in names:
+        if name.partition(".")[0] in imported:
+            path = os.path.join(folder, name)
+            if not os.path.isdir(path) or os.path.exists(os.path.join(path, "__init__.py")):
+                return True
+    return False
+
+
+def _take_environment(environment: Mapping[str, str]) -> bool:
+    """Replace the environment, also as others see it in /proc; False if it does not fit there.
+
+    The worker knows the processes of a run by it, so forks of this one must carry it.
+    """
+    start, end = _environment_area()
+    data = b"".join(os.fsencode("%s=%s" % pair) + b"\0" for pair in environment.items())
+    if len(data) >= end - start:
+        return False
+    os.environ.clear()
+    os.environ.update(environment)
+    ctypes.memmove(start, data.ljust(end - start, b"\0"), end - start)
+    return True
+
+
+def _environment_area() -> Tuple[int, int]:
+    """Where in memory the strings lie that this process was started with."""
+    with open("/proc/self/stat", "rb") as file:
+        fields = file.read().rpartition(b")")[2].split()
+    return int(fields[47]), int(fields[48])
+
+
+def _start_afresh(argv: List[str], environment: Mapping[str, str]) -> NoReturn:
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
+    os.execve(sys.executable, [sys.executable, "-u"] + argv, dict(environment))
+
+
+def _forget_the_parent() -> None:
+    """What libraries decided or drew by lot when they were imported must not be shared by runs."""
+    time.tzset()
+    sys.modules["random"].seed()
+    vars(sys.modules["tempfile"])["tempdir"] = None
+    sys.modules["warnings"].onceregistry.clear()
+    process = sys.modules["multiprocessing.process"]
+    vars(process)["ORIGINAL_DIR"] = os.getcwd()
+    process.current_process().authkey = os.urandom(32)
+    if "numpy.random" in sys.modules:
+        sys.modules["numpy.random"].seed()
+
+
+def _main_module(path: str) -> types.ModuleType:
+    """`__main__`, as Python makes it for a script."""
+    main = types.ModuleType("__main__")
+    main.__dict__.update(
+        __annotations__={},
+        __builtins__=builtins,
+        __cached__=None,
+        __file__=path,
+        __loader__=importlib.machinery.SourceFileLoader("__main__", path),
+    )
+    sys.modules["__main__"] = main
+    return main
+
+
+def run(code: types.CodeType, namespace: Dict[str, Any]) -> None:
+    """The script. Its end, however it comes, is left to the interpreter: exit codes, threads, atexit."""
+    try:
+        exec(code, namespace)
+    except SystemExit:
+        raise
+    except BaseException:
+        sys.excepthook = _without_our_frames(sys.excepthook)
+        raise
+
+
+def _without_our_frames(shown: Callable[..., Any]) -> Callable[..., Any]:
+    def hook(kind: Any, value: BaseException, trace: Optional[types.TracebackType]) -> None:
+        while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+            trace = trace.tb_next
+        shown(kind, value.with_traceback(trace), trace)
+
+    return hook
+
+
+if __name__ == "__main__":
+    sys.path.pop(0)  # our own folder is not the user's
+    prepare(int(sys.argv[1]))
+    _control = socket.socket(fileno=int(sys.argv[2]))
+    warm_up()
+    _control.send(b"ready")
+    _main = sys.modules["__main__"]  # kept: what runs below are its functions
+    run(*become(serve(_control)))

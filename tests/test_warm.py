@@ -1,0 +1,390 @@
+# ruff: noqa: E501  the table reads best with one script per line
+"""A run that starts as a fork of the warm parent is what `python -u script.py` would have been."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from fitq.worker.folder import Program, interpreter_environment
+from fitq.worker.forked import ForkedProcess
+from fitq.worker.process import ColdProcess, RunProcess, adopt_orphans
+from fitq.worker.starter import Starter
+from tests.conftest import eventually
+
+ARGUMENTS = ["--penalty", "1.0", "ä"]
+MAIN = "\nif __name__ == '__main__':\n    "
+#: Everything a script can see or do that differs when something else than Python started it.
+SCRIPTS = {
+    "argv and paths": "import sys, os\nprint(sys.argv, __name__, __file__, sys.path, os.getcwd(), sys.flags)",
+    "its module": "import sys\nprint(sorted(globals()), __spec__, __package__, sys.modules['__main__'].__file__)",
+    "own modules": "import helper\nprint(helper.WHAT, helper.__file__)",
+    "the environment": "import os\nprint(sorted(os.environ.items()))\nos.system('env | sort | grep -v ^_=')",
+    "the environment in proc": "print(sorted(open('/proc/self/environ').read().strip('\\0').split('\\0')))",
+    "pickles its classes": (
+        "import pickle, sys\nclass Mine:\n    x = 1\n"
+        "data = pickle.dumps(Mine())\nprint(data, pickle.loads(data).x, Mine.__module__)"
+    ),
+    "exits with a number": "import sys; sys.exit(7)",
+    "exits with a sentence": "raise SystemExit('that was it')",
+    "exits with nothing": "print('x'); raise SystemExit",
+    "raises": "def f(n):\n    return 1 / n\ntry:\n    f(0)\nexcept ZeroDivisionError as e:\n    raise KeyError('k') from e",
+    "raises a group": "raise ExceptionGroup('many', [ValueError(1), TypeError(2)])",
+    "does not compile": "print('a')\ndef broken(:",
+    "is not UTF-8": b"# caf\xe9\nprint('x')",
+    "has a declared encoding": "# -*- coding: latin-1 -*-\nprint('ä')".encode("latin-1"),
+    "has its own excepthook": "import sys\nsys.excepthook = lambda t, v, tb: print('mine', t, tb.tb_lineno)\n1/0",
+    "is interrupted": "import signal; signal.raise_signal(signal.SIGINT)",
+    "is terminated": "import signal; signal.raise_signal(signal.SIGTERM)",
+    "writes to a closed pipe": (
+        "import os, signal\nr, w = os.pipe(); os.close(r)\n"
+        "try:\n    os.write(w, b'x')\nexcept BrokenPipeError:\n    print('told')"
+    ),
+    "signals as usual": (
+        "import signal\nprint([(s.name, str(signal.getsignal(s)).split(' at ')[0]) for s in signal.Signals])\n"
+        "print(signal.pthread_sigmask(signal.SIG_BLOCK, []))"
+    ),
+    "leaves a thread": "import threading, time\nthreading.Thread(target=lambda: (time.sleep(.2), print('late'))).start()",
+    "a thread raises": "import threading\ndef f(): raise ValueError('in a thread')\nt = threading.Thread(target=f, name='T')\nt.start(); t.join()",
+    "atexit": "import atexit\natexit.register(print, 'first registered')\natexit.register(print, 'last')\nprint('end')",
+    "destructors at exit": "class Last:\n    def __del__(self): print('gone')\nkept = Last()\nf = open('left-open', 'w'); f.write('x')",
+    "unbuffered and merged": "import sys, os\nprint('a', end='')\nprint('b', file=sys.stderr, end='')\nos.write(1, b'c')\nprint('d')",
+    "reads stdin": "import sys\nprint(repr(sys.stdin.read()), sys.stdout.encoding, sys.stdout.line_buffering)",
+    "descriptors": "import os\nprint(sorted(os.listdir('/proc/self/fd'))[:3], os.path.exists('/proc/self/fd/5'))",
+    "limits": "import os, resource\nprint(oct(os.umask(0)), resource.getrlimit(resource.RLIMIT_CORE), os.getsid(0) == os.getpid() == os.getpgid(0))",
+    "warnings": (
+        "import warnings, sklearn.linear_model\nwarnings.warn('one')\nwarnings.warn('two', DeprecationWarning)\n"
+        "warnings.warn('three', PendingDeprecationWarning)\nimport numpy as np\nnp.float64(1) / np.float64(0)"
+    ),
+    "the time zone": "import time\nprint(time.tzname)",
+    "multiprocessing fork": "import multiprocessing as mp\ndef f(x): return x * x" + MAIN + "print(mp.get_context('fork').Pool(2).map(f, range(4)))",
+    "multiprocessing spawn": "import multiprocessing as mp\ndef f(x): return x * x" + MAIN + "print(mp.get_context('spawn').Pool(2).map(f, range(4)))",
+    "multiprocessing forkserver": "import multiprocessing as mp\ndef f(x): return x * x" + MAIN + "print(mp.get_context('forkserver').Pool(2).map(f, range(4)))",
+    "joblib": "from joblib import Parallel, delayed\ndef f(x): return x * x" + MAIN + "print(Parallel(n_jobs=2)(delayed(f)(n) for n in range(4)))",
+    "BLAS": "import numpy as np\nx = np.ones((600, 600))\nprint((x @ x).sum(), np.linalg.eigvalsh(np.eye(50)).sum())",
+    "OpenMP": (
+        "from sklearn.datasets import load_iris\nfrom sklearn.ensemble import HistGradientBoostingClassifier\n"
+        "x, y = load_iris(return_X_y=True)\n"
+        "print(HistGradientBoostingClassifier(max_iter=5, random_state=0).fit(x, y).score(x, y))"
+    ),
+    "a forest with n_jobs": (
+        "from sklearn.datasets import load_iris\nfrom sklearn.ensemble import RandomForestClassifier\n"
+        "x, y = load_iris(return_X_y=True)\n"
+        "print(RandomForestClassifier(10, n_jobs=2, random_state=0).fit(x, y).score(x, y))"
+    ),
+}  # fmt: skip
+
+
+class Place:
+    """A folder with a script, and the two ways to run it."""
+
+    def __init__(self, folder: Path, starter: Starter) -> None:
+        self.folder, self.starter = folder, starter
+        (folder / "helper.py").write_text("WHAT = 'sibling'")
+        self.environment = {
+            **interpreter_environment(),
+            "FITQ_RUN_ID": "warm-1",
+            "MINE": "ä=given",
+            "TZ": "Asia/Tokyo",
+            "TMPDIR": str(folder),
+            "PYTHONDONTWRITEBYTECODE": "",
+        }
+        del self.environment["PYTHONDONTWRITEBYTECODE"]
+
+    def write(self, code: str | bytes, name: str = "train.py") -> Path:
+        path = self.folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(code if isinstance(code, bytes) else code.encode())
+        return path
+
+    def plainly(self, name: str = "train.py") -> tuple[str, int]:
+        """Merged output and exit code under `python -u`, with what every run is given."""
+        done = subprocess.run(
+            [sys.executable, "-u", name, *ARGUMENTS],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            umask=0o077,
+            preexec_fn=_no_core,
+            timeout=60,
+            check=False,
+        )
+        return done.stdout.decode(), done.returncode
+
+    def start(self, name: str = "train.py") -> RunProcess:
+        command = [sys.executable, "-u", name, *ARGUMENTS]
+        program = Program(command=command, modules=(self.folder / name).parent)
+        return self.starter.start(program, cwd=self.folder, environment=self.environment)
+
+    def warmly(self, name: str = "train.py") -> tuple[str, int]:
+        process = self.start(name)
+        assert isinstance(process, ForkedProcess)
+        return self.end_of(process)
+
+    @staticmethod
+    def end_of(process: RunProcess) -> tuple[str, int]:
+        output = b""
+        while not process.poll():
+            output += process.read(0.05)
+        output += process.sweep()
+        assert process.exit_code is not None
+        return output.decode(), process.exit_code
+
+
+def _no_core() -> None:
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+@pytest.fixture(scope="module")
+def starter() -> Iterator[Starter]:
+    adopt_orphans()
+    starter = Starter()
+    starter.keep_warm()
+    assert starter.wait_until_warm(60)
+    yield starter
+    starter.close()
+
+
+@pytest.fixture
+def place(starter: Starter, tmp_path: Path) -> Place:
+    eventually(lambda: starter.warm_parent, what="a warm parent")
+    return Place(tmp_path, starter)
+
+
+@pytest.mark.parametrize("what", SCRIPTS)
+def test_it_is_as_under_python(place: Place, what: str) -> None:
+    place.write(SCRIPTS[what])
+    expected = place.plainly()
+    left_open = place.folder / "left-open"
+    before = left_open.read_text() if left_open.exists() else None
+    left_open.unlink(missing_ok=True)
+    assert place.warmly() == expected
+    assert (left_open.read_text() if left_open.exists() else None) == before
+
+
+@pytest.mark.parametrize("name", ["./train.py", "sub/train.py", "sub/../sub/train.py", "missing.py"])
+def test_however_the_script_is_named(place: Place, name: str) -> None:
+    code = "import sys\nprint(sys.argv, __file__, sys.path[0])\n1/0"
+    place.write(code)
+    place.write(code, "sub/train.py")
+    assert place.warmly(name) == place.plainly(name)
+
+
+def test_it_starts_without_importing_anything_again(place: Place) -> None:
+    place.write("import sys\nprint('sklearn.ensemble' in sys.modules, 'pandas' in sys.modules)")
+    assert place.warmly() == ("True True\n", 0)
+
+
+def test_a_file_named_as_a_library_is_the_one_imported(place: Place) -> None:
+    place.write("WHAT = 'mine'", "pandas.py")
+    place.write("import pandas\nprint(pandas.WHAT)")
+    assert place.warmly() == ("mine\n", 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [
+        ("PYTHONHASHSEED", "1", "print(hash('x'))"),
+        ("PYTHONWARNINGS", "error", "import warnings; warnings.warn('x')"),
+        ("PYTHONOPTIMIZE", "1", "assert False; print('not asserted')"),
+        ("OMP_NUM_THREADS", "1", "import sklearn.ensemble, threadpoolctl as t; print([i['num_threads'] for i in t.threadpool_info()])"),
+        ("OPENBLAS_NUM_THREADS", "1", "import numpy, threadpoolctl as t; print([i['num_threads'] for i in t.threadpool_info()])"),
+        ("BIG", "x" * 50_000, "import os; print(len(os.environ['BIG']), len(open('/proc/self/environ').read()) > 50_000)"),
+    ],
+)  # fmt: skip
+def test_what_is_decided_at_start_is_decided_for_each_run(
+    place: Place, name: str, value: str, code: str
+) -> None:
+    place.environment[name] = value
+    place.write(code)
+    assert place.warmly() == place.plainly()
+
+
+def test_runs_draw_different_lots(place: Place) -> None:
+    place.write(
+        "import random, numpy, uuid, tempfile, multiprocessing\n"
+        "print(random.random(), numpy.random.rand(), uuid.uuid4(), tempfile.mkdtemp(),\n"
+        "      bytes(multiprocessing.current_process().authkey).hex())"
+    )
+    first, second = place.warmly()[0].split(), place.warmly()[0].split()
+    assert len(first) == len(second) == 5
+    assert not set(first) & set(second)
+
+
+def test_a_segfault_leaves_the_python_stack(place: Place) -> None:
+    place.write("import ctypes\ndef f(): ctypes.string_at(0)\nf()")
+    output, code = place.warmly()
+    assert code == -signal.SIGSEGV
+    assert "Fatal Python error: Segmentation fault" in output
+    assert f'File "{place.folder}/train.py", line 2 in f' in output
+
+
+def test_no_credential_was_ever_in_the_parent(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FITQ_TOKEN", "canary")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary")
+    other = Starter()
+    other.keep_warm()
+    try:
+        assert other.wait_until_warm(60)
+        assert other.warm_parent is not None
+        environment = psutil.Process(other.warm_parent).environ()
+    finally:
+        other.close()
+    assert "canary" not in environment.values()
+    assert set(environment) <= {*interpreter_environment(), "FITQ_PADDING"}
+
+
+def test_a_request_leaves_nothing_for_the_next_run(place: Place) -> None:
+    place.environment["SECRET"] = "canary-of-" + "the-first"
+    place.write("print('x')")
+    place.warmly()
+    del place.environment["SECRET"]
+    place.write(
+        "import re\nfound = 0\n"
+        "for line in open('/proc/self/maps'):\n"
+        "    span, rights = line.split()[:2]\n"
+        "    if 'rw' in rights and ('heap' in line or len(line.split()) < 6):\n"
+        "        start, end = (int(n, 16) for n in span.split('-'))\n"
+        "        with open('/proc/self/mem', 'rb', 0) as memory:\n"
+        "            memory.seek(start)\n"
+        "            found += len(re.findall(b'canary-of-[t]he-first', memory.read(end - start)))\n"
+        "print(found)"
+    )
+    assert place.warmly() == ("0\n", 0)
+
+
+def test_its_end_says_what_it_used(place: Place) -> None:
+    place.write(
+        "import time\nend = time.process_time() + .3\nwhile time.process_time() < end: pass\nx = bytearray(300_000_000)"
+    )
+    process = place.start()
+    place.end_of(process)
+    assert 0.3 <= process.cpu_seconds < 3
+    assert process.peak_memory_bytes > 300_000_000
+
+
+def test_memory_counts_what_is_its_own(place: Place) -> None:
+    place.write("import time\nprint('ready', flush=True)\ntime.sleep(1000)")
+    process = place.start()
+    try:
+        eventually(lambda: process.read(0.1))
+        assert process.memory_bytes() < 60_000_000
+    finally:
+        process.terminate(1)
+
+
+def test_a_daemon_of_its_own_is_ended_with_it(place: Place) -> None:
+    place.write(
+        "import os, time\n"
+        "if os.fork() == 0:\n"
+        "    os.setsid()\n"
+        "    if os.fork() == 0: time.sleep(1000)\n"
+        "    os._exit(0)\n"
+        "os.wait()\n"
+    )
+    place.warmly()
+    assert processes_of(place) == []
+
+
+def processes_of(place: Place) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("TMPDIR") == str(place.folder) and process.status() != "zombie":
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def test_a_run_dies_with_the_warm_parent_and_is_not_blamed(place: Place) -> None:
+    place.write("import time\nprint('ready')\ntime.sleep(1000)")
+    process = place.start()
+    eventually(lambda: process.read(0.1))
+    before = place.starter.warm_parent
+    assert before is not None
+    os.kill(before, signal.SIGKILL)
+    place.end_of(process)
+    assert process.was_lost
+    assert process.exit_code == -signal.SIGKILL
+    eventually(lambda: processes_of(place) == [])
+    eventually(lambda: place.starter.warm_parent not in (None, before), what="a new warm parent")
+    place.write("print('again')")
+    assert place.warmly() == ("again\n", 0)
+
+
+def test_a_run_that_kills_only_itself_is_not_lost(place: Place) -> None:
+    place.write("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    process = place.start()
+    assert place.end_of(process) == ("", -signal.SIGKILL)
+    assert not process.was_lost
+
+
+def test_a_stopped_warm_parent_holds_nothing_up(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fitq.worker import starter
+
+    monkeypatch.setattr(starter, "_FORK_SECONDS", 0.5)
+    before = place.starter.warm_parent
+    assert before is not None
+    os.kill(before, signal.SIGSTOP)
+    place.write("print('cold')")
+    process = place.start()
+    assert isinstance(process, ColdProcess)
+    assert place.end_of(process) == ("cold\n", 0)
+    eventually(lambda: place.starter.warm_parent not in (None, before))
+
+
+def test_without_a_warm_parent_runs_start_cold(tmp_path: Path) -> None:
+    place = Place(tmp_path, Starter())
+    place.write("print('x')")
+    process = place.start()
+    assert isinstance(process, ColdProcess)
+    assert place.end_of(process) == ("x\n", 0)
+
+
+def test_commands_start_cold(place: Place) -> None:
+    program = Program(command=["/bin/sh", "-c", "echo hello"])
+    process = place.starter.start(program, cwd=place.folder, environment=place.environment)
+    assert isinstance(process, ColdProcess)
+    assert place.end_of(process) == ("hello\n", 0)
+
+
+def test_a_killed_worker_leaves_neither_parent_nor_run(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text("import time; time.sleep(1000)")
+    code = (
+        "import sys, time\nfrom pathlib import Path\nfrom fitq.worker.starter import Starter\n"
+        "from fitq.worker.folder import Program, interpreter_environment\n"
+        "s = Starter(); s.keep_warm(); assert s.wait_until_warm(60)\n"
+        f"d = Path({str(tmp_path)!r})\n"
+        "p = s.start(Program(command=[sys.executable, '-u', 'train.py'], modules=d), cwd=d,\n"
+        "            environment={**interpreter_environment(), 'FITQ_RUN_ID': 'x'})\n"
+        "print('\\npids', s.warm_parent, p._pid, flush=True)\ntime.sleep(1000)\n"
+    )
+    worker = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert worker.stdout is not None
+    line = next(line for line in worker.stdout if line.startswith("pids"))
+    pids = [int(n) for n in line.split()[1:]]
+    assert all(map(is_alive, pids))
+    worker.kill()
+    worker.wait()
+    worker.stdout.close()
+    eventually(lambda: not any(map(is_alive, pids)), seconds=5)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
