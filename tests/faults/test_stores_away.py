@@ -92,3 +92,24 @@ def test_a_run_waits_for_the_object_store_to_keep_its_outputs(
     ended = field.wait_until(run, RunStatus.COMPLETED, seconds=60)
     assert ended.attempt == 1
     assert field.backend.state.count_runs() == 1
+
+
+def test_a_worker_that_waits_for_redis_stops_when_told(own: tuple[Servers, Field], tmp_path: Path) -> None:
+    servers, field = own
+    servers.redis.stop()
+    worker = field.start_worker()
+    eventually(lambda: "store_unavailable" in said(tmp_path), what="the worker says that it waits")
+    worker.terminate()
+    assert worker.wait(30) == 0
+
+
+def test_a_worker_that_lost_redis_stops_when_told(own: tuple[Servers, Field], tmp_path: Path) -> None:
+    servers, field = own
+    worker = field.start_worker()
+    eventually(lambda: "worker_ready" in said(tmp_path))
+    run = field.submit(GOES_ON.format(gate=str(tmp_path / "never")))
+    eventually(lambda: "going" in field.log(run))
+    servers.redis.stop()
+    worker.terminate()
+    assert worker.wait(60) == 0
+    assert not field.processes_of(run)

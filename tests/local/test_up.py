@@ -116,7 +116,7 @@ def test_nothing_outlives_it_not_even_a_run_that_has_left_its_group(folder: Path
         assert len(pids) >= 10
         os.kill(up.pid, number)
         assert up.wait(60) == (0 if number == signal.SIGINT else -signal.SIGKILL)
-    # The worker that executed it tries to hand the run back for half a minute, to a Redis that is gone.
+    # The worker that executed it tries to hand the run back for some seconds, to a Redis that is gone.
     patient = 1 if number == signal.SIGKILL else 0
     eventually(lambda: len(alive(pids)) <= patient, what="the end of everything")
     for pid in alive(pids):

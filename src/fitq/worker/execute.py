@@ -31,6 +31,8 @@ from fitq.worker.versions import own_versions, substitution
 from fitq.worker.watch import Ended, Watch
 
 log = get_logger(__name__)
+#: A worker that ends does not wait long for a store: what it cannot hand back, its lease gives away.
+_HAND_BACK_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Executor:
         except Fenced:
             log.warning("run_fenced", run_id=run.id, attempt=run.attempt)
         except Unavailable as exc:
-            log.error("run_handed_back", run_id=run.id, error=exc.message)
+            log.error("store_given_up", run_id=run.id, error=exc.message)
             self._hand_back(run, f"the worker lost a store: {exc.message}")
         finally:
             self.held.pop(run.id, None)
@@ -166,11 +168,15 @@ class Executor:
     def _hand_back(self, run: RunRecord, reason: str) -> None:
         try:
             patiently(
-                lambda: attempts.hand_back(self.backend, run, reason), what="hand the run back", seconds=20
+                lambda: attempts.hand_back(self.backend, run, reason),
+                what="hand the run back",
+                seconds=_HAND_BACK_SECONDS,
             )
             log.info("run_handed_back", run_id=run.id, reason=reason)
         except Fenced:
             log.warning("run_fenced", run_id=run.id, attempt=run.attempt)
+        except Unavailable as exc:
+            log.error("run_left_to_its_lease", run_id=run.id, error=exc.message)
 
     def _lose(self, run: RunRecord) -> None:
         """The warm parent died and the run with it: as if this worker had been lost."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import socket
 import tempfile
 import threading
@@ -26,6 +25,7 @@ from fitq.pools import REPORT_SECONDS
 from fitq.queue import start_worker, stop_worker
 from fitq.records import FunctionRecord, WorkerRecord, now
 from fitq.settings import Settings
+from fitq.stopping import set_on_signals
 from fitq.store.patience import patiently
 from fitq.worker.execute import Executor
 from fitq.worker.functions_folder import FunctionsFolder
@@ -33,6 +33,8 @@ from fitq.worker.process import adopt_orphans, hide_this_process
 from fitq.worker.versions import own_versions
 
 log = get_logger(__name__)
+#: Beyond a run's grace: to keep outputs and to hand back. What takes longer, its lease gives away.
+_STOP_SECONDS = 15.0
 #: The actor that runs submitted folders. Every pool has it.
 RUN_SCRIPT = FunctionRecord(
     name="run_script", pool="*", description="Runs a script or command in a submitted folder."
@@ -56,6 +58,7 @@ class Worker(Middleware):
         self._folder = FunctionsFolder(folder, settings.pool)
         self._work = settings.work_dir or tempfile.mkdtemp(prefix="fitq-work-")
         self._started_at = now()
+        self._stopping = threading.Event()
         self._reporter: threading.Thread | None = None
         self.executor = self._new_executor()
         self._load_functions()
@@ -67,6 +70,7 @@ class Worker(Middleware):
             work_dir=Path(self._work),
             worker_id=f"{socket.gethostname()}-{os.getpid()}",
             find_function=lambda name: self._folder.functions.get(name),
+            stopping=self._stopping,
         )
 
     # --- actors ---------------------------------------------------------------------------------
@@ -100,7 +104,7 @@ class Worker(Middleware):
 
     def before_worker_shutdown(self, broker: object, worker: object) -> None:  # noqa: ARG002
         """Runs in progress are handed back to the queue."""
-        self.executor.stopping.set()
+        self._stopping.set()
         if self._reporter is not None:
             self._reporter.join(timeout=10)
         with contextlib.suppress(Unavailable):
@@ -112,7 +116,7 @@ class Worker(Middleware):
 
     def _publish(self) -> None:
         known = [*self._folder.functions.values(), _of_pool(RUN_SCRIPT, self.settings.pool)]
-        stop = self.executor.stopping
+        stop = self._stopping
         with contextlib.suppress(Unavailable):
             patiently(
                 lambda: self.backend.state.publish_functions(self.settings.pool, known),
@@ -124,7 +128,7 @@ class Worker(Middleware):
     def _report_until_stopped(self) -> None:
         # At least four renewals within a lease: a lost one, or a stall, loses no run.
         period_seconds = min(REPORT_SECONDS, self.settings.lease_seconds / 4)
-        while not self.executor.stopping.wait(period_seconds):
+        while not self._stopping.wait(period_seconds):
             try:
                 if self._load_functions() or not self._is_known():
                     self._publish()
@@ -154,15 +158,13 @@ class Worker(Middleware):
 
     def run(self) -> None:
         """Consume until SIGTERM or SIGINT; then hand runs back and return."""
-        told = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: told.set())
-        patiently(self.backend.state.ping, what="reach Redis", stop=told)
+        set_on_signals(self._stopping)
+        with contextlib.suppress(Unavailable):  # told to stop while Redis was away
+            patiently(self.backend.state.ping, what="reach Redis", stop=self._stopping)
         worker = start_worker(self.broker, pool=self.settings.pool, slots=self.settings.slots)
-        told.wait()
+        self._stopping.wait()
         log.info("worker_stopping", runs=sorted(self.executor.held))
-        self.executor.stopping.set()
-        stop_worker(worker, seconds=self.settings.grace_seconds + 30)
+        stop_worker(worker, seconds=self.settings.grace_seconds + _STOP_SECONDS)
 
 
 def _of_pool(function: FunctionRecord, pool: str) -> FunctionRecord:
