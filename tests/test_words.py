@@ -31,6 +31,14 @@ def test_an_error_survives_the_way_over_http() -> None:
     assert (back.message, back.hint, back.data["runs"]) == (sent.message, sent.hint, ["a"])
 
 
+def test_a_clients_own_subclass_is_no_part_of_the_tree() -> None:
+    class Mine(errors.RunFailed):
+        """A client's name for it."""
+
+    assert type(from_body(409, {"code": "run_failed"})) is errors.RunFailed
+    assert Mine not in errors._tree(FitqError)
+
+
 def test_an_unknown_body_becomes_the_class_of_its_status() -> None:
     assert type(from_body(503, {"detail": "nginx"})) is Unavailable
 

@@ -174,7 +174,9 @@ class Unavailable(FitqError):
 
 
 def _tree(base: type[FitqError]) -> list[type[FitqError]]:
-    return [base, *(found for child in base.__subclasses__() for found in _tree(child))]
+    """The classes drawn above; a client's own subclasses, Azure's names for them, never travel."""
+    ours = (child for child in base.__subclasses__() if child.__module__ == __name__)
+    return [base, *(found for child in ours for found in _tree(child))]
 
 
 def from_body(status: int, body: Mapping[str, Any]) -> FitqError:
