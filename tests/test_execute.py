@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import threading
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from fitq.settings import Settings
 from fitq.snapshots import pack
 from fitq.worker import watch
 from fitq.worker.execute import Executor
+from fitq.worker.folder import RunFolder
 from fitq.worker.process import adopt_orphans
 from fitq.worker.starter import Starter
 from tests.conftest import eventually
@@ -403,3 +405,15 @@ def test_a_flood_of_output_and_metrics_is_bounded(
     assert len(runs.read_log(backend, run.id, 0, 10**7).data) < 101_000
     assert any("bytes of output were not kept" in w for w in run.warnings)
     assert any("2 logged lines could not be read" in w for w in run.warnings)
+
+
+def test_a_run_that_cannot_be_started_says_why(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(RunFolder, "make", no_room)
+    run = bench.run("print(1)")
+    assert run.status is RunStatus.FAILED
+    assert run.failure is not None
+    assert run.failure.kind == "disk_full"
+    assert "No space left on device" in run.failure.message

@@ -6,6 +6,7 @@ the platform (a store is away, this worker stops) never fails a run: it waits, o
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -87,10 +88,15 @@ class Executor:
     def _bring_to_end(self, run: RunRecord, folder: RunFolder) -> None:
         try:
             run, process, std_log = self._start(run, folder)
+        except Unavailable:
+            raise
         except FitqError as exc:
-            if isinstance(exc, Unavailable):
-                raise
-            self._fail_before_start(run, exc)
+            self._fail_before_start(run, Failure(kind=exc.code, message=exc.message, hint=exc.hint))
+            return
+        except OSError as exc:  # no room for its folder, or words too long for a process
+            kind = "disk_full" if exc.errno == errno.ENOSPC else "start_failed"
+            message = f"The run could not be started: {exc.strerror or exc}."
+            self._fail_before_start(run, Failure(kind=kind, message=message))
             return
         try:
             self._see_through(run, folder, process, std_log)
@@ -157,8 +163,7 @@ class Executor:
                 self.backend.state.add_run(run)
                 log.warning("run_put_back", run_id=run.id)
 
-    def _fail_before_start(self, run: RunRecord, exc: FitqError) -> None:
-        failure = Failure(kind=exc.code, message=exc.message, hint=exc.hint)
+    def _fail_before_start(self, run: RunRecord, failure: Failure) -> None:
         patiently(
             lambda: attempts.finish(self.backend, run, RunStatus.FAILED, failure=failure),
             what="end the run",
