@@ -18,6 +18,7 @@ import msgspec
 from dramatiq.middleware import Middleware
 
 from fitq.backend import Backend, open_backend
+from fitq.credentials import hide_this_process
 from fitq.errors import InvalidRequest, Unavailable
 from fitq.logs import get_logger
 from fitq.names import check_name
@@ -29,7 +30,7 @@ from fitq.stopping import set_on_signals
 from fitq.store.patience import patiently
 from fitq.worker.execute import Executor
 from fitq.worker.functions_folder import FunctionsFolder
-from fitq.worker.process import adopt_orphans, hide_this_process
+from fitq.worker.process import adopt_orphans
 from fitq.worker.versions import own_versions
 
 log = get_logger(__name__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import ctypes
 import os
@@ -16,12 +17,7 @@ from typing import ClassVar
 import psutil
 
 _LAUNCH = Path(__file__).with_name("launch.py")
-_PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 4, 36
-
-
-def hide_this_process() -> None:
-    """Make the worker's memory and environment unreadable to its children of the same user."""
-    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 def adopt_orphans() -> None:
@@ -29,7 +25,7 @@ def adopt_orphans() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-class RunProcess:
+class RunProcess(abc.ABC):
     """One process group with stdout and stderr merged into one pipe.
 
     What is told about its end differs by how it was started: see `ColdProcess` and `ForkedProcess`.
@@ -52,9 +48,9 @@ class RunProcess:
         self.peak_memory_bytes = 0
         self.was_lost = False  #: it ended because the platform's own process that held it ended
 
+    @abc.abstractmethod
     def poll(self) -> bool:
         """Whether the process has ended; collects its exit code and what it used."""
-        raise NotImplementedError
 
     @property
     def seconds(self) -> float:
