@@ -116,7 +116,7 @@ def test_a_run_of_a_pool_without_workers_says_what_it_waits_for(backend: Backend
         (RunRequest(script="train.py"), InvalidRequest, "needs a snapshot"),
         (RunRequest(script="train.py", snapshot="../x"), InvalidRequest, "snapshot name"),
         (RunRequest(script="train.py", snapshot="0" * 64), NotFound, "no snapshot"),
-        (RunRequest(command="ls", snapshot="0" * 64, parameters={"a": 1}), InvalidRequest, "not parameters"),
+        (RunRequest(command="ls", snapshot="0" * 64, parameters={"a": 1}), InvalidRequest, "no parameters"),
     ],
 )
 def test_what_may_not_run_is_refused_before_anything_is_kept(

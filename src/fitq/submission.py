@@ -36,7 +36,7 @@ log = get_logger(__name__)
 #: How long a repeated Idempotency-Key finds its run.
 IDEMPOTENCY_SECONDS = 24 * 3600
 #: Linux starts no process with a longer argument or variable (MAX_ARG_STRLEN); all of a kind together are
-#: held to it, because everything is also repeated in SM_USER_ARGS.
+#: held to it, because they are also repeated in SM_… variables.
 _WORDS_BYTES = 100 * 1024
 
 
@@ -161,6 +161,7 @@ def _check_words(request: RunRequest) -> None:
     given = {
         "arguments": [str(a) for a in request.arguments],
         "command": [request.command or ""],
+        "parameters": [f"--{k} {v}" for k, v in request.parameters.items()] if request.script else [],
         "environment_variables": variables,
     }
     for at, words in given.items():
@@ -214,9 +215,9 @@ def find_function(backend: Backend, name: str, pool: str | None = None) -> Funct
 
 
 def _plan_script(backend: Backend, request: RunRequest) -> RunRecord:
-    if request.parameters:
+    if request.parameters and request.command is not None:
         raise InvalidRequest(
-            "A script takes arguments, not parameters.", at="parameters", hint="Use arguments: [...]"
+            "A command takes no parameters.", at="parameters", hint="Write them into the command itself."
         )
     if not request.snapshot:
         raise InvalidRequest(
@@ -229,7 +230,7 @@ def _plan_script(backend: Backend, request: RunRequest) -> RunRecord:
         )
     if request.script is not None:
         _check_script(request.script, msgspec.json.decode(listed, type=list[str]))
-    return _record(backend, request, check_name("pool", request.pool or "default"), {})
+    return _record(backend, request, check_name("pool", request.pool or "default"), request.parameters)
 
 
 def _check_script(script: str, files: list[str]) -> None:

@@ -26,6 +26,7 @@ from fitq.backend import Backend
 from fitq.errors import NotFound
 from fitq.records import FunctionRecord, RunRecord
 from fitq.snapshots import unpack
+from fitq.worker.sagemaker import all_arguments, sagemaker_environment
 
 _HERE = Path(__file__).parent
 SHIMS = _HERE / "shims"
@@ -82,7 +83,7 @@ class RunFolder:
             return Program(command=["/bin/sh", "-c", self.run.command, *self.run.arguments])
         if self.run.script is not None:
             script = self.code / self.run.script
-            command = [*_PYTHON, self.run.script, *self.run.arguments]
+            command = [*_PYTHON, self.run.script, *all_arguments(self.run)]
             return Program(command=command, modules=script.parent)
         if functions is None or function is None:
             raise NotFound(f"This worker has no function {self.run.function!r} any more.")
@@ -113,7 +114,7 @@ class RunFolder:
             "AZUREML_EXPERIMENT_NAME": run.experiment,
             "AZUREML_ARM_PROJECT_NAME": run.experiment,
             "AZUREML_ARM_WORKSPACE_NAME": run.workspace,
-            **_sagemaker(run, outputs),
+            **sagemaker_environment(run, outputs),
         }
 
 
@@ -134,19 +135,6 @@ def _thread_limits(cpus: float | None) -> dict[str, str]:
         return {}
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
     return dict.fromkeys(names, str(max(1, round(cpus))))
-
-
-def _sagemaker(run: RunRecord, outputs: str) -> dict[str, str]:
-    return {
-        "SM_MODEL_DIR": outputs,
-        "SM_OUTPUT_DATA_DIR": outputs,
-        "SM_CHANNELS": "[]",
-        "SM_HPS": json.dumps(run.parameters),
-        "SM_USER_ARGS": json.dumps(run.arguments),
-        "SM_NUM_CPUS": str(round(run.resources.cpus or os.cpu_count() or 1)),
-        "SM_HOSTS": '["localhost"]',
-        "SM_CURRENT_HOST": "localhost",
-    }
 
 
 def _fetch(backend: Backend, sha256: str, folder: Path) -> None:
