@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from fitq import endpoints
 from fitq.backend import Backend
-from fitq.errors import InvalidRequest, NotFound
+from fitq.errors import InvalidRequest, NotFound, Outdated
 from fitq.records import EndpointRequest, InputSchema, ModelRecord, now, to_json
 from fitq.registry import catalog, set_alias
+from fitq.revisions import ABSENT
 
 
 @pytest.fixture
@@ -84,3 +87,38 @@ def test_what_is_no_version_is_refused_in_a_sentence(backend: Backend, version: 
 def test_a_version_is_looked_for_under_a_valid_name_only(backend: Backend) -> None:
     with pytest.raises(InvalidRequest):
         catalog(backend).model("../models/iris", "1")
+
+
+def test_keys_rotated_at_once_are_all_rotated(backend: Backend) -> None:
+    traffic(backend, v1=100)
+    before = catalog(backend).endpoint("flowers").key_generations["primary"]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda _: endpoints.rotate_key(backend, "flowers", "primary"), range(8)))
+    assert catalog(backend).endpoint("flowers").key_generations["primary"] == before + 8
+
+
+def test_a_deploy_beside_a_rotation_loses_neither(backend: Backend) -> None:
+    traffic(backend, v1=100)
+    before = catalog(backend).endpoint("flowers").key_generations["primary"]
+    with ThreadPoolExecutor(8) as threads:
+        done = [threads.submit(traffic, backend, v2=100) for _ in range(4)]
+        done += [threads.submit(endpoints.rotate_key, backend, "flowers", "primary") for _ in range(4)]  # type: ignore[arg-type]
+        for one in done:
+            one.result()
+    after = catalog(backend).endpoint("flowers")
+    assert (after.traffic, after.key_generations["primary"]) == ({"2": 100}, before + 4)
+
+
+def test_only_the_revision_that_was_read_is_replaced(backend: Backend) -> None:
+    traffic(backend, v1=100)
+    read = endpoints.endpoint_revision(backend, "flowers")
+    traffic(backend, v2=100)
+    with pytest.raises(Outdated, match="'flowers' was changed"):
+        endpoints.deploy(backend, "flowers", EndpointRequest(model="iris"), expected=read)
+    with pytest.raises(Outdated):
+        endpoints.remove_endpoint(backend, "flowers", expected=read)
+    with pytest.raises(Outdated, match="exists already"):
+        endpoints.deploy(backend, "flowers", EndpointRequest(model="iris"), expected=ABSENT)
+    assert catalog(backend).endpoint("flowers").traffic == {"2": 100}
+    endpoints.remove_endpoint(backend, "flowers", expected=endpoints.endpoint_revision(backend, "flowers"))
+    endpoints.remove_endpoint(backend, "flowers")

@@ -11,6 +11,7 @@
     ├── NotFound                  404  the thing named does not exist
     ├── MethodNotAllowed          405  the address exists, the verb does not
     ├── Conflict                  409  the thing is in another state than the request assumes
+    ├── Outdated                  412  the thing was changed since the revision that the request names
     ├── TooLarge                  413  a body, snapshot or answer is over its limit
     ├── UnsupportedMediaType      415  the body is in a format that is not understood here
     ├── ModelUnusable             422  the file is not a model that fitq can serve
@@ -123,6 +124,14 @@ class Conflict(FitqError):
 
     code = "conflict"
     status = 409
+
+
+class Outdated(FitqError):
+    """The thing was changed since it was read."""
+
+    code = "outdated"
+    status = 412
+    hint = "Read it again, and decide again."
 
 
 class TooLarge(FitqError):

@@ -13,8 +13,11 @@ from fitq.records import (
     PoolRecord,
     PoolSettings,
     WorkerRecord,
+    from_json,
     now,
+    to_json,
 )
+from fitq.revisions import check_revision, revise, revision_of
 from fitq.store.protocols import PoolLoad
 
 #: A worker reports every 2 s; one that has missed five reports is taken for dead.
@@ -87,8 +90,56 @@ def find_pool(backend: Backend, name: str) -> PoolRecord:
     return known[name]
 
 
-def configure(backend: Backend, name: str, settings: PoolSettings) -> PoolRecord:
-    """Say how many workers a pool should have."""
+def configure(
+    backend: Backend, name: str, settings: PoolSettings, *, expected: str | None = None
+) -> PoolRecord:
+    """Say how many workers a pool should have.
+
+    Raises:
+        InvalidRequest: fewer than none, or more than the most.
+        Outdated: the settings have another revision than the expected one.
+    """
+    check_settings(name, settings)
+    key, what = backend.keys.pool(name), f"Pool {name!r}"
+    revise(backend.objects, key, lambda _: to_json(settings), what=what, expected=expected)
+    backend.state.put_pool(name, settings)
+    return find_pool(backend, name)
+
+
+def kept_settings(backend: Backend, name: str) -> tuple[PoolSettings | None, str]:
+    """What was said about a pool, if anything was, and its revision."""
+    data = backend.objects.get(backend.keys.pool(check_name("pool", name)))
+    return (None if data is None else from_json(data, PoolSettings)), revision_of(data)
+
+
+def configured(backend: Backend) -> list[str]:
+    """Names of the pools about which something was said."""
+    prefix = backend.keys.pools()
+    return [o.key[len(prefix) :].removesuffix(".json") for o in backend.objects.list(prefix)]
+
+
+def forget_settings(backend: Backend, name: str, *, expected: str | None = None) -> None:
+    """Take back what was said about a pool. Its runs and workers stay.
+
+    Raises:
+        Outdated: the settings have another revision than the expected one.
+    """
+    check_revision(f"Pool {name!r}", kept_settings(backend, name)[1], expected)
+    backend.objects.delete(backend.keys.pool(name))
+    backend.state.drop_pool(name)
+
+
+def restore_settings(backend: Backend) -> None:
+    """Tell Redis again what the object store knows about pools."""
+    known = backend.state.list_pools()
+    for name in configured(backend):
+        settings, _ = kept_settings(backend, name)
+        if settings is not None and known.get(name) != settings:
+            backend.state.put_pool(name, settings)
+
+
+def check_settings(name: str, settings: PoolSettings) -> None:
+    """Refuse what `configure` refuses."""
     check_name("pool", name)
     most = settings.max_workers
     if not 0 <= settings.min_workers <= (MOST_WORKERS if most is None else most) <= MOST_WORKERS:
@@ -97,5 +148,5 @@ def configure(backend: Backend, name: str, settings: PoolSettings) -> PoolRecord
             at="min_workers",
             got=[settings.min_workers, most],
         )
-    backend.state.put_pool(name, settings)
-    return find_pool(backend, name)
+    if settings.idle_seconds < 0:
+        raise InvalidRequest("idle_seconds must be 0 or more.", at="idle_seconds", got=settings.idle_seconds)

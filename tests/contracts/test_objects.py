@@ -101,3 +101,43 @@ def test_deleting_twice_is_fine(objects: ObjectStore) -> None:
 def test_a_living_store_answers(objects: ObjectStore) -> None:
     objects.ensure_bucket()
     objects.ping()
+
+
+def test_a_put_over_what_was_read_replaces_it_once(objects: ObjectStore) -> None:
+    objects.put("k", b"one")
+    read = objects.get_tagged("k")
+    assert read is not None
+    assert read.data == b"one"
+    assert objects.put_if_same("k", b"two", read.tag)
+    assert not objects.put_if_same("k", b"three", read.tag)
+    assert objects.get("k") == b"two"
+
+
+def test_a_put_over_what_is_gone_changes_nothing(objects: ObjectStore) -> None:
+    objects.put("k", b"one")
+    read = objects.get_tagged("k")
+    assert read is not None
+    objects.delete("k")
+    assert not objects.put_if_same("k", b"two", read.tag)
+    assert objects.get_tagged("k") is None
+
+
+def test_of_many_writers_over_the_same_bytes_one_wins(objects: ObjectStore) -> None:
+    objects.put("n", b"start")
+    for _ in range(5):
+        read, won, barrier = objects.get_tagged("n"), [], threading.Barrier(6)
+        assert read is not None
+
+        def race(
+            n: int, tag: str = read.tag, won: list[int] = won, barrier: threading.Barrier = barrier
+        ) -> None:
+            barrier.wait()
+            if objects.put_if_same("n", f"{tag} {n}".encode(), tag):
+                won.append(n)
+
+        threads = [threading.Thread(target=race, args=(n,)) for n in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(won) == 1

@@ -146,6 +146,10 @@ def test_pools_and_workers(state: StateStore) -> None:
     state.put_pool("cpu", PoolSettings(min_workers=1))
     state.put_pool("cpu", PoolSettings(min_workers=2))
     assert state.list_pools() == {"cpu": PoolSettings(min_workers=2)}
+    state.put_pool("spare", PoolSettings())
+    state.drop_pool("spare")
+    state.drop_pool("spare")
+    assert state.list_pools() == {"cpu": PoolSettings(min_workers=2)}
 
     worker = WorkerRecord(id="w1", pool="cpu", slots=1, seen_at=now(), started_at=now())
     state.report_worker(worker)

@@ -39,6 +39,7 @@ ROUTES: list[BaseRoute] = [
     Route("/v1/pools", pools.list_pools),
     Route("/v1/pools/{pool}", pools.get_pool),
     Route("/v1/pools/{pool}", pools.put_pool, methods=["PUT"]),
+    Route("/v1/pools/{pool}", pools.delete_pool, methods=["DELETE"]),
     Route("/v1/models", models.register, methods=["POST"]),
     Route("/v1/models", models.list_models),
     Route("/v1/models/{model}", models.get_model),

@@ -8,19 +8,28 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fitq import endpoints
-from fitq.api.responses import backend_of, json_response, settings_of, with_body
+from fitq.api.responses import (
+    backend_of,
+    expected_revision,
+    json_response,
+    settings_of,
+    with_body,
+    with_revision,
+)
 from fitq.names import check_name
-from fitq.records import EndpointRecord, EndpointRequest, to_builtins
+from fitq.records import EndpointRecord, EndpointRequest, to_builtins, to_json
 from fitq.registry import catalog
+from fitq.revisions import revision_of
 
 
 @with_body(EndpointRequest)
 def put_endpoint(request: Request, body: EndpointRequest) -> Response:
     """`PUT /v1/endpoints/{name}`: 201 when it is new, 200 when it was replaced."""
     name = check_name("endpoint", request.path_params["endpoint"])
-    endpoint = endpoints.deploy(backend_of(request), name, body)
+    endpoint = endpoints.deploy(backend_of(request), name, body, expected=expected_revision(request))
     status = 201 if endpoint.created_at == endpoint.updated_at else 200
-    return json_response(_endpoint(request, endpoint), status)
+    answer = json_response(_endpoint(request, endpoint), status)
+    return with_revision(answer, revision_of(to_json(endpoint)))
 
 
 def list_endpoints(request: Request) -> Response:
@@ -32,12 +41,13 @@ def list_endpoints(request: Request) -> Response:
 def get_endpoint(request: Request) -> Response:
     """`GET /v1/endpoints/{name}`."""
     found = catalog(backend_of(request)).endpoint(request.path_params["endpoint"])
-    return json_response(_endpoint(request, found))
+    return with_revision(json_response(_endpoint(request, found)), revision_of(to_json(found)))
 
 
 def delete_endpoint(request: Request) -> Response:
-    """`DELETE /v1/endpoints/{name}`."""
-    endpoints.remove_endpoint(backend_of(request), request.path_params["endpoint"])
+    """`DELETE /v1/endpoints/{name}`: 204 also when there is none."""
+    name, expected = request.path_params["endpoint"], expected_revision(request)
+    endpoints.remove_endpoint(backend_of(request), name, expected=expected)
     return Response(status_code=204)
 
 

@@ -49,6 +49,7 @@ _STATUS = {
     ("/v1/runs/{run}/cancel", "POST"): "202",
     ("/v1/models", "POST"): "201",
     ("/v1/endpoints/{endpoint}", "DELETE"): "204",
+    ("/v1/pools/{pool}", "DELETE"): "204",
 }
 _BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("/v1/snapshots", "POST"): {"application/gzip": {"schema": {"type": "string", "format": "binary"}}},
@@ -70,6 +71,8 @@ _QUERY = {
     "/v1/runs": ("experiment", "status", "tag", "order", "limit", "cursor"),
     "/v1/runs/{run}/logs": ("offset", "follow"),
 }
+#: What changes carries an `ETag`; whoever writes may name the one that was read.
+_REVISED = ("/v1/endpoints/{endpoint}", "/v1/pools/{pool}")
 _ERROR = {
     "type": "object",
     "required": ["message", "code", "hint", "request_id"],
@@ -160,6 +163,9 @@ def _parameters(path: str, method: str) -> Iterator[dict[str, Any]]:
     if method == "GET":
         for name in _QUERY.get(path, ()):
             yield {"name": name, "in": "query", "schema": {"type": "string"}}
+    if path in _REVISED and method in ("PUT", "DELETE"):
+        for name in ("If-Match", "If-None-Match"):
+            yield {"name": name, "in": "header", "schema": {"type": "string"}}
     if (path, method) == ("/v1/runs", "POST"):
         yield {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string"}}
 

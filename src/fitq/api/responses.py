@@ -29,6 +29,7 @@ from fitq.errors import (
 )
 from fitq.logs import get_logger
 from fitq.records import from_json, to_json
+from fitq.revisions import ABSENT
 from fitq.settings import Settings
 
 log = get_logger(__name__)
@@ -67,6 +68,21 @@ def request_id_of(request: Request) -> str:
         usable = re.fullmatch(r"[\x20-\x7e]{1,100}", given)
         request.state.request_id = given if usable else uuid.uuid4().hex
     return str(request.state.request_id)
+
+
+def expected_revision(request: Request) -> str | None:
+    """The revision that `If-Match` names; ABSENT for `If-None-Match: *`; None: any may be written over."""
+    if request.headers.get("if-none-match", "").strip() == "*":
+        return ABSENT
+    named = request.headers.get("if-match", "").strip().removeprefix("W/").strip('"')
+    return named if named and named != "*" else None
+
+
+def with_revision(response: Response, revision: str) -> Response:
+    """An answer about something that changes, with the `ETag` under which it may be replaced."""
+    if revision:
+        response.headers["etag"] = f'"{revision}"'
+    return response
 
 
 def error_response(request: Request, exc: FitqError) -> Response:

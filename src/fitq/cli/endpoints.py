@@ -184,6 +184,7 @@ def rotate(name: str, which: str) -> None:
 def delete(name: str) -> None:
     """Delete an endpoint; its model stays."""
     with platform() as client:
+        client.get_endpoint(name)  # deleting what is not there is fine over HTTP; a person mistyped
         client.delete_endpoint(name)
     say(f"Endpoint {name} is deleted.")
     next_step("fitq endpoints list")

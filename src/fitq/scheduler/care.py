@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 
-from fitq import attempts, runs
+from fitq import attempts, pools, runs
 from fitq.attempts import Fenced
 from fitq.backend import Backend
 from fitq.logs import get_logger
@@ -72,6 +72,7 @@ class Care:
 
     def restore(self) -> int:
         """Bring back what Redis does not know and the object store does; returns how many runs."""
+        pools.restore_settings(self._backend)
         restored = runs.restore_ended(self._backend) + runs.restore_open(self._backend)
         if restored:
             log.warning("runs_restored", count=restored)

@@ -34,6 +34,7 @@ Object store, under `<workspace>/`
     models/<name>/aliases/<alias>.json  {"version": n}
     models/<name>/files/<sha256>        the bytes of a model
     endpoints/<name>.json               EndpointRecord
+    pools/<name>.json                   PoolSettings; Redis has them too, for whoever reads often
     secrets/endpoint-keys               32 random bytes from which endpoint keys are derived
 """
 
@@ -90,6 +91,12 @@ class ObjectKeys:
 
     def endpoint(self, name: str) -> str:
         return f"{self._root}/endpoints/{name}.json"
+
+    def pools(self) -> str:
+        return f"{self._root}/pools/"
+
+    def pool(self, name: str) -> str:
+        return f"{self._root}/pools/{name}.json"
 
     def endpoint_secret(self) -> str:
         return f"{self._root}/secrets/endpoint-keys"

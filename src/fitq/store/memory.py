@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import hashlib
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from fitq.records import (
     RunStatus,
     WorkerRecord,
 )
-from fitq.store.protocols import Lease, ObjectInfo, PoolLoad
+from fitq.store.protocols import Lease, ObjectInfo, PoolLoad, Tagged
 
 
 class MemoryState:
@@ -125,6 +126,9 @@ class MemoryState:
     def put_pool(self, name: str, settings: PoolSettings) -> None:
         self._pools[name] = settings
 
+    def drop_pool(self, name: str) -> None:
+        self._pools.pop(name, None)
+
     def list_pools(self) -> dict[str, PoolSettings]:
         return dict(self._pools)
 
@@ -186,8 +190,19 @@ class MemoryObjects:
             self._objects[key] = data
             return True
 
+    def put_if_same(self, key: str, data: bytes, tag: str) -> bool:
+        with self._lock:
+            if key not in self._objects or _tag_of(self._objects[key]) != tag:
+                return False
+            self._objects[key] = data
+            return True
+
     def get(self, key: str) -> bytes | None:
         return self._objects.get(key)
+
+    def get_tagged(self, key: str) -> Tagged | None:
+        data = self._objects.get(key)
+        return None if data is None else Tagged(data, _tag_of(data))
 
     def open(self, key: str) -> Iterator[bytes] | None:
         data = self._objects.get(key)
@@ -211,3 +226,7 @@ class MemoryObjects:
 
     def delete(self, key: str) -> None:
         self._objects.pop(key, None)
+
+
+def _tag_of(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

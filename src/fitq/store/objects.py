@@ -1,7 +1,8 @@
 """What does not change, in any S3: MinIO in production, SeaweedFS on a laptop.
 
-minio-py has no public argument for a conditional put; a presigned PUT with `If-None-Match: *` is
-public API and both servers honour it (one winner among racing writers; the others get 412).
+minio-py has no public argument for a conditional put; a presigned PUT with `If-None-Match: *`, or with
+`If-Match` and an ETag, is public API and both servers honour it (one winner among racing writers; the
+others get 412).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from minio.error import InvalidResponseError, S3Error, ServerError
 from urllib3.exceptions import HTTPError
 
 from fitq.errors import Unavailable
-from fitq.store.protocols import ObjectInfo
+from fitq.store.protocols import ObjectInfo, Tagged
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -102,12 +103,19 @@ class S3Objects:
 
     @translated
     def put_if_absent(self, key: str, data: bytes) -> bool:
+        return self._put_if(key, data, {"If-None-Match": "*"})
+
+    @translated
+    def put_if_same(self, key: str, data: bytes, tag: str) -> bool:
+        return self._put_if(key, data, {"If-Match": tag})
+
+    def _put_if(self, key: str, data: bytes, condition: dict[str, str]) -> bool:
         url = self._client.presigned_put_object(bucket_name=self._bucket, object_name=key)
         for pause_seconds in (0.05, 0.1, 0.2, 0.4, 0.0):
-            answer = self._http.request("PUT", url, body=data, headers={"If-None-Match": "*"})
+            answer = self._http.request("PUT", url, body=data, headers=condition)
             if answer.status == 200:
                 return True
-            if answer.status == 412:
+            if answer.status == 412 or (answer.status == 404 and b"NoSuchKey" in answer.data):
                 return False
             if answer.status != 409:  # 409: two conditional puts met; S3 asks to try again
                 break
@@ -120,14 +128,22 @@ class S3Objects:
         return None if pieces is None else b"".join(pieces)
 
     @translated
+    def get_tagged(self, key: str) -> Tagged | None:
+        answer = self._opened(key)
+        return None if answer is None else Tagged(b"".join(_pieces(answer)), answer.headers["etag"])
+
+    @translated
     def open(self, key: str) -> Iterator[bytes] | None:
+        answer = self._opened(key)
+        return None if answer is None else _pieces(answer)
+
+    def _opened(self, key: str) -> urllib3.BaseHTTPResponse | None:
         try:
-            answer = self._client.get_object(bucket_name=self._bucket, object_name=key)
+            return self._client.get_object(bucket_name=self._bucket, object_name=key)
         except S3Error as exc:
             if exc.code in _MISSING:
                 return None
             raise
-        return _pieces(answer)
 
     @translated
     def get_range(self, key: str, offset: int, length: int) -> bytes | None:

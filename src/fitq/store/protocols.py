@@ -91,6 +91,9 @@ class StateStore(Protocol):
 
     def put_pool(self, name: str, settings: PoolSettings) -> None: ...
 
+    def drop_pool(self, name: str) -> None:
+        """Forget a pool's settings."""
+
     def list_pools(self) -> dict[str, PoolSettings]: ...
 
     def report_worker(self, worker: WorkerRecord) -> None: ...
@@ -118,6 +121,13 @@ class StateStore(Protocol):
         """True once for a store that knows nothing yet, or no longer: somebody has to fill it."""
 
 
+class Tagged(NamedTuple):
+    """An object's bytes, and the tag under which they may be replaced."""
+
+    data: bytes
+    tag: str
+
+
 class ObjectInfo(NamedTuple):
     """One object in a listing."""
 
@@ -143,8 +153,14 @@ class ObjectStore(Protocol):
         the kept bytes are its own writes a nonce into them and looks.
         """
 
+    def put_if_same(self, key: str, data: bytes, tag: str) -> bool:
+        """One small put over exactly the bytes that were read with this tag. False: they are others now."""
+
     def get(self, key: str) -> bytes | None:
         """The bytes, or None if there is no such key."""
+
+    def get_tagged(self, key: str) -> Tagged | None:
+        """The bytes with their tag, for `put_if_same`; None if there is no such key."""
 
     def open(self, key: str) -> Iterator[bytes] | None:
         """The bytes in pieces, or None if there is no such key."""

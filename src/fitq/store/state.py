@@ -274,6 +274,10 @@ class RedisState:
         self._redis.hset(self._keys.pools(), name, to_json(settings))
 
     @translated
+    def drop_pool(self, name: str) -> None:
+        self._redis.hdel(self._keys.pools(), name)
+
+    @translated
     def list_pools(self) -> dict[str, PoolSettings]:
         found = self._hash(self._keys.pools())
         return {name: from_json(data, PoolSettings) for name, data in found.items()}

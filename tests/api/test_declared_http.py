@@ -1,0 +1,45 @@
+"""What changes over HTTP: replaced only over what was read, and taken away as often as anybody likes."""
+
+from __future__ import annotations
+
+from starlette.testclient import TestClient
+
+from fitq import pools
+from fitq.backend import Backend
+from fitq.records import PoolSettings
+from fitq.scheduler.care import Care
+from tests.api.conftest import refused
+
+
+def test_a_pool_is_put_and_read_as_it_was_put(api: TestClient) -> None:
+    put = {"min_workers": 1, "max_workers": 3, "idle_seconds": 60}
+    answer = api.put("/v1/pools/cpu", json=put)
+    assert answer.status_code == 200
+    read = api.get("/v1/pools/cpu")
+    assert put.items() <= read.json().items()
+    assert read.headers["etag"] == answer.headers["etag"]
+
+
+def test_a_pool_is_replaced_only_over_the_revision_that_was_read(api: TestClient) -> None:
+    first = api.put("/v1/pools/cpu", json={"min_workers": 1}, headers={"if-none-match": "*"})
+    refused(api.put("/v1/pools/cpu", json={}, headers={"if-none-match": "*"}), 412, "outdated")
+    read = {"if-match": first.headers["etag"]}
+    assert api.put("/v1/pools/cpu", json={"min_workers": 2}, headers=read).status_code == 200
+    refused(api.put("/v1/pools/cpu", json={"min_workers": 3}, headers=read), 412, "outdated")
+    refused(api.delete("/v1/pools/cpu", headers=read), 412, "outdated")
+    assert api.get("/v1/pools/cpu").json()["min_workers"] == 2
+
+
+def test_deleting_twice_is_fine(api: TestClient) -> None:
+    api.put("/v1/pools/cpu", json={"min_workers": 1})
+    for path in ("/v1/pools/cpu", "/v1/endpoints/flowers"):
+        assert [api.delete(path).status_code for _ in range(2)] == [204, 204]
+    refused(api.get("/v1/pools/cpu"), 404, "not_found")
+
+
+def test_what_was_said_about_pools_outlives_redis(api: TestClient, backend: Backend) -> None:
+    api.put("/v1/pools/cpu", json={"min_workers": 2})
+    backend.state.drop_pool("cpu")  # as if Redis had lost its data
+    Care(backend, lease_seconds=15).restore()
+    assert pools.find_pool(backend, "cpu").min_workers == 2
+    assert backend.state.list_pools() == {"cpu": PoolSettings(min_workers=2)}
