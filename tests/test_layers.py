@@ -46,7 +46,16 @@ MODULES = {
     "words": {"errors", "names", "units", "settings", "logs", "stopping"},
     "things": {"records", "context", "functions", "schema", "snapshots", "credentials"},
     "queue": {"queue", "backend"},
-    "rules": {"runs", "submission", "attempts", "pools", "registry", "endpoints", "revisions"},
+    "rules": {
+        "runs",
+        "submission",
+        "attempts",
+        "pools",
+        "registry",
+        "registrations",
+        "endpoints",
+        "revisions",
+    },
     "programs": {"programs"},
 }
 #: The front door names everything, lazily, and belongs to no layer.

@@ -295,7 +295,7 @@ def test_a_cancel_that_meets_a_claim_still_ends_the_run_as_canceled(
 def test_a_canceled_run_stays_canceled_when_redis_is_lost(backend: Backend, queued: RunRecord) -> None:
     runs.cancel(backend, queued.id)
     empty = Backend("default", MemoryState(), backend.objects, NullQueue())
-    assert (runs.restore_ended(empty), runs.restore_open(empty)) == (1, 0)
+    assert (runs.restore_ended(empty), runs.restore_open(empty).restored) == (1, 0)
     assert runs.find(empty, queued.id).status is RunStatus.CANCELED
 
 
@@ -339,12 +339,12 @@ def test_after_redis_lost_everything_runs_are_restored(backend: Backend) -> None
     waiting = submission.submit(backend, RunRequest(function="iris"), idempotency_key="k")
     empty = Backend("default", MemoryState(), backend.objects, NullQueue())
     empty.state.publish_functions("default", [IRIS])
-    assert (runs.restore_ended(empty), runs.restore_open(empty)) == (1, 1)
+    assert (runs.restore_ended(empty), runs.restore_open(empty).restored) == (1, 1)
     assert runs.find(empty, done.id).status is RunStatus.COMPLETED
     assert runs.find(empty, waiting.id).status is RunStatus.QUEUED
     assert sent(empty) == [("default", "iris", waiting.id)]
     assert submission.submit(empty, RunRequest(function="iris"), idempotency_key="k").id == waiting.id
-    assert (runs.restore_ended(empty), runs.restore_open(empty)) == (0, 0)
+    assert (runs.restore_ended(empty), runs.restore_open(empty).restored) == (0, 0)
 
 
 def test_pools_count_what_waits_and_who_works(backend: Backend, queued: RunRecord) -> None:

@@ -25,6 +25,7 @@ from fitq.records import (
     Failure,
     FinalRecord,
     MetricPoint,
+    ModelRecord,
     RunRecord,
     RunStatus,
     TimelineEntry,
@@ -169,8 +170,11 @@ def finish(
     failure: Failure | None = None,
     artifacts: list[ArtifactRecord] | None = None,
     metrics: list[MetricPoint] | None = None,
+    models: list[ModelRecord] | None = None,
 ) -> RunRecord:
     """End a run. The first final record in the object store wins; later ones adopt it.
+
+    With `models`, its marker stays for `registrations.complete`.
 
     Raises:
         Fenced: the attempt was over before anything was written.
@@ -178,7 +182,11 @@ def finish(
     current = change(backend, held, lambda r: r)
     ended = step(current, status, failure.message if failure else "", failure=failure)
     final = FinalRecord(
-        run=ended, artifacts=artifacts or [], metrics=metrics or [], nonce=secrets.token_hex(8)
+        run=ended,
+        artifacts=artifacts or [],
+        metrics=metrics or [],
+        models=models or [],
+        nonce=secrets.token_hex(8),
     )
     return _publish(backend, final)
 
@@ -217,7 +225,8 @@ def _mirror(backend: Backend, final: FinalRecord) -> RunRecord:
         if backend.state.replace_run(msgspec.structs.replace(ended, sequence=current.sequence + 1)):
             break
         current = backend.state.get_run(ended.id)
-    backend.objects.delete(backend.keys.open_run(ended.id))
+    if not final.models:
+        backend.objects.delete(backend.keys.open_run(ended.id))
     backend.state.drop_lease(lease_of(ended))
     backend.state.drop_live(ended.id)
     return ended

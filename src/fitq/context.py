@@ -4,7 +4,7 @@ A run is a folder. Everything here only writes files, so functions are tested wi
 log without a network, and the worker has one thing to watch:
 
     metrics.jsonl      one JSON object per line: {"name", "value", "step", "at"}
-    properties.jsonl   one JSON object per line: {"tag": {…}} or {"property": {…}}
+    properties.jsonl   one JSON object per line: {"tag": {…}}, {"property": {…}} or {"register": {…}}
     outputs/           kept when the run ends
     logs/              kept too, and uploaded while the run goes on
 
@@ -82,6 +82,35 @@ class RunContext:
     def tag(self, key: str, value: Any = "") -> None:
         """Set a tag on the run."""
         self._append("properties.jsonl", {"tag": {str(key): str(value)}})
+
+    def register(self, name: str, path: Any, **said: Any) -> None:
+        """Have a file of `outputs` become the next version of a model once the run completes.
+
+        Args:
+            path: of the file, in `outputs` or from the run's folder: "model.joblib", "outputs/model.joblib".
+            said: tags, properties, description, framework, framework_version, sample_input.
+
+        Raises:
+            FileNotFoundError: it is not there; says what is.
+
+        Example:
+            >>> joblib.dump(model, run.outputs / "model.joblib")
+            >>> run.register("iris", "model.joblib")
+        """
+        file = self._kept_file(path)
+        wanted = {"name": str(name), "path": file}
+        wanted.update((k, plain_value(v)) for k, v in said.items() if v is not None)
+        self._append("properties.jsonl", {"register": wanted})
+
+    def _kept_file(self, path: Any) -> str:
+        """A file or folder of the outputs, as it is named among the run's artifacts."""
+        root = self.outputs.resolve()
+        for place in (root.parent / str(path), root / str(path)):
+            place = place.resolve()
+            if place.exists() and root in place.parents:
+                return "outputs/" + place.relative_to(root).as_posix()
+        there = sorted(f.relative_to(root).as_posix() for f in root.rglob("*") if f.is_file())
+        raise FileNotFoundError("outputs has no file %s; it has: %s" % (path, ", ".join(there) or "none"))
 
     def _append(self, file: str, record: Dict[str, Any]) -> None:
         line = json.dumps(record) + "\n"

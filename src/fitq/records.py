@@ -112,6 +112,26 @@ class Versions(Record, frozen=True, kw_only=True):
     packages: dict[str, str] = {}  #: distribution name in lower case → version
 
 
+class Registration(Record, frozen=True, kw_only=True):
+    """What is to be said of a file when it becomes a model."""
+
+    name: str
+    path: str | None = None  #: of the file in its run; None: the one that can only be meant
+    description: str = ""
+    tags: dict[str, str] = {}
+    properties: dict[str, str] = {}
+    framework: str = "ScikitLearn"
+    framework_version: str = ""
+    resources: dict[str, float] = {}
+    sample_input: list[Any] | None = None  #: rows as lists, records as objects, or texts
+
+
+class RegisterRequest(Registration, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/models` (JSON), or its `metadata` field (multipart, with a `file`)."""
+
+    run: str | None = None
+
+
 class RunRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Body of `POST /v1/runs`. Exactly one of function, script, command."""
 
@@ -132,6 +152,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     tags: dict[str, str] = {}
     display_name: str = ""
     git: dict[str, str] = {}
+    register: list[Registration] = []  #: files that become models when the run completes
 
 
 class RunRecord(Record, frozen=True, kw_only=True):
@@ -157,6 +178,7 @@ class RunRecord(Record, frozen=True, kw_only=True):
     tags: dict[str, str] = {}
     display_name: str = ""
     git: dict[str, str] = {}
+    register: list[Registration] = []  #: asked for at submission, and by the script itself
     attempt: int = 0  #: 0 until first claimed; the fencing token of every later write
     worker: str = ""  #: who holds the attempt
     cancel_requested: bool = False
@@ -197,15 +219,6 @@ class MetricPoint(Record, frozen=True, kw_only=True):
     value: Json  #: number, text, list, or for log_row and log_table one row as an object
     at: datetime
     step: int | None = None
-
-
-class FinalRecord(Record, frozen=True, kw_only=True):
-    """What is known of a run for ever: written once, with put-if-absent."""
-
-    run: RunRecord
-    artifacts: list[ArtifactRecord] = []
-    metrics: list[MetricPoint] = []
-    nonce: str = ""  #: tells a retry of our own put from somebody else's
 
 
 class Parameter(Record, frozen=True, kw_only=True):
@@ -316,19 +329,14 @@ class ModelRecord(Record, frozen=True, kw_only=True):
         return f"{self.name}:{self.version}"
 
 
-class RegisterRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Body of `POST /v1/models` (JSON), or its `metadata` field (multipart, with a `file`)."""
+class FinalRecord(Record, frozen=True, kw_only=True):
+    """What is known of a run for ever: written once, with put-if-absent."""
 
-    name: str
-    run: str | None = None
-    path: str | None = None
-    description: str = ""
-    tags: dict[str, str] = {}
-    properties: dict[str, str] = {}
-    framework: str = "ScikitLearn"
-    framework_version: str = ""
-    resources: dict[str, float] = {}
-    sample_input: list[Any] | None = None  #: rows as lists, records as objects, or texts
+    run: RunRecord
+    artifacts: list[ArtifactRecord] = []
+    metrics: list[MetricPoint] = []
+    models: list[ModelRecord] = []  #: drafts of what it registers; their versions are decided afterwards
+    nonce: str = ""  #: tells a retry of our own put from somebody else's
 
 
 class EndpointRecord(Record, frozen=True, kw_only=True):

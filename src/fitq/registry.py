@@ -19,6 +19,7 @@ from fitq.names import check_name, did_you_mean
 from fitq.records import (
     ModelRecord,
     RegisterRequest,
+    Registration,
     RunRecord,
     from_json,
     now,
@@ -31,7 +32,9 @@ from fitq.store.catalog import Catalog
 log = get_logger(__name__)
 _FRAMEWORKS = ("Custom", "TensorFlow", "ScikitLearn", "Onnx", "TfKeras", "PyTorch", "Multi")
 _MODEL_SUFFIXES = (".joblib", ".pkl", ".pickle")
+_USUAL_MODEL = "outputs/model.joblib"
 _INSPECT_SECONDS = 120.0
+_LATELY = 50  #: versions among which one that was made by the same run is looked for
 
 
 class _Source(NamedTuple):
@@ -75,11 +78,60 @@ def register(
             source = _Source(upload, upload_name or upload.name, _sha256(upload), None)
         else:
             source = _from_run(backend, request, Path(folder))
-        facts = _facts(request, source)
-        return _publish(backend, _record(backend, request, source, facts), source.file)
+        return publish(backend, _draft(backend, request, source, secrets.token_hex(8)), again=False)
 
 
-def _check_framework(request: RegisterRequest) -> None:
+def draft(
+    backend: Backend, request: Registration, path: str, file: Path, *, run: RunRecord, nonce: str
+) -> ModelRecord:
+    """What a file of a run would be as a model; its bytes are kept, and it has no version yet.
+
+    Args:
+        path: of the file in the run.
+        nonce: tells this draft from any other.
+
+    Raises:
+        InvalidRequest, ModelUnusable: it cannot become a model.
+    """
+    check_name("model", request.name)
+    _check_framework(request)
+    return _draft(backend, request, _Source(file, path, _sha256(file), run), nonce)
+
+
+def _draft(backend: Backend, request: Registration, source: _Source, nonce: str) -> ModelRecord:
+    record = _record(backend, request, source, _facts(request, source), nonce)
+    if backend.objects.size(record.object_key) != record.size_bytes:
+        with source.file.open("rb") as content:
+            backend.objects.put(record.object_key, content, record.size_bytes)
+    return record
+
+
+def publish(backend: Backend, draft: ModelRecord, *, again: bool = True) -> ModelRecord:
+    """Make a draft the next version of its model, by a put that one writer wins. One that is published twice,
+    even at the same time, is one version.
+
+    Args:
+        again: whether it may have been published before.
+    """
+    taken = catalog(backend).versions(draft.name)
+    known = _with_nonce(backend, draft, taken[-_LATELY:]) if again else None
+    if known is not None:
+        return known
+    version = taken[-1] + 1 if taken else 1
+    while True:
+        numbered = msgspec.structs.replace(draft, version=version)
+        if _won(backend, numbered):
+            log.info("model_registered", model=numbered.id, run=numbered.run)
+            return numbered
+        version += 1
+
+
+def _with_nonce(backend: Backend, record: ModelRecord, versions: list[int]) -> ModelRecord | None:
+    known = (catalog(backend).model(record.name, version) for version in reversed(versions))
+    return next((k for k in known if k.nonce == record.nonce), None)
+
+
+def _check_framework(request: Registration) -> None:
     if request.framework not in _FRAMEWORKS:
         raise InvalidRequest(
             f"{request.framework!r} is not a model framework.",
@@ -97,7 +149,7 @@ def _from_run(backend: Backend, request: RegisterRequest, folder: Path) -> _Sour
             f"Run {run.id!r} is {run.status}; its files are complete when it has ended.",
             hint=f"Wait for it: fitq runs logs {run.id} --follow",
         )
-    path = _model_path(backend, run, request.path or request.name)
+    path = meant_file(run.id, [a.path for a in runs.artifacts(backend, run)], request)
     artifact, pieces = runs.open_artifact(backend, run, path)
     file = folder / Path(path).name
     if _write(pieces, file) != artifact.sha256:
@@ -105,9 +157,16 @@ def _from_run(backend: Backend, request: RegisterRequest, folder: Path) -> _Sour
     return _Source(file, path, artifact.sha256, run)
 
 
-def _model_path(backend: Backend, run: RunRecord, asked: str) -> str:
-    """The file that is meant: itself, or the only model file below a folder of that name."""
-    files = [a.path for a in runs.artifacts(backend, run)]
+def meant_file(run_id: str, files: list[str], request: Registration) -> str:
+    """The file of a run that is to become the model: the one of that path, or the only model file below a
+    folder of that path. Without a path it is one named as the model, `outputs/model.joblib`, or the only
+    model file in `outputs`.
+
+    Raises:
+        NotFound, InvalidRequest: `files` lists what there is.
+    """
+    usual = (name for name in (request.name, _USUAL_MODEL) if name in files)
+    asked = request.path or next(usual, "outputs")
     if asked in files:
         return asked
     below = [f for f in files if f.startswith(asked.rstrip("/") + "/") and f.endswith(_MODEL_SUFFIXES)]
@@ -117,8 +176,9 @@ def _model_path(backend: Backend, run: RunRecord, asked: str) -> str:
         raise InvalidRequest(
             f"{asked!r} holds several model files.", at="path", hint="Name one of them.", files=below
         )
+    what = "file" if request.path else "model file in"
     raise NotFound(
-        f"Run {run.id!r} has no file {asked!r}. {did_you_mean(asked, files)}".strip(),
+        f"Run {run_id!r} has no {what} {asked!r}. {did_you_mean(asked, files)}".strip(),
         hint=f"It has: {', '.join(files[:20]) or 'no files'}.",
         at="path",
         files=files,
@@ -139,13 +199,15 @@ def _sha256(file: Path) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def _facts(request: RegisterRequest, source: _Source) -> ModelFacts:
+def _facts(request: Registration, source: _Source) -> ModelFacts:
     if request.framework != "ScikitLearn":
         return ModelFacts(warnings=[f"A {request.framework} model is kept but not scored."])
     return inspect_model(source.file, sample_input=request.sample_input, seconds=_INSPECT_SECONDS)
 
 
-def _record(backend: Backend, request: RegisterRequest, source: _Source, facts: ModelFacts) -> ModelRecord:
+def _record(
+    backend: Backend, request: Registration, source: _Source, facts: ModelFacts, nonce: str
+) -> ModelRecord:
     run = source.run
     versions = run.versions if run is not None and run.versions.python else facts.versions
     return ModelRecord(
@@ -172,31 +234,16 @@ def _record(backend: Backend, request: RegisterRequest, source: _Source, facts: 
         classes=facts.classes,
         warnings=[*facts.warnings, *_version_warning(request, versions.packages)],
         workspace=backend.workspace,
-        nonce=secrets.token_hex(8),
+        nonce=nonce,
     )
 
 
-def _version_warning(request: RegisterRequest, packages: dict[str, str]) -> list[str]:
+def _version_warning(request: Registration, packages: dict[str, str]) -> list[str]:
     real = packages.get("scikit-learn", "")
     declared = request.framework_version
     if request.framework != "ScikitLearn" or not declared or not real or declared == real:
         return []
     return [f"Declared as scikit-learn {declared}, but written by {real}; it is served by {real}."]
-
-
-def _publish(backend: Backend, record: ModelRecord, file: Path) -> ModelRecord:
-    """The bytes first, then the version that points to them, by a put that one writer wins."""
-    if backend.objects.size(record.object_key) != record.size_bytes:
-        with file.open("rb") as content:
-            backend.objects.put(record.object_key, content, record.size_bytes)
-    taken = catalog(backend).versions(record.name)
-    version = taken[-1] + 1 if taken else 1
-    while True:
-        numbered = msgspec.structs.replace(record, version=version)
-        if _won(backend, numbered):
-            log.info("model_registered", model=numbered.id, run=numbered.run)
-            return numbered
-        version += 1
 
 
 def _won(backend: Backend, record: ModelRecord) -> bool:

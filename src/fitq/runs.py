@@ -215,18 +215,28 @@ def restore_ended(backend: Backend) -> int:
     return count
 
 
-def restore_open(backend: Backend) -> int:
-    """Queue runs again that were accepted and that Redis does not know; returns how many.
+class OpenRuns(NamedTuple):
+    """What became of the runs whose markers say that they have not ended."""
+
+    restored: int  #: were unknown to Redis, and are queued again
+    ended: list[str]  #: have ended; what was to follow did not
+
+
+def restore_open(backend: Backend) -> OpenRuns:
+    """Queue runs again that were accepted and that Redis does not know.
 
     They are missing after Redis lost its data, or when an API process died between the writes of a
     submit. Workers that still execute some of them must have had the time to say so.
     """
-    count = 0
+    restored, ended = 0, list[str]()
     for found in backend.objects.list(backend.keys.open_runs()):
         run_id = found.key.rpartition("/")[2].removesuffix(".json")
-        if backend.state.get_run(run_id) is None and (data := backend.objects.get(found.key)):
-            count += _requeue(backend, from_json(data, RunRecord))
-    return count
+        known = backend.state.get_run(run_id)
+        if known is not None and known.status.is_final:
+            ended.append(run_id)
+        elif known is None and (data := backend.objects.get(found.key)):
+            restored += _requeue(backend, from_json(data, RunRecord))
+    return OpenRuns(restored, ended)
 
 
 def _requeue(backend: Backend, run: RunRecord) -> bool:

@@ -133,6 +133,8 @@ def _planned(backend: Backend, request: RunRequest) -> RunRecord:
             hint="Put the files beside the script; they travel with the snapshot.",
         )
     _check_limits(request)
+    for registration in request.register:
+        check_name("model", registration.name)
     return _plan_function(backend, request) if request.function else _plan_script(backend, request)
 
 
@@ -270,7 +272,7 @@ def _queued(backend: Backend, pool: str, at: datetime) -> TimelineEntry:
 
 _CARRIED = {
     "experiment", "function", "snapshot", "script", "command", "resources", "inputs", "timeout_seconds",
-    "max_attempts", "environment_variables", "tags", "display_name", "git",
+    "max_attempts", "environment_variables", "tags", "display_name", "git", "register",
 }  # fmt: skip
 
 

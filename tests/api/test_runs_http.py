@@ -262,7 +262,7 @@ def test_a_run_survives_a_crash_between_the_writes_of_a_submit(
     with pytest.raises(Killed):
         submission.submit(backend, submission.RunRequest(function="iris"))
     monkeypatch.undo()
-    assert runs.restore_open(backend) == 1
+    assert runs.restore_open(backend).restored == 1
     (found,) = api.get("/v1/runs").json()["runs"]
     assert found["status"] == "Queued"
 

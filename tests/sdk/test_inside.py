@@ -142,6 +142,33 @@ def test_tags_change_and_properties_do_not(
     assert "set already" in capsys.readouterr().err
 
 
+def test_a_file_is_promised_as_a_model_and_a_missing_one_is_told_at_once(
+    run: CurrentRun, folder: Path
+) -> None:
+    (folder / "code/outputs/model.joblib").write_bytes(b"x")
+    model = run.register_model(
+        "iris", "outputs/model.joblib", tags={"n": 1}, model_framework="ScikitLearn", description="d"
+    )
+    assert (model.name, model.version) == ("iris", None)
+    assert "when run iris-1 completes" in repr(model)
+    assert logged(folder, "properties.jsonl") == [
+        {
+            "register": {
+                "name": "iris",
+                "path": "outputs/model.joblib",
+                "tags": {"n": "1"},
+                "properties": {},
+                "description": "d",
+                "framework": "ScikitLearn",
+            }
+        }
+    ]
+    with pytest.raises(FileNotFoundError, match=r"no file iris; it has: model\.joblib"):
+        run.register_model("iris")
+    with pytest.raises(FileNotFoundError):
+        run.register_model("iris", "../../properties.jsonl")
+
+
 def test_calls_without_counterpart_warn_once_and_do_not_stop_the_script(
     run: CurrentRun, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -153,8 +180,8 @@ def test_calls_without_counterpart_warn_once_and_do_not_stop_the_script(
 
 
 def test_what_needs_the_platform_says_where_it_works(run: CurrentRun) -> None:
-    with pytest.raises(AttributeError, match="where the run was submitted"):
-        run.register_model("m", "outputs/m.joblib")
+    with pytest.raises(AttributeError, match="submit one run for each"):
+        run.submit_child("train.py")
     with pytest.raises(AttributeError, match="has no 'lgo'"):
         run.lgo("x", 1)
 

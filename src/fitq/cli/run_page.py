@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fitq.cli.output import facts, pairs_text, short_time
 from fitq.cli.run_table import duration, timeline
-from fitq.records import RunRecord, Versions
+from fitq.records import Registration, RunRecord, Versions
 from fitq.sdk.watching import explain
 from fitq.units import format_bytes, format_seconds
 
@@ -27,6 +27,7 @@ def print_run(run: RunRecord) -> None:
             ("Arguments", " ".join(run.arguments)),
             ("Parameters", pairs_text(run.parameters)),
             ("Tags", pairs_text(run.tags)),
+            ("Registers", "\n".join(_registration(r) for r in run.register)),
             ("Pool", run.pool),
             ("Worker", run.worker),
             ("Attempt", f"{run.attempt} of {run.max_attempts}"),
@@ -42,6 +43,10 @@ def print_run(run: RunRecord) -> None:
             ("Snapshot", run.snapshot),
         ]
     )
+
+
+def _registration(wanted: Registration) -> str:
+    return f"{wanted.name} from {wanted.path}" if wanted.path else wanted.name
 
 
 def _environment(run: RunRecord) -> str:

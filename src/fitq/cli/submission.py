@@ -15,15 +15,15 @@ import msgspec
 from fitq.cli.follow import conclude, talk, watch
 from fitq.cli.given import pairs
 from fitq.cli.output import next_step, result, say
-from fitq.errors import InvalidRequest, NotFound
+from fitq.errors import InvalidRequest, RunFailed
 from fitq.names import check_name
-from fitq.records import RegisterRequest, Resources, RunRequest
+from fitq.records import Registration, Resources, RunRecord, RunRequest
 from fitq.sdk.client import Client
 from fitq.sdk.environment import Environment, environment_request
+from fitq.sdk.watching import models_of
 from fitq.units import parse_bytes, parse_seconds
 
 _USUAL_MODEL = "outputs/model.joblib"
-_MODEL_ENDINGS = (".joblib", ".pkl", ".pickle", ".skops")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +61,7 @@ class RunOptions:
             ),
             "timeout_seconds": parse_seconds(self.timeout) if self.timeout else None,
             "display_name": self.name,
+            "register": [_registration(self.register)] if self.register else [],
         }
         if self.retries is not None:
             changes["max_attempts"] = self.retries + 1
@@ -82,7 +83,11 @@ _OPTIONS: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = [
     click.option("--timeout", metavar="TIME", help="Longest time, like 90s, 10m or 1h.  [default: no limit]"),
     click.option("--retries", type=click.IntRange(0, 100), help="Attempts after a lost one.  [default: 2]"),
     click.option("--name", default="", help="What it is called in lists."),
-    click.option("--register", metavar="MODEL[=PATH]", help="Register a file of it when it completes."),
+    click.option(
+        "--register",
+        metavar="MODEL[=PATH]",
+        help="Let a file of it become a model when it completes; implies --wait.",
+    ),
     click.option("--wait", is_flag=True, help="Return when it has ended; exit code 1 if it failed."),
     click.option("--follow", is_flag=True, help="Show its log meanwhile (on stderr); implies --wait."),
 ]
@@ -108,47 +113,42 @@ def submit_and_see(client: Client, request: RunRequest, options: RunOptions) -> 
     Raises:
         RunFailed: it was waited for, and did not complete.
     """
-    if options.register:  # a wrong name is said before the training, not after it
-        check_name("model", options.register.partition("=")[0])
     run = client.submit_run(options.apply(request))
     result(run.id)
     sys.stdout.flush()
     if not (options.wait or options.follow or options.register):
         next_step(f"fitq runs logs {run.id} --follow", f"fitq runs show {run.id}")
         return
-    conclude(watch(client, run.id, talk() if options.follow else None))
-    if options.register:
-        _register(client, run.id, options.register)
+    ended = watch(client, run.id, talk() if options.follow else None)
+    conclude(ended)
+    if ended.register:
+        _tell_models(client, ended)
         return
     next_step(
         f"fitq runs metrics {run.id}", f"fitq models register MODEL --run {run.id} --path {_USUAL_MODEL}"
     )
 
 
-def _register(client: Client, run_id: str, wanted: str) -> None:
+def _registration(wanted: str) -> Registration:
     name, _, path = wanted.partition("=")
-    path = path or _model_file(client, run_id)
-    model = client.register_model(RegisterRequest(name=name, run=run_id, path=path))
-    say(f"Registered {model.id} from {path}.")
-    next_step(f"fitq score {model.name}")
+    return Registration(name=check_name("model", name), path=path or None)
 
 
-def _model_file(client: Client, run_id: str) -> str:
-    """The usual file, or the only one that looks like a model.
+def _tell_models(client: Client, run: RunRecord) -> None:
+    """Say which versions the run became: they follow its end within moments.
 
     Raises:
-        NotFound: there is none, or more than one.
+        RunFailed: it completed, and its warnings say why there is no model of it.
     """
-    files = [artifact.path for artifact in client.artifacts(run_id)]
-    likely = [f for f in files if f.startswith("outputs/") and f.endswith(_MODEL_ENDINGS)]
-    if _USUAL_MODEL in files:
-        return _USUAL_MODEL
-    if len(likely) == 1:
-        return likely[0]
-    raise NotFound(
-        f"Run {run_id} left {len(likely) or 'no'} files that may be the model: {', '.join(likely or files)}.",
-        hint="Name it: --register MODEL=outputs/FILE.",
-    )
+    models = models_of(client, run)
+    for model in models:
+        say(f"Registered {model.id} from {model.path}.")
+    if not models:
+        raise RunFailed(
+            f"Run {run.id} completed, but no model was registered.",
+            hint=f"What it left: fitq runs artifacts {run.id}",
+        )
+    next_step(f"fitq score {models[0].name}")
 
 
 def _environment(given: str | None) -> str | dict[str, Any] | None:

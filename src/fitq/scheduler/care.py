@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 
-from fitq import attempts, pools, runs
+from fitq import attempts, pools, registrations, runs
 from fitq.attempts import Fenced
 from fitq.backend import Backend
 from fitq.logs import get_logger
@@ -71,9 +71,15 @@ class Care:
         return len(missing)
 
     def restore(self) -> int:
-        """Bring back what Redis does not know and the object store does; returns how many runs."""
+        """Bring back what Redis does not know and the object store does, and do what lost workers left to do
+        after the end of their runs; returns how many runs came back."""
         pools.restore_settings(self._backend)
-        restored = runs.restore_ended(self._backend) + runs.restore_open(self._backend)
+        ended = runs.restore_ended(self._backend)
+        still_open = runs.restore_open(self._backend)
+        for run_id in still_open.ended:
+            registrations.complete(self._backend, run_id)
+            log.warning("run_completed_late", run_id=run_id)
+        restored = ended + still_open.restored
         if restored:
             log.warning("runs_restored", count=restored)
         return restored

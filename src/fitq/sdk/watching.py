@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from typing import TextIO
 
-from fitq.errors import FitqError
+from fitq.errors import FitqError, NotFound
 from fitq.records import RunRecord, RunStatus
+from fitq.sdk.answers import RegisteredModel
 from fitq.sdk.client import Client
 
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 1.0
+_MODELS_SECONDS = 20.0
 _STREAMED = "user_logs/std_log.txt"
 
 
@@ -26,6 +28,29 @@ def wait(client: Client, run_id: str) -> RunRecord:
         client.http.pause(pause)
         pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
     return run
+
+
+def models_of(client: Client, run: RunRecord) -> list[RegisteredModel]:
+    """The models that a completed run asked to become. They follow its end within moments, each once; what is
+    missing after `_MODELS_SECONDS` is what a warning of the run is about, or a scheduler will make up for.
+    """
+    waited, pause = 0.0, _FIRST_PAUSE_SECONDS
+    refused = sum(1 for w in run.warnings if w.startswith("Model ") and "was not registered" in w)
+    while True:
+        found = [
+            m for name in sorted({r.name for r in run.register}) for m in _versions(client, name, run.id)
+        ]
+        if len(found) >= len(run.register) - refused or waited > _MODELS_SECONDS:
+            return found
+        client.http.pause(pause)
+        waited += pause
+
+
+def _versions(client: Client, name: str, run_id: str) -> list[RegisteredModel]:
+    try:
+        return [m for m in client.get_model_summary(name).records if m.run == run_id]
+    except NotFound:
+        return []
 
 
 def show(client: Client, run_id: str, out: TextIO | None = None) -> RunRecord:

@@ -26,7 +26,8 @@ Object store, under `<workspace>/`
 
     snapshots/<sha256>.tar.gz           a submitted folder
     snapshots/<sha256>.files.json       the paths in it
-    open/<run>.json                     the accepted run as it was asked for; gone when the run is final.
+    open/<run>.json                     the accepted run as it was asked for; gone when the run is final and
+                                        the models that it registers are there.
                                         Written before 202: it is what "accepted" means.
     runs/<run>/attempts/<n>/<path>      files of one attempt
     runs/<run>/final.json               FinalRecord, put if absent: the one truth about a run that ended

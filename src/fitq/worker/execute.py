@@ -14,12 +14,12 @@ from pathlib import Path
 
 import msgspec
 
-from fitq import attempts
+from fitq import attempts, registrations
 from fitq.attempts import LOG_PATH, Fenced
 from fitq.backend import Backend
 from fitq.errors import FitqError, Unavailable
 from fitq.logs import get_logger
-from fitq.records import ArtifactRecord, Failure, FunctionRecord, RunRecord, RunStatus, Usage
+from fitq.records import ArtifactRecord, Failure, FunctionRecord, ModelRecord, RunRecord, RunStatus, Usage
 from fitq.settings import Settings
 from fitq.store.patience import patiently
 from fitq.worker import collect
@@ -200,13 +200,35 @@ class Executor:
         artifacts = self._keep(run, folder, found.files)
         failure = _failure(run, watch, ended)
         status = _status(failure)
+        models = self._draft_models(run, dict(found.files)) if failure is None else []
         run = patiently(
             lambda: attempts.finish(
-                self.backend, run, status, failure=failure, artifacts=artifacts, metrics=watch.metrics
+                self.backend, run, status,
+                failure=failure, artifacts=artifacts, metrics=watch.metrics, models=models,
             ),
             what="end the run",
-        )
+        )  # fmt: skip
+        if models:
+            self._register(run)
         log.info("run_ended", run_id=run.id, status=run.status, seconds=run.usage.run_seconds)
+
+    def _draft_models(self, run: RunRecord, files: dict[str, Path]) -> list[ModelRecord]:
+        """The models that the run asked for; what cannot become one is a warning on it."""
+        if not run.register:
+            return []
+        drafts = patiently(
+            lambda: registrations.draft(self.backend, run, run.register, files), what="keep the models"
+        )
+        if drafts.warnings:
+            warned = [*run.warnings, *drafts.warnings]
+            self._change(run, lambda r: msgspec.structs.replace(r, warnings=warned), what="warn")
+        return drafts.models
+
+    def _register(self, run: RunRecord) -> None:
+        try:
+            registrations.complete(self.backend, run.id)
+        except Unavailable as exc:  # the scheduler finds the run's marker
+            log.warning("registration_delayed", run_id=run.id, error=exc.message)
 
     def _keep(self, run: RunRecord, folder: RunFolder, files: list[tuple[str, Path]]) -> list[ArtifactRecord]:
         everything = [*files, (LOG_PATH, folder.std_log)]
@@ -228,6 +250,8 @@ def _finalizing(run: RunRecord, watch: Watch, warnings: list[str]) -> RunRecord:
         warnings=warnings,
         tags={**run.tags, **watch.tags},
         properties=watch.properties,
+        # an attempt before this one may have come as far
+        register=[*run.register, *(r for r in watch.registrations if r not in run.register)],
     )
 
 

@@ -13,7 +13,7 @@ import msgspec
 from fitq.backend import Backend
 from fitq.errors import Unavailable
 from fitq.logs import get_logger
-from fitq.records import MetricPoint, RunRecord
+from fitq.records import MetricPoint, Registration, RunRecord
 from fitq.settings import Settings
 from fitq.worker import collect
 from fitq.worker.folder import RunFolder
@@ -56,6 +56,7 @@ class Watch:
         self.metrics: list[MetricPoint] = []
         self.tags: dict[str, str] = {}
         self.properties: dict[str, str] = {}
+        self.registrations: list[Registration] = []  #: that the script asked for
         self.warnings: list[str] = []
         self.peak_memory_bytes = 0
         self.seconds = 0.0
@@ -98,8 +99,16 @@ class Watch:
         changes, bad = collect.parse_lines(self._property_lines.read(), msgspec.json.decode)
         self._bad_lines += bad
         for change in changes:
+            self._note_registration(change)
             self.tags.update(_texts(change, "tag"))
             self.properties = {**_texts(change, "property"), **self.properties}  # the first one stays
+
+    def _note_registration(self, change: Any) -> None:
+        if isinstance(change, dict) and "register" in change:
+            try:
+                self.registrations.append(msgspec.convert(change["register"], type=Registration))
+            except msgspec.ValidationError as exc:
+                self.warnings.append(f"A model was not registered: {exc}.")
 
     def _forward(self) -> None:
         """Show readers what is new; when Redis is away they see it later."""

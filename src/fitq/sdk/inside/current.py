@@ -23,8 +23,6 @@ _WITHOUT_COUNTERPART = (
     "take_snapshot",
 )
 _FROM_OUTSIDE = {
-    "register_model": "Register it where the run was submitted: run.register_model(model_name, model_path), "
-    "or: fitq models register NAME --run ID --path outputs/model.joblib",
     "child_run": "Child runs are not there yet; log into this run, with names that tell them apart.",
     "create_children": "Child runs are not there yet; submit one run for each instead.",
     "submit_child": "Child runs are not there yet; submit one run for each instead.",
@@ -48,6 +46,23 @@ class CurrentExperiment:
             "Inside a run there is no workspace: a run holds no token of the platform. "
             "Use it where the run is submitted."
         )
+
+
+class PromisedModel:
+    """A model that the run registers when it completes. Its version is decided then."""
+
+    version = None
+
+    def __init__(self, name: str, run_id: str, tags: Dict[str, str], properties: Dict[str, str]) -> None:
+        self.name, self.run_id, self.tags, self.properties = name, run_id, tags, properties
+
+    @property
+    def id(self) -> str:
+        """The name: there is no version yet."""
+        return self.name
+
+    def __repr__(self) -> str:
+        return "Model(name=%s, registered when run %s completes)" % (self.name, self.run_id)
 
 
 class CurrentRun:
@@ -196,6 +211,42 @@ class CurrentRun:
         root = self._context.outputs
         return sorted("outputs/" + f.relative_to(root).as_posix() for f in root.rglob("*") if f.is_file())
 
+    def register_model(
+        self,
+        model_name: str,
+        model_path: Optional[str] = None,
+        tags: Optional[Dict[str, Any]] = None,
+        properties: Optional[Dict[str, Any]] = None,
+        model_framework: Optional[str] = None,
+        model_framework_version: Optional[str] = None,
+        description: Optional[str] = None,
+        datasets: Any = None,
+        sample_input_dataset: Any = None,
+        sample_output_dataset: Any = None,
+        resource_configuration: Any = None,
+        **_: Any,
+    ) -> PromisedModel:
+        """Have a file of `./outputs` become the next version of a model once the run completes.
+
+        Raises:
+            FileNotFoundError: it is not there; says what is.
+        """
+        if datasets or sample_output_dataset is not None:
+            warn_once("datasets of a model", "data sets of a model are not kept")
+        said = {"tags": _texts(tags), "properties": _texts(properties)}
+        sample = sample_input_dataset
+        self._context.register(
+            model_name,
+            model_name if model_path is None else model_path,
+            description=description,
+            framework=model_framework,
+            framework_version=model_framework_version,
+            resources=resource_configuration and resource_configuration.to_dict(),
+            sample_input=sample.to_dict("records") if hasattr(sample, "columns") else sample,
+            **said,
+        )
+        return PromisedModel(model_name, self.id, said["tags"], said["properties"])
+
     # The life of the run is the worker's business
 
     def get_status(self) -> str:
@@ -280,6 +331,10 @@ class CurrentRun:
         if parts[0] == "logs" and len(parts) > 1:
             return self._context.outputs.parent.joinpath(*parts)
         return self._context.outputs.joinpath(*(parts[1:] if parts[0] == "outputs" else parts))
+
+
+def _texts(values: Optional[Dict[str, Any]]) -> Dict[str, str]:
+    return {str(k): "" if v is None else str(v) for k, v in (values or {}).items()}
 
 
 def _lines(file: Path) -> List[Dict[str, Any]]:

@@ -5,7 +5,7 @@ import uuid
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from fitq.context import RunContext, plain_value
-from fitq.sdk.inside.current import CurrentExperiment, CurrentRun
+from fitq.sdk.inside.current import CurrentExperiment, CurrentRun, PromisedModel
 from fitq.sdk.inside.metrics import gather
 
 
@@ -55,6 +55,12 @@ class OfflineRun(CurrentRun):
     def add_properties(self, properties: Dict[str, Any]) -> None:
         for key, value in properties.items():
             self.properties.setdefault(str(key), str(value))
+
+    def register_model(
+        self, model_name: str, model_path: Optional[str] = None, *_: Any, **__: Any
+    ) -> PromisedModel:
+        sys.stdout.write("Attempted to register model %s from %s\n" % (model_name, model_path or model_name))
+        return PromisedModel(model_name, self.id, {}, {})
 
     def upload_file(self, name: str, path_or_stream: Any, datastore_name: Optional[str] = None) -> None:
         sys.stdout.write("Attempted to upload file %s\n" % name)
