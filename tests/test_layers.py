@@ -18,6 +18,7 @@ LAYERS: dict[str, set[str]] = {
     "queue": {"words", "things", "store", "dramatiq", "redis"},
     "scorer": {"words", "things", "numpy", "joblib", "sklearn", "pandas", "scipy", "msgspec", "psutil"},
     "rules": {"words", "things", "store", "queue", "scorer", "msgspec"},
+    "declared": {"words", "things", "store", "queue", "rules", "msgspec"},
     "scheduler": {"words", "things", "store", "queue", "rules"},
     "worker": {"words", "things", "store", "queue", "rules", "msgspec", "dramatiq", "psutil"},
     "scoring": {
@@ -25,8 +26,8 @@ LAYERS: dict[str, set[str]] = {
         "inference_schema", "prometheus_client",
     },
     "api": {
-        "words", "things", "store", "queue", "rules", "msgspec", "starlette", "anyio", "sse_starlette",
-        "prometheus_client",
+        "words", "things", "store", "queue", "rules", "declared", "msgspec", "starlette", "anyio",
+        "sse_starlette", "prometheus_client",
     },
     "dashboard": {
         "words", "things", "store", "queue", "rules", "msgspec", "starlette", "anyio", "sse_starlette",
@@ -44,7 +45,7 @@ LAYERS: dict[str, set[str]] = {
 #: The modules directly in `fitq/`; a folder is a layer of its own name.
 MODULES = {
     "words": {"errors", "names", "units", "settings", "logs", "stopping"},
-    "things": {"records", "context", "functions", "schema", "snapshots", "credentials"},
+    "things": {"records", "context", "functions", "schema", "snapshots", "credentials", "documents"},
     "queue": {"queue", "backend"},
     "rules": {
         "runs",

@@ -1,12 +1,14 @@
-"""Writes settings.md and cli.md beside itself from the code. Refresh with: python docs/reference/generate.py
+"""Writes settings.md, cli.md and documents.schema.json beside itself from the code.
 
-A test compares both pages with what this makes, so they cannot grow old.
+Refresh with: python docs/reference/generate.py. A test compares the pages with what this makes, so they
+cannot grow old.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -102,7 +104,18 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-PAGES = {"settings.md": settings_page, "cli.md": cli_page}
+def documents_schema() -> str:
+    """What `fitq apply` takes, for editors."""
+    from fitq.declared.schema import schema
+
+    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+PAGES = {
+    "settings.md": settings_page,
+    "cli.md": cli_page,
+    "documents.schema.json": documents_schema,
+}
 
 if __name__ == "__main__":
     for name, make in PAGES.items():

@@ -36,6 +36,10 @@ PATTERNS: dict[str, tuple[re.Pattern[str], str]] = {
         re.compile(r"[a-z]([-a-z0-9]{1,30}[a-z0-9])"),
         "3–32 lower-case letters, digits or '-', starting with a letter, not ending in '-'",
     ),
+    "label": (
+        re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}"),
+        "1–63 letters, digits, '.', '_', '/' or '-', starting with a letter or digit",
+    ),
     "run": (
         re.compile(r"[a-z0-9][a-z0-9-]{0,63}"),
         "1–64 lower-case letters, digits or '-'",

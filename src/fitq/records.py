@@ -339,6 +339,12 @@ class FinalRecord(Record, frozen=True, kw_only=True):
     nonce: str = ""  #: tells a retry of our own put from somebody else's
 
 
+class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `PUT /v1/models/{name}`: what can be said about a model whose versions are there."""
+
+    aliases: dict[str, int] = {}  #: alias → version; an alias that is not named is taken away
+
+
 class EndpointRecord(Record, frozen=True, kw_only=True):
     """A stable address that scores with chosen versions of a model, behind keys."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jsonschema import Draft202012Validator
 from starlette.testclient import TestClient
 
 from fitq import pools
@@ -43,3 +44,32 @@ def test_what_was_said_about_pools_outlives_redis(api: TestClient, backend: Back
     Care(backend, lease_seconds=15).restore()
     assert pools.find_pool(backend, "cpu").min_workers == 2
     assert backend.state.list_pools() == {"cpu": PoolSettings(min_workers=2)}
+
+
+def test_documents_are_planned_applied_and_read_back(api: TestClient) -> None:
+    body = {"documents": [{"kind": "Pool", "name": "cpu", "min_workers": 1}], "label": "a"}
+    planned = api.post("/v1/plan", json=body).json()
+    assert [(c["kind"], c["action"]) for c in planned["changes"]] == [("Pool", "create")]
+    assert api.post("/v1/apply", json=body).json() == planned
+    assert [c["action"] for c in api.post("/v1/plan", json=body).json()["changes"]] == ["keep"]
+    assert api.get("/v1/documents", params={"label": "a"}).json() == {"documents": body["documents"]}
+    assert api.get("/v1/documents", params={"label": "b"}).json() == {"documents": []}
+
+
+def test_wrong_documents_are_one_refusal_with_every_problem(api: TestClient) -> None:
+    documents = [{"kind": "Pool", "name": "cpu", "min_workers": -1}, {"kind": "Tulip", "name": "x"}]
+    body = refused(api.post("/v1/plan", json={"documents": documents}), 400, "invalid_request")
+    assert [(p["document"], p["at"]) for p in body["problems"]] == [(0, "min_workers"), (1, "kind")]
+    assert body["at"] == "documents[0].min_workers"
+
+
+def test_the_schema_agrees_with_the_server(api: TestClient) -> None:
+    schema = api.get("/v1/documents/schema").json()
+    Draft202012Validator.check_schema(schema)
+    fits = Draft202012Validator(schema).is_valid
+    assert fits({"kind": "Pool", "name": "cpu", "max_workers": 3})
+    assert fits({"kind": "Endpoint", "name": "flowers", "model": "iris", "traffic": {"1": 100}})
+    assert not fits({"kind": "Pool", "name": "CPU"})
+    assert not fits({"kind": "Pool", "name": "cpu", "workers": 3})
+    assert not fits({"kind": "Endpoint", "name": "flowers"})
+    assert not fits({"kind": "Endpoint", "name": "flowers", "model": "iris", "traffic": {"1": "all"}})

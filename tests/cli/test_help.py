@@ -51,7 +51,7 @@ def test_the_list_of_commands_says_of_each_what_its_own_page_says(name: str) -> 
 READING = [
     "status", "runs list", "runs show", "runs metrics", "runs artifacts", "runs compare", "models list",
     "models show", "score", "endpoints list", "endpoints show", "endpoints keys", "functions list",
-    "pools list", "settings", "doctor", "version",
+    "pools list", "settings", "doctor", "version", "apply", "diff", "export",
 ]  # fmt: skip
 
 

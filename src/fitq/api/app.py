@@ -13,7 +13,7 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute, Route
 
-from fitq.api import endpoints, health, models, openapi, pools, runs
+from fitq.api import declared, endpoints, health, models, openapi, pools, runs
 from fitq.api.auth import Gate
 from fitq.api.responses import on_error
 from fitq.backend import Backend
@@ -43,15 +43,21 @@ ROUTES: list[BaseRoute] = [
     Route("/v1/models", models.register, methods=["POST"]),
     Route("/v1/models", models.list_models),
     Route("/v1/models/{model}", models.get_model),
+    Route("/v1/models/{model}", models.put_model, methods=["PUT"]),
     Route("/v1/models/{model}/versions/{version}", models.get_version),
     Route("/v1/models/{model}/versions/{version}/file", models.get_file),
     Route("/v1/models/{model}/aliases/{alias}", models.put_alias, methods=["PUT"]),
+    Route("/v1/models/{model}/aliases/{alias}", models.delete_alias, methods=["DELETE"]),
     Route("/v1/endpoints", endpoints.list_endpoints),
     Route("/v1/endpoints/{endpoint}", endpoints.put_endpoint, methods=["PUT"]),
     Route("/v1/endpoints/{endpoint}", endpoints.get_endpoint),
     Route("/v1/endpoints/{endpoint}", endpoints.delete_endpoint, methods=["DELETE"]),
     Route("/v1/endpoints/{endpoint}/keys", endpoints.get_keys),
     Route("/v1/endpoints/{endpoint}/keys/{which}/regenerate", endpoints.regenerate_key, methods=["POST"]),
+    Route("/v1/plan", declared.plan, methods=["POST"]),
+    Route("/v1/apply", declared.apply, methods=["POST"]),
+    Route("/v1/documents", declared.export),
+    Route("/v1/documents/schema", declared.get_schema),
     Route("/healthz", health.healthz),
     Route("/readyz", health.readyz),
     Route("/metrics", health.metrics),

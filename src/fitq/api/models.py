@@ -13,11 +13,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fitq import registry
-from fitq.api.responses import backend_of, bounded, json_body, json_response, settings_of, with_body
+from fitq.api.responses import (
+    backend_of,
+    bounded,
+    expected_revision,
+    json_body,
+    json_response,
+    settings_of,
+    with_body,
+    with_revision,
+)
 from fitq.api.runs import download
 from fitq.errors import InvalidRequest, NotFound, TooLarge
 from fitq.records import (
     ModelRecord,
+    ModelSettings,
     RegisterRequest,
     from_json,
     to_builtins,
@@ -87,7 +97,16 @@ def get_model(request: Request) -> Response:
     summary = models.summary(request.path_params["model"])
     records = [models.model(summary.name, v) for v in reversed(summary.versions)]
     shown = _summary(request, summary)
-    return json_response({**shown, "records": [_model(request, r) for r in records]})
+    answer = json_response({**shown, "records": [_model(request, r) for r in records]})
+    return with_revision(answer, registry.kept_settings(backend_of(request), summary.name)[1])
+
+
+@with_body(ModelSettings)
+def put_model(request: Request, body: ModelSettings) -> Response:
+    """`PUT /v1/models/{name}`: makes its aliases exactly these."""
+    name, expected = request.path_params["model"], expected_revision(request)
+    registry.configure(backend_of(request), name, body, expected=expected)
+    return get_model(request)
 
 
 def get_version(request: Request) -> Response:
@@ -109,6 +128,13 @@ def put_alias(request: Request, body: AliasRequest) -> Response:
     """`PUT /v1/models/{name}/aliases/{alias}`."""
     name, alias = request.path_params["model"], request.path_params["alias"]
     return json_response(registry.set_alias(backend_of(request), name, alias, body.version))
+
+
+def delete_alias(request: Request) -> Response:
+    """`DELETE /v1/models/{name}/aliases/{alias}`: 204 also when there is none."""
+    name, alias = request.path_params["model"], request.path_params["alias"]
+    registry.remove_alias(backend_of(request), name, alias)
+    return Response(status_code=204)
 
 
 def _found(request: Request) -> ModelRecord:

@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from fitq import __version__
 from fitq.api.responses import json_response
+from fitq.documents import Plan
 from fitq.records import (
     ArtifactRecord,
     EndpointRecord,
@@ -32,6 +33,8 @@ _ANSWERS: dict[tuple[str, str], type] = {
     ("/v1/runs/{run}/cancel", "POST"): RunRecord,
     ("/v1/pools/{pool}", "GET"): PoolRecord,
     ("/v1/pools/{pool}", "PUT"): PoolRecord,
+    ("/v1/plan", "POST"): Plan,
+    ("/v1/apply", "POST"): Plan,
     ("/v1/models", "POST"): ModelRecord,
     ("/v1/models/{model}/versions/{version}", "GET"): ModelRecord,
     ("/v1/endpoints/{endpoint}", "GET"): EndpointRecord,
@@ -50,6 +53,7 @@ _STATUS = {
     ("/v1/models", "POST"): "201",
     ("/v1/endpoints/{endpoint}", "DELETE"): "204",
     ("/v1/pools/{pool}", "DELETE"): "204",
+    ("/v1/models/{model}/aliases/{alias}", "DELETE"): "204",
 }
 _BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("/v1/snapshots", "POST"): {"application/gzip": {"schema": {"type": "string", "format": "binary"}}},
@@ -70,9 +74,10 @@ _BODIES: dict[tuple[str, str], dict[str, Any]] = {
 _QUERY = {
     "/v1/runs": ("experiment", "status", "tag", "order", "limit", "cursor"),
     "/v1/runs/{run}/logs": ("offset", "follow"),
+    "/v1/documents": ("label",),
 }
 #: What changes carries an `ETag`; whoever writes may name the one that was read.
-_REVISED = ("/v1/endpoints/{endpoint}", "/v1/pools/{pool}")
+_REVISED = ("/v1/endpoints/{endpoint}", "/v1/models/{model}", "/v1/pools/{pool}")
 _ERROR = {
     "type": "object",
     "required": ["message", "code", "hint", "request_id"],

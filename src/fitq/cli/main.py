@@ -14,6 +14,7 @@ from fitq.cli.output import INTERRUPTED, OK, TRY_AGAIN_LATER, YOU_CAN_FIX_IT, co
 from fitq.errors import FitqError
 
 _TRAIN, _MODELS, _HERE, _SERVE = "Train", "Models", "This machine", "Programs, as services run them"
+_DECLARED = "Declared in files"
 COMMANDS: dict[str, Promise] = {
     "submit": Promise("fitq.cli.submit:submit", "Submit a script or folder as a run.", _TRAIN),
     "call": Promise("fitq.cli.call:call", "Submit a training function as a run.", _TRAIN),
@@ -23,6 +24,9 @@ COMMANDS: dict[str, Promise] = {
     "models": Promise("fitq.cli.models:models", "Register, list, show and download models.", _MODELS),
     "score": Promise("fitq.cli.score:score", "Score rows with a model.", _MODELS),
     "endpoints": Promise("fitq.cli.endpoints:endpoints", "Deploy models behind stable addresses.", _MODELS),
+    "apply": Promise("fitq.cli.apply:apply", "Make the platform as files say.", _DECLARED),
+    "diff": Promise("fitq.cli.apply:diff", "Show what applying files would change.", _DECLARED),
+    "export": Promise("fitq.cli.apply:export", "Print what is there as documents.", _DECLARED),
     "up": Promise("fitq.cli.up:up", "Start the whole platform on this machine.", _HERE),
     "down": Promise("fitq.cli.up:down", "Stop the platform on this machine.", _HERE),
     "status": Promise("fitq.cli.up:status", "Show the platform on this machine.", _HERE),

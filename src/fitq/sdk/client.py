@@ -6,11 +6,12 @@ import os
 
 from fitq.errors import Unavailable
 from fitq.sdk.connection import Connection, find_connection
+from fitq.sdk.declared_routes import DeclaredRoutes
 from fitq.sdk.model_routes import ModelRoutes
 from fitq.sdk.run_routes import RunRoutes
 
 
-class Client(RunRoutes, ModelRoutes):
+class Client(RunRoutes, ModelRoutes, DeclaredRoutes):
     """Speaks to one platform.
 
     Example:

@@ -36,6 +36,7 @@ Object store, under `<workspace>/`
     models/<name>/files/<sha256>        the bytes of a model
     endpoints/<name>.json               EndpointRecord
     pools/<name>.json                   PoolSettings; Redis has them too, for whoever reads often
+    applied/<kind>/<name>.json          what `fitq apply` said last about a thing, and its label
     secrets/endpoint-keys               32 random bytes from which endpoint keys are derived
 """
 
@@ -98,6 +99,12 @@ class ObjectKeys:
 
     def pool(self, name: str) -> str:
         return f"{self._root}/pools/{name}.json"
+
+    def applied(self) -> str:
+        return f"{self._root}/applied/"
+
+    def applied_thing(self, kind: str, name: str) -> str:
+        return f"{self._root}/applied/{kind}/{name}.json"
 
     def endpoint_secret(self) -> str:
         return f"{self._root}/secrets/endpoint-keys"

@@ -1,0 +1,96 @@
+"""`fitq apply`, `diff`, `export` on files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fitq.cli.written import read_written
+from fitq.errors import InvalidRequest
+from tests.cli.conftest import Fitq
+
+POOLS = """\
+kind: Pool
+name: night
+max_workers: 2
+---
+kind: Pool
+name: day   # never more than one
+max_workers: 1
+"""
+
+
+@pytest.fixture
+def deploy(tmp_path: Path) -> Path:
+    folder = tmp_path / "deploy"
+    folder.mkdir()
+    (folder / "pools.yaml").write_text(POOLS)
+    (folder / "notes.txt").write_text("not a document")
+    return folder
+
+
+def test_from_files_to_the_platform_and_back(fitq: Fitq, deploy: Path) -> None:
+    would = fitq("apply", "-f", "deploy", "--label", "cli", "--dry-run")
+    assert (would.code, "+ Pool night" in would.out) == (1, True), would.err
+    applied = fitq("apply", "-f", "deploy", "--label", "cli")
+    assert (applied.code, "2 created." in applied.err) == (0, True), applied.err
+    assert fitq("diff", "-f", "deploy", "--label", "cli").code == 0
+
+    exported = fitq("export", "--label", "cli").out
+    (deploy / "pools.yaml").write_text(exported)
+    assert fitq("diff", "-f", "deploy").code == 0, "an export says what is there"
+
+    assert fitq("pools", "scale", "day", "0", "--max", "5").code == 0
+    drifted = fitq("diff", "-f", "deploy")
+    assert drifted.code == 1
+    assert "max_workers: 5 → 1   (changed by somebody since the last apply)" in drifted.out
+
+    (deploy / "pools.yaml").write_text("kind: Pool\nname: night\n")
+    pruned = fitq("apply", "-f", "deploy", "--label", "cli", "--prune", "--json")
+    actions = {c["name"]: c["action"] for c in json.loads(pruned.out)["changes"]}
+    assert actions == {"night": "replace", "day": "remove"}
+    assert fitq("apply", "-f", "deploy", "--label", "cli", "--prune").code == 0
+
+
+def test_everything_wrong_is_named_with_file_and_line(fitq: Fitq, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(
+        "kind: Pool\nname: night\nmin_worker: 1\n---\n\nkind: Endpoint\nname: x1y\n"
+    )
+    (tmp_path / "b.yaml").write_text("kind: Endpoint\nname: flowers\nmodel: nothing\ntraffic:\n  1: lots\n")
+    told = fitq("diff", "-f", "a.yaml", "-f", "b.yaml")
+    assert told.code == 2
+    assert "a.yaml:3: A Pool has no field `min_worker`. Did you mean 'min_workers'" in told.err
+    assert "a.yaml:6: Object missing required field `model`" in told.err
+    assert "b.yaml:4: Expected `int`, got `str`" in told.err
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("kind: Pool\nname: [a\n", "a.yaml:3: "),
+        ("kind: Pool\nname: a\nname: b\n", "a.yaml:3: 'name' stands here twice"),
+        ("- kind\n", "a.yaml:1: A document is a mapping"),
+        ("kind: Pool\nname: &a [*a]\n", "a.yaml:2: The document is too deep"),
+        ("kind: Pool\n? [a, b]\n: c\n", "a.yaml:2: A key must be text"),
+        ("# nothing\n", "There is no document in"),
+        ("kind: !!python/object:os.system x\n", "a.yaml:1: could not determine a constructor"),
+    ],
+)
+def test_what_is_no_document_is_refused_with_its_line(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(InvalidRequest) as refused:
+        read_written([tmp_path / "a.yaml"])
+    assert words in refused.value.message
+
+
+def test_keys_are_text_and_anchors_are_followed(tmp_path: Path) -> None:
+    text = "base: &base\n  auth: key\nkind: Endpoint\nmore:\n  <<: *base\n  auth: none\n"
+    text += "traffic: {3: 90, 4: 10}\n"
+    (tmp_path / "a.yaml").write_text(text)
+    (written,) = read_written([tmp_path])
+    assert written.document["traffic"] == {"3": 90, "4": 10}
+    assert written.document["more"] == {"auth": "none"}
+    assert written.where("traffic.3").endswith("a.yaml:7")
+    assert written.where("nowhere.at.all").endswith("a.yaml:1")

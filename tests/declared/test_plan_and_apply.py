@@ -1,0 +1,181 @@
+"""What documents change, in which order, and what they leave alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fitq import endpoints, pools
+from fitq.backend import Backend
+from fitq.declared.applying import apply
+from fitq.declared.exporting import export
+from fitq.declared.planning import plan
+from fitq.documents import Action, DeclaredRequest, Plan
+from fitq.errors import InvalidRequest, Outdated
+from fitq.records import PoolSettings
+from fitq.registry import catalog
+from tests.declared.conftest import keep_model
+
+POOL = {"kind": "Pool", "name": "cpu", "min_workers": 1, "max_workers": 3}
+MODEL = {"kind": "Model", "name": "iris", "aliases": {"prod": 1}}
+ENDPOINT = {"kind": "Endpoint", "name": "flowers", "model": "iris", "traffic": {"prod": 100}}
+
+
+def asked(*documents: dict[str, Any], **more: Any) -> DeclaredRequest:
+    return DeclaredRequest(documents=list(documents), **more)
+
+
+def made(found: Plan) -> list[tuple[str, str]]:
+    return [(c.key, c.action.value) for c in found.changes if c.action is not Action.KEEP]
+
+
+def paths(found: Plan) -> dict[str, tuple[object, object]]:
+    return {f.path: (f.before, f.after) for c in found.changes for f in c.fields}
+
+
+def problems(backend: Backend, *documents: dict[str, Any]) -> list[dict[str, Any]]:
+    with pytest.raises(InvalidRequest) as refused:
+        plan(backend, asked(*documents))
+    found: list[dict[str, Any]] = refused.value.data["problems"]
+    return found
+
+
+def test_a_plan_changes_nothing(there: Backend) -> None:
+    assert made(plan(there, asked(POOL))) == [("Pool/cpu", "create")]
+    assert pools.configured(there) == []
+
+
+def test_what_others_need_is_made_first_whatever_the_order_of_the_documents(there: Backend) -> None:
+    done = apply(there, asked(ENDPOINT, MODEL, POOL))
+    assert made(done) == [("Pool/cpu", "create"), ("Model/iris", "replace"), ("Endpoint/flowers", "create")]
+    assert catalog(there).endpoint("flowers").traffic == {"1": 100}
+    assert pools.find_pool(there, "cpu").max_workers == 3
+
+
+def test_applied_again_nothing_changes(there: Backend) -> None:
+    apply(there, asked(POOL, MODEL, ENDPOINT))
+    before = {o.key: there.objects.get(o.key) for o in there.objects.list("")}
+    assert plan(there, asked(POOL, MODEL, ENDPOINT)).is_empty
+    apply(there, asked(POOL, MODEL, ENDPOINT))
+    after = {o.key: there.objects.get(o.key) for o in there.objects.list("") if "/applied/" not in o.key}
+    assert after.items() <= before.items()
+
+
+def test_an_alias_that_the_same_documents_move_is_meant_as_moved(there: Backend) -> None:
+    apply(there, asked(MODEL, ENDPOINT))
+    moved = {**MODEL, "aliases": {"prod": 2}}
+    assert paths(plan(there, asked(moved, ENDPOINT))) == {
+        "aliases.prod": (1, 2),
+        "traffic.1": (100, None),
+        "traffic.2": (None, 100),
+    }
+    apply(there, asked(moved, ENDPOINT))
+    assert catalog(there).endpoint("flowers").traffic == {"2": 100}
+
+
+def test_a_field_that_no_document_names_is_left_as_it_is(there: Backend) -> None:
+    pools.configure(there, "cpu", PoolSettings(min_workers=2, idle_seconds=7))
+    apply(there, asked({"kind": "Pool", "name": "cpu", "max_workers": 9}))
+    assert pools.kept_settings(there, "cpu")[0] == PoolSettings(min_workers=2, max_workers=9, idle_seconds=7)
+
+
+def test_a_field_that_is_not_named_any_more_goes_back_to_its_default(there: Backend) -> None:
+    apply(there, asked(POOL))
+    fewer = {k: v for k, v in POOL.items() if k != "max_workers"}
+    assert paths(plan(there, asked(fewer))) == {"max_workers": (3, None)}
+    apply(there, asked(fewer))
+    assert plan(there, asked(fewer)).is_empty
+
+
+def test_a_new_version_alone_does_not_move_an_endpoint_that_names_no_traffic(there: Backend) -> None:
+    document = {"kind": "Endpoint", "name": "flowers", "model": "iris"}
+    apply(there, asked(document))
+    keep_model(there, "iris", 3)
+    assert plan(there, asked(document)).is_empty
+
+
+def test_another_model_behind_an_endpoint_starts_with_its_newest_version(there: Backend) -> None:
+    keep_model(there, "roses", 7)
+    apply(there, asked({"kind": "Endpoint", "name": "flowers", "model": "iris"}))
+    apply(there, asked({"kind": "Endpoint", "name": "flowers", "model": "roses"}))
+    assert catalog(there).endpoint("flowers").traffic == {"7": 100}
+
+
+def test_applying_keeps_an_endpoints_keys(there: Backend) -> None:
+    apply(there, asked(MODEL, ENDPOINT))
+    before = endpoints.endpoint_keys(there, "flowers")
+    apply(there, asked({**ENDPOINT, "description": "for the shop"}))
+    assert endpoints.endpoint_keys(there, "flowers") == before
+
+
+def test_what_somebody_changed_since_the_last_apply_is_told_apart(there: Backend) -> None:
+    apply(there, asked(POOL))
+    pools.configure(there, "cpu", PoolSettings(min_workers=1, max_workers=5))
+    (change,) = plan(there, asked({**POOL, "min_workers": 2})).changes
+    assert {f.path: f.is_drift for f in change.fields} == {"min_workers": False, "max_workers": True}
+
+
+def test_pruning_removes_only_what_has_the_label_and_no_document(there: Backend) -> None:
+    apply(there, asked({**POOL, "name": "others"}, label="b"))
+    pools.configure(there, "by-hand", PoolSettings())
+    apply(there, asked(POOL, {**POOL, "name": "old"}, MODEL, ENDPOINT, label="a"))
+    gone = apply(there, asked(POOL, label="a", prune=True))
+    assert made(gone) == [("Endpoint/flowers", "remove"), ("Model/iris", "remove"), ("Pool/old", "remove")]
+    assert sorted(pools.configured(there)) == ["by-hand", "cpu", "others"]
+    assert catalog(there).versions("iris") == [1, 2], "a model's versions are kept"
+    assert catalog(there).aliases("iris") == {}
+    assert made(apply(there, asked(POOL, label="a", prune=True))) == []
+
+
+def test_pruning_without_a_label_is_refused(there: Backend) -> None:
+    with pytest.raises(InvalidRequest, match="needs a label"):
+        plan(there, asked(POOL, prune=True))
+
+
+def test_a_label_can_be_taken_over_and_says_so(there: Backend) -> None:
+    apply(there, asked(POOL, label="a"))
+    assert plan(there, asked(POOL)).changes[0].label == "a"
+    assert paths(plan(there, asked(POOL, label="b"))) == {"label": ("a", "b")}
+    apply(there, asked(POOL, label="b"))
+    assert made(plan(there, asked(label="a", prune=True))) == []
+
+
+def test_nothing_is_written_over_that_changed_since_the_plan(there: Backend) -> None:
+    documents = (POOL, MODEL, ENDPOINT)
+    revisions = {c.key: c.revision for c in plan(there, asked(*documents)).changes}
+    pools.configure(there, "cpu", PoolSettings(min_workers=2))
+    with pytest.raises(Outdated, match="since the plan"):
+        apply(there, asked(*documents, revisions=revisions))
+    assert catalog(there).aliases("iris") == {}, "nothing at all was applied"
+
+
+def test_everything_wrong_is_told_at_once_and_nothing_is_applied(there: Backend) -> None:
+    wrong: list[dict[str, Any]] = [
+        POOL,
+        {"kind": "Pool", "name": "GPU"},
+        {"kind": "Pool", "name": "gpu", "min_workers": "two"},
+        {"kind": "Pool", "name": "gpu", "min_worker": 2},
+        {"kind": "Pol", "name": "gpu"},
+        {"name": "gpu"},
+        {"kind": "Pool"},
+        {"kind": "Endpoint", "name": "flowers"},
+        {"kind": "Endpoint", "name": "flowers", "model": "tulips"},
+        {"kind": "Endpoint", "name": "roses", "model": "iris", "traffic": {"1": 50}},
+        {"kind": "Model", "name": "iris", "aliases": {"prod": 9}},
+        POOL,
+    ]
+    found = problems(there, *wrong)
+    assert [p["document"] for p in found] == list(range(1, 12))
+    assert [p["at"] for p in found][:6] == ["name", "min_workers", "min_worker", "kind", "", ""]
+    assert "Did you mean 'min_workers'" in found[2]["message"]
+    assert "Did you mean 'Pool'" in found[3]["message"]
+    assert found[-1]["message"] == "Pool 'cpu' is declared twice."
+    assert pools.configured(there) == []
+
+
+def test_an_export_of_a_label_is_only_that_label(there: Backend) -> None:
+    apply(there, asked(POOL, label="a"))
+    apply(there, asked(MODEL, ENDPOINT, label="b"))
+    assert export(there, label="a") == [POOL]
+    assert [d["kind"] for d in export(there)] == ["Pool", "Model", "Endpoint"]

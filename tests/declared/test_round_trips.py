@@ -1,0 +1,97 @@
+"""Whatever is declared: applying is idempotent, an export says the same again, and both in any order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fitq.backend import Backend
+from fitq.declared.applying import apply
+from fitq.declared.exporting import export
+from fitq.declared.planning import plan
+from fitq.documents import DeclaredRequest
+from fitq.queue import NullQueue
+from fitq.store.memory import MemoryObjects, MemoryState
+from tests.declared.conftest import keep_model
+
+_TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
+_TAGS = st.dictionaries(_TEXT, _TEXT, max_size=2)
+
+
+def _maybe(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({}, optional=fields)
+
+
+def _named(kind: str, names: list[str], fields: st.SearchStrategy[dict[str, Any]]) -> Any:
+    return st.builds(lambda name, said: {"kind": kind, "name": name, **said}, st.sampled_from(names), fields)
+
+
+POOLS = _named(
+    "Pool",
+    ["default", "cpu"],
+    _maybe(
+        min_workers=st.integers(0, 3),
+        max_workers=st.none() | st.integers(3, 9),
+        idle_seconds=st.integers(0, 900),
+    ),
+)
+ALIASES = st.dictionaries(st.sampled_from(["prod", "next", "old"]), st.integers(1, 3))
+MODELS = _named("Model", ["iris"], _maybe(aliases=ALIASES))
+SHARES = st.integers(0, 100).map(lambda n: {"1": n, "3": 100 - n})
+ENDPOINTS = _named(
+    "Endpoint",
+    ["flowers", "garden"],
+    _maybe(
+        traffic=SHARES,
+        auth=st.sampled_from(["key", "token", "none"]),
+        method=st.just("predict"),
+        description=_TEXT,
+        tags=_TAGS,
+    ).map(lambda said: {"model": "iris", **said}),
+)
+DOCUMENTS = st.lists(POOLS | MODELS | ENDPOINTS, max_size=5, unique_by=lambda d: (d["kind"], d["name"]))
+
+
+def workspace() -> Backend:
+    backend = Backend(workspace="default", state=MemoryState(), objects=MemoryObjects(), queue=NullQueue())
+    keep_model(backend, "iris", 1, 2, 3)
+    return backend
+
+
+def asked(documents: list[dict[str, Any]], **more: Any) -> DeclaredRequest:
+    return DeclaredRequest(documents=documents, **more)
+
+
+@given(first=DOCUMENTS, second=DOCUMENTS)
+def test_applied_twice_is_applied_once(first: list[dict[str, Any]], second: list[dict[str, Any]]) -> None:
+    backend = workspace()
+    apply(backend, asked(first))
+    apply(backend, asked(second))
+    assert plan(backend, asked(second)).is_empty
+
+
+@given(documents=DOCUMENTS)
+def test_an_export_changes_nothing_and_makes_the_same_elsewhere(documents: list[dict[str, Any]]) -> None:
+    here, elsewhere = workspace(), workspace()
+    apply(here, asked(documents))
+    written = export(here)
+    assert plan(here, asked(written)).is_empty
+    apply(elsewhere, asked(written))
+    assert export(elsewhere) == written
+
+
+@given(first=DOCUMENTS, second=DOCUMENTS)
+def test_pruning_leaves_what_applying_to_nothing_makes(
+    first: list[dict[str, Any]], second: list[dict[str, Any]]
+) -> None:
+    """The set of things afterwards is the set of documents, whatever was there under the label before."""
+    backend, fresh = workspace(), workspace()
+    apply(backend, asked(first, label="a"))
+    apply(backend, asked(second, label="a", prune=True))
+    apply(fresh, asked(second))
+    assert [(d["kind"], d["name"]) for d in export(backend)] == [
+        (d["kind"], d["name"]) for d in export(fresh)
+    ]
+    assert plan(backend, asked(second, label="a", prune=True)).is_empty
