@@ -69,10 +69,13 @@ def test_a_connection_breaks_in_the_middle_of_an_answer(to_redis: tuple[FaultyPr
 
 
 def test_bytes_before_the_cut_do_arrive(servers: Servers) -> None:
-    with FaultyProxy(servers.redis.port) as proxy, proxy.during(Fault(kind=Kind.CUT, after_bytes=5)):
-        with socket.create_connection(("127.0.0.1", proxy.port), timeout=5) as raw:
-            raw.sendall(b"PING\r\n")
-            received = b"".join(iter(lambda: raw.recv(100), b""))
+    with (
+        FaultyProxy(servers.redis.port) as proxy,
+        proxy.during(Fault(kind=Kind.CUT, after_bytes=5)),
+        socket.create_connection(("127.0.0.1", proxy.port), timeout=5) as raw,
+    ):
+        raw.sendall(b"PING\r\n")
+        received = b"".join(iter(lambda: raw.recv(100), b""))
     assert received == b"-NOAU", "the first five bytes of a refusal to talk without password"
 
 
