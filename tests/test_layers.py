@@ -49,6 +49,7 @@ MODULES = {
     "queue": {"queue", "backend"},
     "rules": {
         "runs",
+        "child_runs",
         "submission",
         "attempts",
         "pools",

@@ -22,6 +22,7 @@ from fitq.errors import Conflict
 from fitq.records import (
     TRANSITIONS,
     ArtifactRecord,
+    ChildRun,
     Failure,
     FinalRecord,
     MetricPoint,
@@ -171,6 +172,7 @@ def finish(
     artifacts: list[ArtifactRecord] | None = None,
     metrics: list[MetricPoint] | None = None,
     models: list[ModelRecord] | None = None,
+    children: list[ChildRun] | None = None,
 ) -> RunRecord:
     """End a run. The first final record in the object store wins; later ones adopt it.
 
@@ -186,6 +188,7 @@ def finish(
         artifacts=artifacts or [],
         metrics=metrics or [],
         models=models or [],
+        children=children or [],
         nonce=secrets.token_hex(8),
     )
     return _publish(backend, final)

@@ -179,6 +179,7 @@ class RunRecord(Record, frozen=True, kw_only=True):
     display_name: str = ""
     git: dict[str, str] = {}
     register: list[Registration] = []  #: asked for at submission, and by the script itself
+    parent: str = ""  #: the run whose script made it, for a child run
     attempt: int = 0  #: 0 until first claimed; the fencing token of every later write
     worker: str = ""  #: who holds the attempt
     cancel_requested: bool = False
@@ -329,12 +330,28 @@ class ModelRecord(Record, frozen=True, kw_only=True):
         return f"{self.name}:{self.version}"
 
 
+class ChildRun(Record, frozen=True, kw_only=True):
+    """A part of a run, made inside its script. It ends with the run that made it."""
+
+    number: int  #: 1, 2, 3 … in the order they were made
+    display_name: str = ""
+    created_at: datetime
+    ended_at: datetime
+    status: RunStatus
+    failure: Failure | None = None
+    tags: dict[str, str] = {}
+    properties: dict[str, str] = {}
+    metrics: list[MetricPoint] = []
+    artifacts: list[ArtifactRecord] = []
+
+
 class FinalRecord(Record, frozen=True, kw_only=True):
     """What is known of a run for ever: written once, with put-if-absent."""
 
     run: RunRecord
     artifacts: list[ArtifactRecord] = []
     metrics: list[MetricPoint] = []
+    children: list[ChildRun] = []
     models: list[ModelRecord] = []  #: drafts of what it registers; their versions are decided afterwards
     nonce: str = ""  #: tells a retry of our own put from somebody else's
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from fitq import attempts
+from fitq import attempts, child_runs
 from fitq.attempts import LOG_PATH as LOG_PATH
 from fitq.backend import Backend
 from fitq.errors import Conflict, InvalidRequest, NotFound
@@ -60,7 +60,7 @@ def find(backend: Backend, run_id: str) -> RunRecord:
     Raises:
         NotFound: with near matches among the newest runs.
     """
-    run = backend.state.get_run(check_name("run", run_id))
+    run = backend.state.get_run(check_name("run", run_id)) or child_runs.find(backend, run_id)
     if run is None:
         newest = [r.id for r in backend.state.list_runs(limit=200)]
         raise NotFound(
@@ -137,7 +137,7 @@ def read_log(backend: Backend, run_id: str, offset: int = 0, limit: int = 1 << 2
     if not run.status.is_final:
         data = backend.state.read_log(run_id, offset, limit)
         return LogPiece(data, offset + len(data), complete=False)
-    key = backend.keys.attempt_file(run_id, run.attempt, LOG_PATH)
+    key = _artifact_key(backend, run, LOG_PATH)
     data = backend.objects.get_range(key, offset, limit) or b""
     return LogPiece(data, offset + len(data), complete=len(data) < limit)
 
@@ -168,7 +168,7 @@ def open_artifact(backend: Backend, run: RunRecord, path: str) -> tuple[Artifact
     """
     files = artifacts(backend, run)
     found = next((a for a in files if a.path == path), None)
-    key = backend.keys.attempt_file(run.id, run.attempt, path)
+    key = _artifact_key(backend, run, path)
     pieces = None if found is None else backend.objects.open(key)
     if found is None or pieces is None:
         paths = [a.path for a in files]
@@ -180,9 +180,16 @@ def open_artifact(backend: Backend, run: RunRecord, path: str) -> tuple[Artifact
     return found, pieces
 
 
+def _artifact_key(backend: Backend, run: RunRecord, path: str) -> str:
+    if run.parent:
+        path = f"{child_runs.folder_of(run)}/{path}"
+    return backend.keys.attempt_file(run.parent or run.id, run.attempt, path)
+
+
 def _final(backend: Backend, run: RunRecord) -> FinalRecord:
-    data = backend.objects.get(backend.keys.final(run.id))
-    return FinalRecord(run=run) if data is None else from_json(data, FinalRecord)
+    data = backend.objects.get(backend.keys.final(run.parent or run.id))
+    final = FinalRecord(run=run) if data is None else from_json(data, FinalRecord)
+    return child_runs.final_of(final, run) if run.parent else final
 
 
 def cancel(backend: Backend, run_id: str) -> RunRecord:

@@ -72,7 +72,7 @@ _BODIES: dict[tuple[str, str], dict[str, Any]] = {
     },
 }
 _QUERY = {
-    "/v1/runs": ("experiment", "status", "tag", "order", "limit", "cursor"),
+    "/v1/runs": ("experiment", "status", "tag", "parent", "order", "limit", "cursor"),
     "/v1/runs/{run}/logs": ("offset", "follow"),
     "/v1/documents": ("label",),
 }

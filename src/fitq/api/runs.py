@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from fitq import runs, submission
+from fitq import child_runs, runs, submission
 from fitq.api.responses import (
     backend_of,
     bool_query,
@@ -66,8 +66,12 @@ def create_run(request: Request, body: RunRequest) -> Response:
 
 
 def list_runs(request: Request) -> Response:
-    """`GET /v1/runs?experiment=&status=&tag=&order=&limit=&cursor=`."""
+    """`GET /v1/runs?experiment=&status=&tag=&order=&limit=&cursor=`; `?parent=` for a run's child runs."""
     query = request.query_params
+    if query.get("parent"):
+        parent = runs.find(backend_of(request), query["parent"])
+        children = child_runs.of(backend_of(request), parent)
+        return json_response({"runs": children[::-1], "next_cursor": None})
     order = query.get("order", "desc")
     if order not in ("asc", "desc"):
         raise InvalidRequest("order is asc or desc.", at="order", got=order)

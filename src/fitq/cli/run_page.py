@@ -20,6 +20,7 @@ def print_run(run: RunRecord) -> None:
             ("Status", run.status),
             ("Failure", explain(run) if run.failure else ""),
             ("Warnings", "\n".join(run.warnings)),
+            ("Part of", run.parent),
             ("Experiment", run.experiment),
             ("Function", run.function),
             ("Script", run.script),

@@ -38,6 +38,7 @@ def runs() -> None:
 @click.option("--experiment", "-e", help="Only runs of this experiment.")
 @click.option("--status", type=_STATUSES, help="Only runs of this status.")
 @click.option("--tag", multiple=True, metavar="K=V", help="Only runs with this tag. May be repeated.")
+@click.option("--parent", metavar="RUN", help="The child runs that this run's script made.")
 @click.option(
     "--limit", type=click.IntRange(1, _MOST_RUNS), default=20, show_default=True, help="At most so many."
 )
@@ -47,6 +48,7 @@ def list_(
     experiment: str | None,
     status: str | None,
     tag: tuple[str, ...],
+    parent: str | None,
     limit: int,
     oldest_first: bool,
     as_json: bool,
@@ -57,6 +59,7 @@ def list_(
             experiment=experiment,
             status=status,
             tags=pairs("--tag", tag),
+            parent=parent,
             order="asc" if oldest_first else None,
             limit=limit,
         )

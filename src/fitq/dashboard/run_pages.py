@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from fitq import runs
+from fitq import child_runs, runs
 from fitq.dashboard import commands, run_rows
 from fitq.dashboard.charts import Chart, View, drawn
 from fitq.dashboard.log_tail import log_tail
@@ -18,7 +18,7 @@ from fitq.errors import InvalidRequest
 from fitq.records import ArtifactRecord, MetricPoint, ModelRecord, RunRecord, RunStatus
 
 _PAGE_RUNS = 25
-_SHOWN_METRICS, _SHOWN_ARTIFACTS = 6, 20
+_SHOWN_METRICS, _SHOWN_ARTIFACTS, _SHOWN_CHILDREN = 6, 20, 50
 _PATH_CHARACTERS, _LOOKED_AT_MODELS = 5000, 50
 _PAGE_METRICS, _PAGE_ARTIFACTS = 12, 40
 
@@ -70,6 +70,7 @@ def show(request: Request) -> Response:
         artifact_count=len(artifacts),
         register=commands.register(run, artifacts) if run.status.is_final else "",
         models=_models_of(site, run),
+        children=run_rows.rows(site, child_runs.of(site.backend, run)[:_SHOWN_CHILDREN]),
         log=log_tail(site.backend, run),
     )
 

@@ -12,6 +12,7 @@ from fitq.errors import InvalidRequest, NotFound, RunFailed
 from fitq.names import did_you_mean
 from fitq.records import RunRecord, RunStatus
 from fitq.sdk import watching
+from fitq.sdk.absent import absent
 from fitq.sdk.details import details
 from fitq.sdk.inside.current import CurrentRun
 from fitq.sdk.inside.metrics import gather
@@ -33,8 +34,8 @@ _ELSEWHERE = {
     "remove_tags": "Tags cannot be removed yet.",
     "add_properties": "Add them inside the script: Run.get_context().add_properties({...}).",
     "upload_file": "Write files into ./outputs inside the script.",
-    "child_run": "Child runs are not there yet; submit one run for each.",
-    "submit_child": "Child runs are not there yet; submit one run for each.",
+    "child_run": "Make child runs inside the script: Run.get_context().child_run(name).",
+    "submit_child": "Submit one run for each.",
     "complete": "A run completes when its script ends.",
     "fail": "Stop it with run.cancel().",
 }
@@ -104,9 +105,9 @@ class Run:
         return dict(self.record.tags)
 
     @property
-    def parent(self) -> None:
-        """None: runs have no parents yet."""
-        return None
+    def parent(self) -> Run | None:
+        """The run whose script made it, for a child run."""
+        return Run(self.experiment, self.record.parent) if self.record.parent else None
 
     def refresh(self) -> RunRecord:
         """Its record, asked for again unless it can no longer change."""
@@ -126,9 +127,14 @@ class Run:
         """Its page on the dashboard."""
         return watching.web_view(self._client, self.id)
 
-    def get_children(self, *_: object, **__: object) -> Iterator[Run]:
-        """None: runs have no children yet."""
-        return iter(())
+    def get_children(
+        self, recursive: bool = False, tags: object = None, properties: object = None, **_: object
+    ) -> Iterator[Run]:
+        """Its child runs, newest first; they are there once it has ended."""
+        if tags or properties:
+            raise absent("get_children with tags or properties", "Take all, and choose among them.")
+        found = self._client.list_runs(parent=self.id).runs
+        return (Run(self.experiment, record.id, record=record) for record in found)
 
     def get_details(self) -> dict[str, Any]:
         """Its record under Azure's keys: runId, target, status, startTimeUtc, error, runDefinition, …"""
@@ -183,7 +189,13 @@ class Run:
         run_type: object = None,
         populate: bool = False,
     ) -> dict[str, Any]:
-        """What it logged so far: a value for one logged once, else a list; a table is its columns."""
+        """What it logged so far: a value for one logged once, else a list; a table is its columns.
+
+        Args:
+            recursive: that of its child runs as well, by run id.
+        """
+        if recursive:
+            return {r.id: r.get_metrics(name) for r in [self, *self.get_children()]}
         series = self._client.metrics(self.id)
         wanted = series.values() if name is None else [series.get(name, [])]
         return gather((point.name, point.value) for points in wanted for point in points)

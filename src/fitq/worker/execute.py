@@ -23,6 +23,7 @@ from fitq.records import ArtifactRecord, Failure, FunctionRecord, ModelRecord, R
 from fitq.settings import Settings
 from fitq.store.patience import patiently
 from fitq.worker import collect
+from fitq.worker.children import keep_children
 from fitq.worker.failure import diagnose
 from fitq.worker.folder import RunFolder
 from fitq.worker.process import RunProcess
@@ -200,11 +201,15 @@ class Executor:
         artifacts = self._keep(run, folder, found.files)
         failure = _failure(run, watch, ended)
         status = _status(failure)
+        children = patiently(
+            lambda: keep_children(self.backend, run, folder.path, status), what="keep the child runs"
+        )
         models = self._draft_models(run, dict(found.files)) if failure is None else []
         run = patiently(
             lambda: attempts.finish(
                 self.backend, run, status,
                 failure=failure, artifacts=artifacts, metrics=watch.metrics, models=models,
+                children=children.runs,
             ),
             what="end the run",
         )  # fmt: skip

@@ -1,5 +1,6 @@
 """The run that this process is."""
 
+import datetime
 import json
 import os
 import re
@@ -23,9 +24,7 @@ _WITHOUT_COUNTERPART = (
     "take_snapshot",
 )
 _FROM_OUTSIDE = {
-    "child_run": "Child runs are not there yet; log into this run, with names that tell them apart.",
-    "create_children": "Child runs are not there yet; submit one run for each instead.",
-    "submit_child": "Child runs are not there yet; submit one run for each instead.",
+    "submit_child": "A run holds no token of the platform; submit where this one was submitted.",
     "get_secret": "A run holds no secrets of the workspace; hand them over as environment variables.",
     "get_secrets": "A run holds no secrets of the workspace; hand them over as environment variables.",
     "input_datasets": "Data sets are not there yet; put the files beside the script.",
@@ -77,7 +76,9 @@ class CurrentRun:
         self._context = context
         self.id = context.id
         self.experiment = CurrentExperiment(context.experiment)
-        self.parent = None
+        self.parent: Optional["CurrentRun"] = None
+        self.display_name = ""
+        self._children: List["CurrentRun"] = []
         self.tags: Dict[str, str] = {}
         self.properties: Dict[str, str] = {}
 
@@ -257,22 +258,64 @@ class CurrentRun:
         """What is known of the run from inside."""
         return {"runId": self.id, "status": "Running", "properties": self.get_properties()}
 
-    def get_children(self, *_: Any, **__: Any) -> Iterable[Any]:
-        """None: a run has no child runs yet."""
-        return iter(())
+    def child_run(self, name: Optional[str] = None, run_id: Any = None, outputs: Any = None) -> "CurrentRun":
+        """A part of this run with metrics, tags and files of its own, which are kept when this run ends.
+
+        Example:
+            >>> with run.child_run("C=0.1") as child:
+            ...     child.log("accuracy", 0.97)
+        """
+        if self.parent is not None:
+            raise ValueError("a child run has no child runs of its own")
+        number = _new_folder(self._context.path / "children")
+        folder = self._context.path / "children" / str(number)
+        experiment = self.experiment.name
+        child = type(self)(RunContext(folder, "%s-%d" % (self.id, number), experiment, folder / "outputs"))
+        child.parent, child.display_name = self, name or ""
+        child._context._append("child.jsonl", {"display_name": child.display_name, "at": _now()})
+        self._children.append(child)
+        return child
+
+    def create_children(
+        self, count: Optional[int] = None, tag_key: Optional[str] = None, tag_values: Any = None
+    ) -> List["CurrentRun"]:
+        """Several child runs: `count` of them, or one for each of `tag_values`, tagged with it."""
+        if (count is None) == (tag_values is None):
+            raise ValueError("create_children takes either count or tag_key and tag_values")
+        values = list(tag_values) if tag_values is not None else [None] * int(count or 0)
+        children = [self.child_run() for _ in values]
+        for child, value in zip(children, values):
+            if tag_key is not None:
+                child.tag(tag_key, value)
+        return children
+
+    def get_children(self, *_: Any, **__: Any) -> Iterable["CurrentRun"]:
+        """The child runs made from here, newest first, as in Azure."""
+        return iter(self._children[::-1])
 
     def complete(self, _set_status: bool = True) -> None:
-        """Nothing to do: a run is complete when its script ends with exit code 0."""
+        """End a child run. The run itself is complete when its script ends with exit code 0."""
+        self._end_child("Completed")
 
     def fail(self, error_details: Any = None, error_code: Any = None, _set_status: bool = True) -> None:
-        """Say why in the log; a run fails when its script ends with another exit code than 0."""
+        """End a child run as failed. The run itself fails when its script exits with another code than 0."""
+        if self._end_child("Failed", "" if error_details is None else str(error_details)):
+            return
         if error_details is not None:
             sys.stderr.write("fitq: run.fail: %s\n" % (error_details,))
         warn_once("fail", "run.fail() does not end the run; end the script with sys.exit(1)")
 
     def cancel(self) -> None:
-        """Cannot be done from inside; warns."""
-        warn_once("cancel", "a run cannot cancel itself; end the script with sys.exit(1)")
+        """End a child run as canceled. The run itself cannot be canceled from inside; warns."""
+        if not self._end_child("Canceled"):
+            warn_once("cancel", "a run cannot cancel itself; end the script with sys.exit(1)")
+
+    def _end_child(self, status: str, message: str = "") -> bool:
+        """Whether this is a child run. What is said first of its end, counts."""
+        if self.parent is None:
+            return False
+        self._context._append("child.jsonl", {"status": status, "message": message, "at": _now()})
+        return True
 
     def flush(self, timeout_seconds: int = 300) -> None:
         """Nothing to do: every line is written at once."""
@@ -280,8 +323,11 @@ class CurrentRun:
     def __enter__(self) -> "CurrentRun":
         return self
 
-    def __exit__(self, *_: Any) -> None:
-        pass
+    def __exit__(self, kind: Any, value: Any, trace: Any) -> None:
+        if kind is None:
+            self.complete()
+        elif self.parent is not None:
+            self.fail("%s: %s" % (kind.__name__, value))
 
     def __repr__(self) -> str:
         return "Run(Experiment: %s, Id: %s, inside)" % (self.experiment.name, self.id)
@@ -331,6 +377,22 @@ class CurrentRun:
         if parts[0] == "logs" and len(parts) > 1:
             return self._context.outputs.parent.joinpath(*parts)
         return self._context.outputs.joinpath(*(parts[1:] if parts[0] == "outputs" else parts))
+
+
+def _new_folder(root: Path) -> int:
+    """Make the next numbered folder; several processes of a run may ask at once."""
+    root.mkdir(exist_ok=True)
+    number = 1 + max([int(f.name) for f in root.iterdir() if f.name.isdigit()] or [0])
+    while True:
+        try:
+            (root / str(number)).mkdir()
+            return number
+        except FileExistsError:
+            number += 1
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.timezone.utc).isoformat()
 
 
 def _texts(values: Optional[Dict[str, Any]]) -> Dict[str, str]:

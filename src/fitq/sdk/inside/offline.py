@@ -16,6 +16,8 @@ class OfflineRun(CurrentRun):
         self.id = "OfflineRun_" + str(uuid.uuid4())
         self.experiment = CurrentExperiment("offline")
         self.parent = None
+        self.display_name = ""
+        self._children: List[CurrentRun] = []
         self.tags = {}
         self.properties = {}
         self._logged: List[Tuple[str, Any]] = []
@@ -55,6 +57,15 @@ class OfflineRun(CurrentRun):
     def add_properties(self, properties: Dict[str, Any]) -> None:
         for key, value in properties.items():
             self.properties.setdefault(str(key), str(value))
+
+    def child_run(self, name: Optional[str] = None, run_id: Any = None, outputs: Any = None) -> CurrentRun:
+        child = type(self)()
+        child.parent, child.display_name = self, name or ""
+        self._children.append(child)
+        return child
+
+    def _end_child(self, status: str, message: str = "") -> bool:
+        return self.parent is not None
 
     def register_model(
         self, model_name: str, model_path: Optional[str] = None, *_: Any, **__: Any

@@ -1,0 +1,110 @@
+"""The child runs that a script made: read from the folder it left, and kept with its own files.
+
+<run folder>/children/<number>/
+    child.jsonl        {"display_name", "at"}, then once {"status", "at", "message"} if the script ended it
+    metrics.jsonl, properties.jsonl, outputs/    as a run's own
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from fitq import child_runs
+from fitq.backend import Backend
+from fitq.records import ChildRun, Failure, RunRecord, RunStatus, now
+from fitq.worker import collect
+
+_MOST = 1000  #: of one run; a final record holds them all
+_ENDED = (RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELED)
+
+
+class Children(NamedTuple):
+    """What a run's script made of itself."""
+
+    runs: list[ChildRun]
+    warnings: list[str]
+
+
+class _Line(msgspec.Struct):
+    """One line of child.jsonl."""
+
+    at: datetime
+    display_name: str = ""
+    status: RunStatus | None = None
+    message: str = ""
+
+
+def keep_children(backend: Backend, run: RunRecord, folder: Path, ended: RunStatus) -> Children:
+    """Keep the files of every child of a run, and tell what it was.
+
+    Args:
+        folder: of the run's attempt.
+        ended: how the run ends; a child that the script did not end, ends the same way.
+    """
+    numbers = sorted(_numbers(folder / "children"))
+    warnings = [f"{len(numbers)} child runs were made; {_MOST} are kept."] if len(numbers) > _MOST else []
+    return Children(
+        [_keep(backend, run, n, folder / "children" / str(n), ended) for n in numbers[:_MOST]], warnings
+    )
+
+
+def _numbers(folder: Path) -> Iterator[int]:
+    if folder.is_dir() and not folder.is_symlink():
+        for place in folder.iterdir():
+            if place.name.isdecimal() and len(place.name) <= 4 and place.is_dir() and not place.is_symlink():
+                yield int(place.name)
+
+
+def _keep(backend: Backend, run: RunRecord, number: int, folder: Path, ended: RunStatus) -> ChildRun:
+    lines, _ = collect.parse_lines(_read(folder / "child.jsonl"), _line)
+    metrics, _ = collect.parse_lines(_read(folder / "metrics.jsonl"), collect.metric_of)
+    changes, _ = collect.parse_lines(_read(folder / "properties.jsonl"), msgspec.json.decode)
+    last = next((line for line in lines if line.status in _ENDED), None)
+    status = ended if last is None or last.status is None else last.status
+    prefix = child_runs.folder_of(msgspec.structs.replace(run, id=child_runs.child_id(run.id, number)))
+    files = collect.find_files(folder).files
+    kept = [collect.keep_file(backend, run, f"{prefix}/{name}", path) for name, path in files]
+    return ChildRun(
+        number=number,
+        display_name=next((line.display_name for line in lines if line.display_name), ""),
+        created_at=lines[0].at if lines else run.created_at,
+        ended_at=last.at if last else now(),
+        status=status,
+        failure=None if status is not RunStatus.FAILED else _failure(last),
+        tags=_gathered(changes, "tag"),
+        properties=_gathered(changes, "property"),
+        metrics=metrics,
+        artifacts=[msgspec.structs.replace(a, path=name) for a, (name, _) in zip(kept, files, strict=True)],
+    )
+
+
+def _read(file: Path) -> list[bytes]:
+    lines = list[bytes]()
+    reader = collect.LineReader(file)
+    while piece := reader.read():
+        lines += piece
+    return lines
+
+
+def _line(data: bytes) -> _Line:
+    return msgspec.json.decode(data, type=_Line)
+
+
+def _failure(last: _Line | None) -> Failure:
+    message = last.message if last else ""
+    return Failure(kind="user_error", message=message[:500] or "It failed with the run that made it.")
+
+
+def _gathered(changes: list[Any], kind: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for change in changes:
+        values = change.get(kind) if isinstance(change, dict) else None
+        for name, value in values.items() if isinstance(values, dict) else ():
+            if kind == "tag" or name not in found:  # a property never changes
+                found[str(name)] = str(value)
+    return found
