@@ -16,11 +16,14 @@ LAYERS: dict[str, set[str]] = {
     "things": {"words", "msgspec", "pathspec", "numpy", "inference_schema", "orjson"},
     "store": {"words", "things", "msgspec", "redis", "minio", "urllib3"},
     "queue": {"words", "things", "store", "dramatiq", "redis"},
-    "scorer": {"words", "things", "numpy", "joblib", "sklearn", "pandas", "scipy", "msgspec", "psutil"},
+    "isolation": set(),
+    "scorer": {
+        "words", "things", "isolation", "numpy", "joblib", "sklearn", "pandas", "scipy", "msgspec", "psutil",
+    },
     "rules": {"words", "things", "store", "queue", "scorer", "msgspec"},
     "declared": {"words", "things", "store", "queue", "rules", "msgspec"},
     "scheduler": {"words", "things", "store", "queue", "rules"},
-    "worker": {"words", "things", "store", "queue", "rules", "msgspec", "dramatiq", "psutil"},
+    "worker": {"words", "things", "isolation", "store", "queue", "rules", "msgspec", "dramatiq", "psutil"},
     "scoring": {
         "words", "things", "store", "scorer", "msgspec", "numpy", "orjson", "starlette", "anyio",
         "inference_schema", "prometheus_client",

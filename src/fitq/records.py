@@ -86,8 +86,8 @@ class Usage(Record, frozen=True, kw_only=True):
 
     queue_seconds: float = 0.0  #: from accepted to claimed
     run_seconds: float = 0.0  #: wall time of the user's process
-    cpu_seconds: float = 0.0  #: user + system time of it and the children it waited for
-    peak_memory_bytes: int = 0  #: largest resident size of one process of the run
+    cpu_seconds: float = 0.0  #: user + system time of all processes of the run
+    peak_memory_bytes: int = 0  #: most that its largest process used, or that all were seen to use together
 
 
 class Resources(Record, frozen=True, kw_only=True):

@@ -97,10 +97,15 @@ def test_a_worker_told_to_stop_hands_its_run_back_at_once(field: Field, tmp_path
 
 
 def test_a_script_that_kills_its_worker_does_not_run_for_ever(field: Field) -> None:
-    # Started cold, the script's parent is the worker itself; a fork's parent is the warm process.
+    # The script's parent is its keeper; the keeper's parent is the worker.
     field.settings = dataclasses.replace(field.settings, warm_start=0)
     field.start_scheduler()
-    run = field.submit("import os, signal; os.kill(os.getppid(), signal.SIGKILL)", max_attempts=2)
+    run = field.submit(
+        "import os, signal\n"
+        "keeper = open(f'/proc/{os.getppid()}/stat').read()\n"
+        "os.kill(int(keeper.rpartition(')')[2].split()[1]), signal.SIGKILL)\n",
+        max_attempts=2,
+    )
     for _ in range(2):
         worker = field.start_worker()
         worker.wait(40)

@@ -185,7 +185,7 @@ class Executor:
             log.error("run_left_to_its_lease", run_id=run.id, error=exc.message)
 
     def _lose(self, run: RunRecord) -> None:
-        """The warm parent died and the run with it: as if this worker had been lost."""
+        """The keeper died and the run with it: as if this worker had been lost."""
         log.warning("run_lost", run_id=run.id, attempt=run.attempt)
         patiently(lambda: attempts.lose(self.backend, self.held[run.id]), what="give the lost run back")
 

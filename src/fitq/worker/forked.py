@@ -1,21 +1,14 @@
-"""A run's process as a fork of the warm parent, which reports its end on a pipe (see `warm.py`)."""
+"""A run's first process as a fork of the warm parent, which is its keeper (see `warm.py`)."""
 
 from __future__ import annotations
 
-import os
-import signal
-import time
 from collections.abc import Callable
-
-import psutil
 
 from fitq.worker.process import RunProcess
 
-_SECONDS_TO_REPORT = 10.0
-
 
 class ForkedProcess(RunProcess):
-    """One process group whose leader is the warm parent's child, not the worker's."""
+    """A run that started in milliseconds."""
 
     def __init__(
         self,
@@ -24,48 +17,24 @@ class ForkedProcess(RunProcess):
         output: int,
         reports: int,
         *,
-        shared_bytes: int,
-        command_line: list[str],
+        parent: int,
         end_parent: Callable[[], None],
+        at_end: Callable[[], None],
     ) -> None:
         """
         Args:
-            shared_bytes: memory that every fork has in common with the warm parent.
-            command_line: the warm parent's, by which its forks are known.
+            parent: the warm parent's process id.
             end_parent: for when it reports nothing any more.
+            at_end: called once, when no process of the run is left: the parent may fork again.
         """
-        super().__init__(run_id, pid, output, reports)
-        self._shared_bytes, self._command_line, self._end_parent = shared_bytes, command_line, end_parent
-        self._report = b""
+        super().__init__(run_id, parent, pid, output, reports)
+        self._end_parent, self._at_end = end_parent, at_end
 
-    def poll(self) -> bool:
-        if self.exit_code is not None:
-            return True
+    def end_keeper(self) -> None:
+        self._end_parent()
+
+    def sweep(self) -> bytes:
         try:
-            piece = os.read(self._end, 4096)
-        except BlockingIOError:
-            return False
-        self._report += piece
-        if not piece:  # the warm parent died, and its children with it
-            self.exit_code, self.was_lost = -signal.SIGKILL, True
-        elif self._report.endswith(b"\n"):
-            self._take_report()
-        return self.exit_code is not None
-
-    def _take_report(self) -> None:
-        status, cpu_seconds, peak_kib = self._report.split()
-        self.exit_code = os.waitstatus_to_exitcode(int(status))
-        self.cpu_seconds, self.peak_memory_bytes = float(cpu_seconds), int(peak_kib) * 1024
-
-    def _memory_of(self, process: psutil.Process) -> int:
-        """Of a fork, only what it does not share: the rest costs the machine nothing more."""
-        used = super()._memory_of(process)
-        return max(0, used - self._shared_bytes) if process.cmdline() == self._command_line else used
-
-    def _await_end(self) -> None:
-        """All of it was killed, so the report is due; a parent that keeps it back was stopped."""
-        deadline = time.monotonic() + _SECONDS_TO_REPORT
-        while not self.poll():
-            time.sleep(0.002)
-            if time.monotonic() > deadline:
-                self._end_parent()
+            return super().sweep()
+        finally:
+            self._at_end()

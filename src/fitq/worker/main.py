@@ -20,6 +20,7 @@ from dramatiq.middleware import Middleware
 from fitq.backend import Backend, open_backend
 from fitq.credentials import hide_this_process
 from fitq.errors import InvalidRequest, Unavailable
+from fitq.isolation.family import adopt_orphans
 from fitq.logs import get_logger
 from fitq.names import check_name
 from fitq.pools import REPORT_SECONDS
@@ -30,7 +31,6 @@ from fitq.stopping import set_on_signals
 from fitq.store.patience import patiently
 from fitq.worker.execute import Executor
 from fitq.worker.functions_folder import FunctionsFolder
-from fitq.worker.process import adopt_orphans
 from fitq.worker.versions import own_versions
 
 log = get_logger(__name__)
@@ -97,7 +97,7 @@ class Worker(Middleware):
         adopt_orphans()
         self.executor = self._new_executor()
         if self.settings.warm_start:
-            self.executor.starter.keep_warm()
+            self.executor.starter.keep_warm(self.settings.slots)
         self._publish()
         self._reporter = threading.Thread(target=self._report_until_stopped, daemon=True)
         self._reporter.start()

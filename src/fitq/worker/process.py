@@ -1,10 +1,14 @@
-"""The run's process group: started, watched and ended; nothing of it survives its run."""
+"""A run's processes: started, watched and ended; nothing of them survives the run.
+
+Each run has a *keeper*, a process of ours that started its first process and inherits all that it leaves
+behind (`isolation/family.py`): the warm parent, or for a run that starts afresh `isolation/launch.py`.
+The keeper ends what is left when the first process ends, and reports then.
+"""
 
 from __future__ import annotations
 
 import abc
 import contextlib
-import ctypes
 import os
 import selectors
 import signal
@@ -16,46 +20,65 @@ from typing import ClassVar
 
 import psutil
 
-_LAUNCH = Path(__file__).with_name("launch.py")
-_PR_SET_CHILD_SUBREAPER = 36
+from fitq.isolation import launch
+from fitq.isolation.family import adopt_orphans
+from fitq.worker.memory import memory_of
 
-
-def adopt_orphans() -> None:
-    """Make this process the one that inherits its runs' orphans, so that it can end them."""
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+_LAUNCH = Path(launch.__file__)
+#: From the last SIGKILL to the keeper's report. It kills all that is left, which may be many.
+_SECONDS_TO_REPORT = 30.0
+_SECONDS_TO_START = 30.0
 
 
 class RunProcess(abc.ABC):
-    """One process group with stdout and stderr merged into one pipe.
+    """The first process of a run, in a session of its own, with stdout and stderr merged into one pipe.
 
-    What is told about its end differs by how it was started: see `ColdProcess` and `ForkedProcess`.
+    How its keeper is ended differs by how it was started: see `ColdProcess` and `ForkedProcess`.
     """
 
     own_pids: ClassVar[set[int]] = set()  #: children that somebody waits for: not orphans when zombies
 
-    def __init__(self, run_id: str, pid: int, output: int, end: int) -> None:
-        """`output` and `end` are descriptors that this object closes; `end` is readable after the end."""
-        self._run_id, self._pid, self._end = run_id, pid, end
+    def __init__(self, run_id: str, keeper: int, pid: int, output: int, reports: int) -> None:
+        """`output` and `reports` are descriptors that this object closes."""
+        self._run_id, self._keeper, self._pid, self._reports = run_id, keeper, pid, reports
         self._began = time.monotonic()
         self._pipe = open(output, "rb", buffering=0)  # noqa: SIM115  a descriptor; `sweep` closes it
-        for descriptor in (output, end):
+        for descriptor in (output, reports):
             os.set_blocking(descriptor, False)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._pipe, selectors.EVENT_READ)
-        self._selector.register(self._end, selectors.EVENT_READ)
+        self._selector.register(self._reports, selectors.EVENT_READ)
+        self._report = b""
         self.exit_code: int | None = None
         self.cpu_seconds = 0.0
         self.peak_memory_bytes = 0
-        self.was_lost = False  #: it ended because the platform's own process that held it ended
+        self.was_lost = False  #: it ended because the platform's own process that kept it ended
 
     @abc.abstractmethod
-    def poll(self) -> bool:
-        """Whether the process has ended; collects its exit code and what it used."""
+    def end_keeper(self) -> None:
+        """SIGKILL to the keeper; by its death the kernel ends the first process."""
 
     @property
     def seconds(self) -> float:
         """Wall time since it started."""
         return time.monotonic() - self._began
+
+    def poll(self) -> bool:
+        """Whether all of it has ended; takes over its exit code and what it used."""
+        if self.exit_code is not None:
+            return True
+        try:
+            piece = os.read(self._reports, 4096)
+        except BlockingIOError:
+            return False
+        self._report += piece
+        if not piece:  # the keeper died, and the first process with it
+            self.exit_code, self.was_lost = -signal.SIGKILL, True
+        elif self._report.endswith(b"\n"):
+            status, cpu_seconds, peak_kib = self._report.split()
+            self.exit_code = os.waitstatus_to_exitcode(int(status))
+            self.cpu_seconds, self.peak_memory_bytes = float(cpu_seconds), int(peak_kib) * 1024
+        return self.exit_code is not None
 
     def read(self, timeout_seconds: float) -> bytes:
         """Output that is there, or that comes within the time; empty otherwise, or when it ends."""
@@ -68,15 +91,10 @@ class RunProcess(abc.ABC):
         return data or b""
 
     def memory_bytes(self) -> int:
-        """Resident memory of all processes of the run, shared pages counted once per process."""
-        total = 0
-        for process in self._members():
-            with contextlib.suppress(psutil.Error):
-                total += self._memory_of(process)
-        return total
-
-    def _memory_of(self, process: psutil.Process) -> int:
-        return int(process.memory_info().rss)
+        """Memory that all processes of the run use now; what several share counts once."""
+        with contextlib.suppress(psutil.Error):
+            return memory_of(psutil.Process(self._keeper).children(recursive=True))
+        return 0
 
     def terminate(self, grace_seconds: float) -> bytes:
         """SIGTERM to the group, a grace, then SIGKILL to all that is left; returns last output."""
@@ -88,41 +106,39 @@ class RunProcess(abc.ABC):
         return output + self.sweep()
 
     def sweep(self) -> bytes:
-        """Kill every process of the run that still lives; returns what was left in the pipe."""
-        self._signal_group(signal.SIGKILL)
-        for process in self._members():
-            with contextlib.suppress(psutil.Error):
-                process.kill()
-        self._await_end()
-        self._reap_adopted()
-        rest = b"".join(iter(lambda: self.read(0), b""))
+        """End every process of the run that still lives; returns what was left in the pipe."""
+        rest = self._end_all()
+        while piece := self.read(0):
+            rest += piece
         self._selector.close()
         self._pipe.close()
-        os.close(self._end)
+        os.close(self._reports)
+        if self.was_lost:
+            self._end_what_lost_its_keeper()
         return rest
 
-    def _await_end(self) -> None:
+    def _end_all(self) -> bytes:
+        output = b""
+        deadline = time.monotonic() + _SECONDS_TO_REPORT
         while not self.poll():
-            time.sleep(0.005)
+            self._signal_group(signal.SIGKILL)
+            output += self.read(0.05)
+            if time.monotonic() > deadline:  # it was stopped
+                self.end_keeper()
+        return output
 
     def _signal_group(self, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._pid, number)
+        if self.exit_code is None:
+            for send in (os.killpg, os.kill):  # the first process may have joined another group
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    send(self._pid, number)
 
-    def _members(self) -> list[psutil.Process]:
-        """Our descendants that carry this run's id: also those that left its group."""
-        return [p for p in psutil.Process().children(recursive=True) if self._is_ours(p)]
-
-    def _is_ours(self, process: psutil.Process) -> bool:
-        if process.pid == self._pid:
-            return True
-        try:
-            return bool(process.environ().get("FITQ_RUN_ID") == self._run_id)
-        except psutil.Error:
-            return False
-
-    def _reap_adopted(self) -> None:
-        """Orphans of the run became our children; leave no zombie of theirs."""
+    def _end_what_lost_its_keeper(self) -> None:
+        """Orphans of a keeper that was killed are ours now; the run's id tells whose they were."""
+        for process in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                if process.environ().get("FITQ_RUN_ID") == self._run_id:
+                    process.kill()
         for process in psutil.Process().children():
             with contextlib.suppress(psutil.Error, ChildProcessError):
                 if process.status() == psutil.STATUS_ZOMBIE and process.pid not in self.own_pids:
@@ -130,35 +146,57 @@ class RunProcess(abc.ABC):
 
 
 class ColdProcess(RunProcess):
-    """A program started afresh, as the worker's own child."""
+    """A program started afresh, with a keeper of its own."""
 
     def __init__(self, command: list[str], *, cwd: Path, environment: dict[str, str]) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), *command],
-            cwd=cwd,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            bufsize=0,
-        )
-        pid = self._process.pid
-        self.own_pids.add(pid)
+        reports, theirs = os.pipe()
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), str(theirs), *command],
+                cwd=cwd,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=[theirs],
+                start_new_session=True,
+                bufsize=0,
+            )
+        except BaseException:
+            os.close(reports)
+            raise
+        finally:
+            os.close(theirs)
+        self.own_pids.add(self._process.pid)
         assert self._process.stdout is not None
         output = os.dup(self._process.stdout.fileno())
         self._process.stdout.close()
-        super().__init__(environment["FITQ_RUN_ID"], pid, output, os.pidfd_open(pid))
+        pid = pid_from(reports, _SECONDS_TO_START) or self._process.pid
+        super().__init__(environment["FITQ_RUN_ID"], self._process.pid, pid, output, reports)
 
-    def poll(self) -> bool:
-        if self.exit_code is not None:
-            return True
-        pid, status, used = os.wait4(self._pid, os.WNOHANG)
-        if pid == 0:
-            return False
-        self.exit_code = os.waitstatus_to_exitcode(status)
-        self._process.returncode = self.exit_code  # subprocess must not wait for it again
-        self.own_pids.discard(self._pid)
-        self.cpu_seconds = used.ru_utime + used.ru_stime
-        self.peak_memory_bytes = used.ru_maxrss * 1024
-        return True
+    def end_keeper(self) -> None:
+        self._process.kill()
+
+    def sweep(self) -> bytes:
+        rest = super().sweep()
+        self._process.wait()
+        self.own_pids.discard(self._process.pid)
+        return rest
+
+
+def pid_from(reports: int, seconds: float) -> int | None:
+    """The first process's id, as its keeper says it; None if it does not within the time, or ever."""
+    line, deadline = b"", time.monotonic() + seconds
+    with selectors.DefaultSelector() as selector:
+        selector.register(reports, selectors.EVENT_READ)
+        while not line.endswith(b"\n"):  # byte by byte: the end of a short run may follow
+            if not selector.select(max(0.0, deadline - time.monotonic())):
+                return None
+            piece = os.read(reports, 1)
+            if not piece:
+                return None
+            line += piece
+    return int(line)
+
+
+__all__ = ["ColdProcess", "RunProcess", "adopt_orphans", "pid_from"]

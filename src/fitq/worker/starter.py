@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import select
 import socket
 import subprocess
 import sys
@@ -13,12 +11,10 @@ import threading
 import time
 from pathlib import Path
 
-import psutil
-
 from fitq.logs import get_logger
 from fitq.worker.folder import Program, interpreter_environment
 from fitq.worker.forked import ForkedProcess
-from fitq.worker.process import ColdProcess, RunProcess
+from fitq.worker.process import ColdProcess, RunProcess, pid_from
 
 log = get_logger(__name__)
 _WARM = Path(__file__).with_name("warm.py")
@@ -34,7 +30,10 @@ class NotForked(Exception):
 
 
 class WarmParent:
-    """One warm parent process. Must be made by a thread that outlives it: it dies with that thread."""
+    """One warm parent process. Must be made by a thread that outlives it: it dies with that thread.
+
+    It keeps one run at a time: whoever `take`s it forks, and it is free again at that run's end.
+    """
 
     def __init__(self) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -50,24 +49,31 @@ class WarmParent:
             )
         self.pid = self._process.pid
         RunProcess.own_pids.add(self.pid)
-        self._shared_bytes = 0
-        self._command_line: list[str] = []
+        self._is_ready = False
+        self._taken = threading.Lock()
 
     def wait_until_ready(self) -> bool:
         """Whether it has imported everything; False when it ended instead."""
         try:
-            if self._control.recv(100) != b"ready":
-                return False
-            parent = psutil.Process(self.pid)
-            self._shared_bytes, self._command_line = parent.memory_info().rss, parent.cmdline()
-        except (OSError, psutil.Error):
+            self._is_ready = self._control.recv(100) == b"ready"
+        except OSError:
             return False
         self._control.settimeout(_FORK_SECONDS)
-        return True
+        return self._is_ready
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it lives and has imported everything."""
+        return self._is_ready
+
+    def take(self) -> bool:
+        """Whether it is ready and has no run; then it is the caller's, who has to `fork`."""
+        return self._is_ready and self._taken.acquire(blocking=False)
 
     def wait(self) -> int:
         """Its exit code, once it has ended."""
         code = self._process.wait()
+        self._is_ready = False
         RunProcess.own_pids.discard(self.pid)
         self._control.close()
         return code
@@ -82,7 +88,24 @@ class WarmParent:
         Raises:
             NotForked: nothing was started.
         """
-        request = _request(program, cwd, environment)
+        try:
+            request = _request(program, cwd, environment)
+            pid, output, reports = self._ask(request)
+        except BaseException:
+            self._taken.release()
+            raise
+        return ForkedProcess(
+            environment["FITQ_RUN_ID"],
+            pid,
+            output,
+            reports,
+            parent=self.pid,
+            end_parent=self.kill,
+            at_end=self._taken.release,
+        )
+
+    def _ask(self, request: bytes) -> tuple[int, int, int]:
+        """The first process's id, its output, and the pipe of reports."""
         output, their_output = os.pipe()
         reports, their_reports = os.pipe()
         try:
@@ -91,34 +114,15 @@ class WarmParent:
             finally:
                 os.close(their_output)
                 os.close(their_reports)
-            pid = self._pid_from(reports)
+            pid = pid_from(reports, _FORK_SECONDS)
+            if pid is None:
+                self.kill()  # it may have been stopped; what it would fork later must not run
+                raise NotForked("the warm parent ended, could not fork, or did not answer")
         except (OSError, NotForked) as exc:
             os.close(output)
             os.close(reports)
             raise NotForked(str(exc)) from exc
-        return ForkedProcess(
-            environment["FITQ_RUN_ID"],
-            pid,
-            output,
-            reports,
-            shared_bytes=self._shared_bytes,
-            command_line=self._command_line,
-            end_parent=self.kill,
-        )
-
-    def _pid_from(self, reports: int) -> int:
-        poll = select.poll()
-        poll.register(reports, select.POLLIN)
-        if not poll.poll(_FORK_SECONDS * 1000):
-            self.kill()  # it may have been stopped; what it would fork later must not run
-            raise NotForked(f"the warm parent did not answer within {_FORK_SECONDS:g} s")
-        line = b""
-        while not line.endswith(b"\n"):  # byte by byte: the end of a short run may follow
-            piece = os.read(reports, 1)
-            if not piece:
-                raise NotForked("the warm parent ended or could not fork")
-            line += piece
-        return int(line)
+        return pid, output, reports
 
 
 def _request(program: Program, cwd: Path, environment: dict[str, str]) -> bytes:
@@ -135,57 +139,78 @@ def _request(program: Program, cwd: Path, environment: dict[str, str]) -> bytes:
 
 
 class Starter:
-    """Starts a worker's runs, and keeps one warm parent alive when asked to."""
+    """Starts a worker's runs, and keeps warm parents alive when asked to."""
 
     def __init__(self) -> None:
-        self._parent: WarmParent | None = None
-        self._ready = threading.Event()
         self._closed = threading.Event()
-        self._keeper: threading.Thread | None = None
+        self._places: list[_Place] = []
 
     def start(self, program: Program, *, cwd: Path, environment: dict[str, str]) -> RunProcess:
-        """The program's process, running."""
-        parent = self._parent
-        if parent is not None and self._ready.is_set() and program.modules is not None:
+        """The program's first process, running."""
+        parent = self._free_parent() if program.modules is not None else None
+        if parent is not None:
             try:
                 return parent.fork(program, cwd=cwd, environment=environment)
             except NotForked as exc:
                 log.warning("run_started_cold", run_id=environment["FITQ_RUN_ID"], error=str(exc))
         return ColdProcess(program.command, cwd=cwd, environment=environment)
 
-    def keep_warm(self) -> None:
-        """From now on have a warm parent, or be about to have one."""
-        self._keeper = threading.Thread(target=self._keep, name="warm-parent", daemon=True)
-        self._keeper.start()
+    def _free_parent(self) -> WarmParent | None:
+        return next((place.parent for place in self._places if place.parent and place.parent.take()), None)
+
+    def keep_warm(self, slots: int = 1) -> None:
+        """From now on have so many warm parents, or be about to have them: one for each run at a time."""
+        self._places = [_Place(self._closed) for _ in range(slots)]
+        for place in self._places:
+            place.start()
 
     def wait_until_warm(self, seconds: float) -> bool:
-        """Whether a warm parent is ready, at last."""
-        return self._ready.wait(seconds)
+        """Whether every warm parent is ready, at last."""
+        deadline = time.monotonic() + seconds
+        while not all(place.is_ready for place in self._places):
+            if time.monotonic() > deadline or not self._places:
+                return False
+            time.sleep(0.005)
+        return bool(self._places)
 
     @property
     def warm_parent(self) -> int | None:
-        """The warm parent's process id, when it is ready."""
-        return self._parent.pid if self._parent is not None and self._ready.is_set() else None
+        """The process id of a warm parent that is ready."""
+        return next((place.parent.pid for place in self._places if place.parent and place.is_ready), None)
 
     def close(self) -> None:
-        """End the warm parent, and any run it still has."""
+        """End the warm parents, and any run they still have."""
         self._closed.set()
-        with contextlib.suppress(AttributeError):  # it may be gone at this very moment
-            self._parent.kill()  # type: ignore[union-attr]
-        if self._keeper is not None:
-            self._keeper.join(10)
+        for place in self._places:
+            place.close()
 
-    def _keep(self) -> None:
+
+class _Place(threading.Thread):
+    """Where there is always one warm parent, or about to be."""
+
+    def __init__(self, closed: threading.Event) -> None:
+        super().__init__(name="warm-parent", daemon=True)
+        self._closed = closed
+        self.parent: WarmParent | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        return self.parent is not None and self.parent.is_ready
+
+    def close(self) -> None:
+        if self.parent is not None:
+            self.parent.kill()
+        self.join(10)
+
+    def run(self) -> None:
         while not self._closed.is_set():
             began = time.monotonic()
-            self._parent = parent = WarmParent()
+            self.parent = parent = WarmParent()
             if self._closed.is_set():
                 parent.kill()
             elif parent.wait_until_ready():
-                self._ready.set()
                 log.info("warm_start_ready", seconds=round(time.monotonic() - began, 2))
             code = parent.wait()
-            self._ready.clear()
             if code == _NOTHING_TO_WARM:
                 log.info("warm_start_off", reason="scikit-learn is not installed")
                 return

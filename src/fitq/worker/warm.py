@@ -1,12 +1,13 @@
-"""The warm parent: has scikit-learn imported, and forks a process for each run that asks.
+"""The warm parent: has scikit-learn imported, forks one run after the other, and keeps its family.
 
 Run as: python -u warm.py WORKER_PID SOCKET_FD, with the environment every run gets and no credential in
 it. On the socket (SOCK_SEQPACKET) it says `ready` once. Each message to it is one request:
 
     {"argv": [script, argument…], "cwd": …, "environment": {…}, "modules": the folder the script imports from}
 
-with two descriptors: the run's stdout and stderr, and a pipe on which it says `<pid>`, and when the run has
-ended `<wait status> <cpu seconds> <peak KiB>`, a line each. A pipe that closes earlier says that it died.
+with two descriptors: the run's stdout and stderr, and a pipe on which it says `<pid>`, and when everything of
+the run has ended `<wait status> <cpu seconds> <peak KiB>`, a line each. A pipe that closes earlier says that
+it died. It keeps one run at a time: all that descends from it is that run's (see `isolation/family.py`).
 
 It only ever imports: a library that has computed before a fork may hang after it (OpenMP does). What a run
 asks for that was decided when this interpreter started (PYTHONHASHSEED, OMP_NUM_THREADS, a file of its own
@@ -25,19 +26,26 @@ import importlib.util
 import json
 import os
 import resource
-import select
 import signal
 import socket
 import sys
 import threading
 import time
 import types
-from typing import Any, Callable, Dict, List, Mapping, NoReturn, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, NoReturn, Optional, Tuple
+
+if TYPE_CHECKING:
+    from fitq.isolation import family
+else:
+    _folder = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "isolation")
+    sys.path.insert(0, _folder)
+    family = importlib.import_module("family")
+    sys.path.remove(_folder)
+    del sys.modules["family"]  # a user's module may be called so
 
 NOTHING_TO_WARM = 3  #: exit code: without scikit-learn there is nothing to save
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
+_PR_SET_DUMPABLE = 4
 _REQUEST_BYTES = 1 << 18
-_POLL_MILLISECONDS = 20  #: only where the kernel or Python has no pidfd
 
 MODULES = (
     "argparse csv glob logging multiprocessing concurrent.futures pathlib pickle random tempfile typing "
@@ -63,9 +71,8 @@ _STARTED_WITH = dict(os.environ)  # libraries add to it when they are imported
 
 def prepare(worker: int) -> None:
     """Tie this process to the worker and set what every run inherits."""
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != worker:  # it died before the line above
-        os._exit(1)
+    family.die_with(worker)
+    family.adopt_orphans()
     _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)  # what one run asked for is none of another's business
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a supervisor may have ignored it
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
@@ -98,36 +105,30 @@ class Request:
 
 
 def serve(control: socket.socket) -> Request:
-    """Fork for each request until the worker is gone. Returns only in a child."""
-    buffer, parent = bytearray(_REQUEST_BYTES), os.getpid()
-    children = {}  # type: Dict[int, Tuple[int, int]]  # what to poll → (pid, pipe)
-    poll = select.poll()
-    poll.register(control, select.POLLIN)
+    """See run after run through until the worker is gone. Returns only in a child."""
+    buffer, parent, shared_kib = bytearray(_REQUEST_BYTES), os.getpid(), _own_memory_kib()
     while True:
-        has_pidfds = all(fd >= 0 for fd in children)
-        for ready, _ in poll.poll(None if has_pidfds else _POLL_MILLISECONDS):
-            if ready != control.fileno():
-                _report(*children.pop(ready))
-                poll.unregister(ready)
-                os.close(ready)
-                continue
-            size, output, pipe = _receive(control, buffer)
-            if output is None:
-                continue
-            pid = _fork(pipe)
-            if pid == 0:
-                control.detach()
-                return Request(bytes(buffer[:size]), output, parent)
-            buffer[:size] = bytes(size)  # the next child inherits this memory
-            os.close(output)
-            if pid is not None:
-                key = _pidfd(pid)
-                children[key] = (pid, pipe)
-                if key >= 0:
-                    poll.register(key, select.POLLIN)
-        for key in [k for k in children if k < 0]:
-            if os.waitid(os.P_PID, children[key][0], os.WEXITED | os.WNOHANG | os.WNOWAIT):
-                _report(*children.pop(key))
+        size, output, pipe = _receive(control, buffer)
+        if output is None:
+            continue
+        pid = _fork(pipe)
+        if pid == 0:
+            control.detach()
+            return Request(bytes(buffer[:size]), output, parent)
+        buffer[:size] = bytes(size)  # the next child inherits this memory
+        os.close(output)
+        if pid is not None:
+            kept = family.Family(pid, shared_kib)
+            kept.see_through()
+            family.say(pipe, kept.report)
+            os.close(pipe)
+
+
+def _own_memory_kib() -> int:
+    """What every fork has from this process: a fork maps files anew, when it needs them."""
+    with open("/proc/self/statm") as file:
+        _, resident, of_files = file.read().split()[:3]
+    return (int(resident) - int(of_files)) * os.sysconf("SC_PAGE_SIZE") // 1024
 
 
 def _receive(control: socket.socket, buffer: bytearray) -> Tuple[int, Optional[int], int]:
@@ -154,29 +155,8 @@ def _fork(pipe: int) -> Optional[int]:
         os.close(pipe)
         return None
     if pid:
-        _say(pipe, "%d\n" % pid)
+        family.say(pipe, b"%d\n" % pid)
     return pid
-
-
-def _pidfd(pid: int) -> int:
-    """Readable once the process has ended; a negative number where there is no such thing."""
-    try:
-        return os.pidfd_open(pid)
-    except (AttributeError, OSError):
-        return -pid
-
-
-def _report(pid: int, pipe: int) -> None:
-    _, status, used = os.wait4(pid, 0)
-    _say(pipe, "%d %.6f %d\n" % (status, used.ru_utime + used.ru_stime, used.ru_maxrss))
-    os.close(pipe)
-
-
-def _say(pipe: int, text: str) -> None:
-    try:
-        os.write(pipe, text.encode())
-    except OSError:
-        pass  # nobody listens any more
 
 
 # --- the child ----------------------------------------------------------------------------------
@@ -185,9 +165,7 @@ def _say(pipe: int, text: str) -> None:
 def become(request: Request) -> Tuple[types.CodeType, Dict[str, Any]]:
     """Make this fork what `python -u script argument…` would be; the script's code and namespace."""
     os.setsid()
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != request.parent:
-        os._exit(1)
+    family.die_with(request.parent)
     _libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
     _keep_only(request.output)
     asked = json.loads(request.data.decode())

@@ -1,0 +1,64 @@
+"""Starts a program afresh and keeps its family. Run as: launch.py WORKER_PID REPORT_FD PROGRAM ARGS…
+
+On the descriptor it says `<pid>`, and when everything of the run has ended
+`<wait status> <cpu seconds> <peak KiB>`, a line each.
+
+A program of its own because it must start quickly (`python -I -S`) and because a fork of the threaded
+worker may run no Python of ours. Standard library only, any Python ≥ 3.6.
+"""
+
+import importlib
+import os
+import resource
+import signal
+import sys
+from typing import TYPE_CHECKING, List, NoReturn
+
+if TYPE_CHECKING:
+    from fitq.isolation import family
+else:
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    family = importlib.import_module("family")
+
+
+def main() -> None:
+    worker, reports, program = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
+    family.die_with(worker)
+    family.adopt_orphans()
+    keeper = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        os.close(reports)
+        become(program, keeper)
+    family.say(reports, b"%d\n" % pid)
+    let_go_of_output()
+    kept = family.Family(pid)
+    kept.see_through()
+    family.say(reports, kept.report)
+
+
+def become(program: List[str], keeper: int) -> NoReturn:
+    """Turn this process into the program."""
+    os.setsid()
+    family.die_with(keeper)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.umask(0o077)
+    for number in (signal.SIGPIPE, signal.SIGINT):  # whoever started the worker may have ignored it
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    try:
+        os.execvp(program[0], program)
+    except OSError as exc:
+        sys.stderr.write("cannot start %s: %s\n" % (program[0], exc.strerror))
+        os._exit(127)
+
+
+def let_go_of_output() -> None:
+    """The run's output ends with the run: nobody else holds it open."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+
+
+if __name__ == "__main__":
+    main()
