@@ -60,6 +60,7 @@ MODULES = {
         "registrations",
         "endpoints",
         "revisions",
+        "publishing",
     },
     "programs": {"programs"},
 }

@@ -49,17 +49,28 @@ def list_pools(backend: Backend) -> list[PoolRecord]:
     settings = backend.state.list_pools()
     workers = Counter(w.pool for w in live_workers(backend))
     loads = backend.state.pool_load()
-    names = {"default", *settings, *loads, *workers, *(f.pool for f in live_functions(backend))}
+    functions = live_functions(backend)
+    unlisted = _with_unlisted_code(backend, functions)
+    names = {"default", *settings, *loads, *workers, *unlisted, *(f.pool for f in functions)}
     return [
-        _pool(name, settings.get(name, PoolSettings()), loads.get(name, _IDLE), workers[name])
+        _pool(
+            name, settings.get(name, PoolSettings()), loads.get(name, _IDLE), workers[name], name in unlisted
+        )
         for name in sorted(names)
     ]
+
+
+def _with_unlisted_code(backend: Backend, functions: list[FunctionRecord]) -> set[str]:
+    """Pools with published code that no worker has looked at: they need one although nothing is queued."""
+    listed = {(f.pool, f.name, f.snapshot) for f in functions}
+    codes = backend.state.list_published()
+    return {code.pool for code in codes if (code.pool, code.name, code.snapshot) not in listed}
 
 
 _IDLE = PoolLoad(queued=0, running=0, oldest_queued_at=None)
 
 
-def _pool(name: str, settings: PoolSettings, load: PoolLoad, workers: int) -> PoolRecord:
+def _pool(name: str, settings: PoolSettings, load: PoolLoad, workers: int, has_unlisted: bool) -> PoolRecord:
     oldest = load.oldest_queued_at
     return PoolRecord(
         name=name,
@@ -69,6 +80,7 @@ def _pool(name: str, settings: PoolSettings, load: PoolLoad, workers: int) -> Po
         min_workers=settings.min_workers,
         max_workers=settings.max_workers,
         idle_seconds=settings.idle_seconds,
+        demand=load.queued + load.running + has_unlisted,
         oldest_queued_seconds=None if oldest is None else round(now().timestamp() - oldest, 3),
     )
 

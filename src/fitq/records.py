@@ -241,6 +241,31 @@ class FunctionRecord(Record, frozen=True, kw_only=True):
     description: str = ""
     file: str = ""  #: where it was loaded from, relative to the functions folder
     error: str = ""  #: set instead of parameters when its file did not import
+    snapshot: str = ""  #: of its published code; empty: it is from the worker's own functions folder
+
+
+class FunctionVersion(Record, frozen=True, kw_only=True):
+    """Code that was published once."""
+
+    snapshot: str  #: SHA-256 of the folder's bytes
+    published_at: datetime
+
+
+class FunctionCode(Record, frozen=True, kw_only=True):
+    """A training function published as code: workers of its pool take it from the object store."""
+
+    name: str
+    pool: str
+    snapshot: str  #: what new runs get; a run keeps the one that it was submitted with
+    updated_at: datetime
+    versions: list[FunctionVersion] = []  #: newest first; any of them can be made the current one again
+
+
+class FunctionRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `PUT /v1/functions/{name}`."""
+
+    snapshot: str  #: id of an uploaded folder that holds the function
+    pool: str = "default"  #: whose workers run it, whatever its decorator says
 
 
 class WorkerRecord(Record, frozen=True, kw_only=True):
@@ -266,6 +291,7 @@ class PoolRecord(Record, frozen=True, kw_only=True):
     max_workers: int | None = None
     idle_seconds: int = 300
     oldest_queued_seconds: float | None = None
+    demand: int = 0  #: workers that would have something to do: queued, running, and one to list new code
 
 
 class PoolSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from fitq import pools
+from fitq import pools, publishing
 from fitq.backend import Backend
 from fitq.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from fitq.functions import check_parameters
@@ -178,8 +178,6 @@ def _check_words(request: RunRequest) -> None:
 
 
 def _plan_function(backend: Backend, request: RunRequest) -> RunRecord:
-    if request.snapshot:
-        raise InvalidRequest("A function takes no snapshot.", at="snapshot")
     if request.arguments:
         raise InvalidRequest(
             "A function takes parameters, not arguments.",
@@ -187,7 +185,11 @@ def _plan_function(backend: Backend, request: RunRequest) -> RunRecord:
             hint='Send {"parameters": {"penalty": 1.0}}.',
         )
     function = find_function(backend, request.function or "", request.pool)
-    return _record(backend, request, function.pool, check_parameters(function, request.parameters))
+    run = _record(backend, request, function.pool, check_parameters(function, request.parameters))
+    if request.snapshot:  # a rerun keeps the code of the run that it repeats
+        publishing.check_version(backend, function.name, request.snapshot)
+        return run
+    return msgspec.structs.replace(run, snapshot=function.snapshot or None)
 
 
 def find_function(backend: Backend, name: str, pool: str | None = None) -> FunctionRecord:

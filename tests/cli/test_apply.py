@@ -94,3 +94,22 @@ def test_keys_are_text_and_anchors_are_followed(tmp_path: Path) -> None:
     assert written.document["more"] == {"auth": "none"}
     assert written.where("traffic.3").endswith("a.yaml:7")
     assert written.where("nowhere.at.all").endswith("a.yaml:1")
+
+
+def test_a_functions_folder_is_named_by_its_hash_in_a_plan_and_must_be_there(
+    fitq: Fitq, tmp_path: Path
+) -> None:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "train.py").write_text("x = 1")
+    (tmp_path / "a.yaml").write_text("kind: Function\nname: train\nfolder: code\n")
+    (change,) = json.loads(fitq("diff", "-f", "a.yaml", "--json").out)["changes"]
+    (snapshot,) = [f["after"] for f in change["fields"] if f["path"] == "snapshot"]
+    (tmp_path / "b.yaml").write_text(f"kind: Function\nname: train\nsnapshot: {snapshot}\n")
+    refused = fitq("apply", "-f", "b.yaml")
+    assert (refused.code, f"There is no snapshot {snapshot}" in refused.err) == (2, True), (
+        "a plan uploads nothing"
+    )
+    (tmp_path / "a.yaml").write_text("kind: Function\nname: train\nfolder: cod\n")
+    assert "a.yaml:3: There is no folder" in fitq("diff", "-f", "a.yaml").err
+    (tmp_path / "a.yaml").write_text("kind: Function\nname: train\nfolder: [code]\n")
+    assert "a.yaml:3: A function has one folder" in fitq("diff", "-f", "a.yaml").err

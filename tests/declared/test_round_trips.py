@@ -51,12 +51,24 @@ ENDPOINTS = _named(
         tags=_TAGS,
     ).map(lambda said: {"model": "iris", **said}),
 )
-DOCUMENTS = st.lists(POOLS | MODELS | ENDPOINTS, max_size=5, unique_by=lambda d: (d["kind"], d["name"]))
+SNAPSHOTS = ["0" * 64, "f" * 64]
+FUNCTIONS = _named(
+    "Function",
+    ["train", "other"],
+    st.fixed_dictionaries(
+        {"snapshot": st.sampled_from(SNAPSHOTS)}, optional={"pool": st.sampled_from(["default", "cpu"])}
+    ),
+)
+DOCUMENTS = st.lists(
+    POOLS | FUNCTIONS | MODELS | ENDPOINTS, max_size=5, unique_by=lambda d: (d["kind"], d["name"])
+)
 
 
 def workspace() -> Backend:
     backend = Backend(workspace="default", state=MemoryState(), objects=MemoryObjects(), queue=NullQueue())
     keep_model(backend, "iris", 1, 2, 3)
+    for snapshot in SNAPSHOTS:
+        backend.objects.put(backend.keys.snapshot_files(snapshot), b'["train.py"]')
     return backend
 
 

@@ -13,7 +13,7 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute, Route
 
-from fitq.api import declared, endpoints, health, models, openapi, pools, runs
+from fitq.api import declared, endpoints, functions, health, models, openapi, pools, runs
 from fitq.api.auth import Gate
 from fitq.api.responses import on_error
 from fitq.backend import Backend
@@ -35,7 +35,10 @@ ROUTES: list[BaseRoute] = [
     Route("/v1/runs/{run}/artifacts/{path:path}", runs.get_artifact),
     Route("/v1/runs/{run}/snapshot", runs.get_snapshot),
     Route("/v1/experiments", runs.list_experiments),
-    Route("/v1/functions", pools.list_functions),
+    Route("/v1/functions", functions.list_functions),
+    Route("/v1/functions/{function}", functions.get_function),
+    Route("/v1/functions/{function}", functions.put_function, methods=["PUT"]),
+    Route("/v1/functions/{function}", functions.delete_function, methods=["DELETE"]),
     Route("/v1/pools", pools.list_pools),
     Route("/v1/pools/{pool}", pools.get_pool),
     Route("/v1/pools/{pool}", pools.put_pool, methods=["PUT"]),

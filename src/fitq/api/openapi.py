@@ -19,6 +19,7 @@ from fitq.documents import Plan
 from fitq.records import (
     ArtifactRecord,
     EndpointRecord,
+    FunctionCode,
     FunctionRecord,
     ModelRecord,
     PoolRecord,
@@ -31,6 +32,8 @@ _ANSWERS: dict[tuple[str, str], type] = {
     ("/v1/runs", "POST"): RunRecord,
     ("/v1/runs/{run}", "GET"): RunRecord,
     ("/v1/runs/{run}/cancel", "POST"): RunRecord,
+    ("/v1/functions/{function}", "GET"): FunctionCode,
+    ("/v1/functions/{function}", "PUT"): FunctionCode,
     ("/v1/pools/{pool}", "GET"): PoolRecord,
     ("/v1/pools/{pool}", "PUT"): PoolRecord,
     ("/v1/plan", "POST"): Plan,
@@ -53,6 +56,7 @@ _STATUS = {
     ("/v1/models", "POST"): "201",
     ("/v1/endpoints/{endpoint}", "DELETE"): "204",
     ("/v1/pools/{pool}", "DELETE"): "204",
+    ("/v1/functions/{function}", "DELETE"): "204",
     ("/v1/models/{model}/aliases/{alias}", "DELETE"): "204",
 }
 _BODIES: dict[tuple[str, str], dict[str, Any]] = {
@@ -77,7 +81,7 @@ _QUERY = {
     "/v1/documents": ("label",),
 }
 #: What changes carries an `ETag`; whoever writes may name the one that was read.
-_REVISED = ("/v1/endpoints/{endpoint}", "/v1/models/{model}", "/v1/pools/{pool}")
+_REVISED = ("/v1/functions/{function}", "/v1/endpoints/{endpoint}", "/v1/models/{model}", "/v1/pools/{pool}")
 _ERROR = {
     "type": "object",
     "required": ["message", "code", "hint", "request_id"],

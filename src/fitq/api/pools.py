@@ -1,4 +1,4 @@
-"""Pools and functions over HTTP."""
+"""Pools over HTTP."""
 
 from __future__ import annotations
 
@@ -37,8 +37,3 @@ def delete_pool(request: Request) -> Response:
 def _pool(request: Request, pool: PoolRecord) -> Response:
     """The ETag is of what can be put: how much waits changes without it."""
     return with_revision(json_response(pool), pools.kept_settings(backend_of(request), pool.name)[1])
-
-
-def list_functions(request: Request) -> Response:
-    """`GET /v1/functions`."""
-    return json_response({"functions": pools.live_functions(backend_of(request))})

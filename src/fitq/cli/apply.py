@@ -10,6 +10,7 @@ import click
 
 from fitq.cli.commands import command, json_option
 from fitq.cli.connect import platform
+from fitq.cli.folders import Folders
 from fitq.cli.output import OK, next_step, result, result_json, say
 from fitq.cli.plan_text import plan_lines, summary
 from fitq.cli.written import Written, read_written
@@ -60,14 +61,16 @@ def apply(files: tuple[Path, ...], label: str | None, prune: bool, dry_run: bool
     Shows what changes, then changes it, in the right order and only over what the plan was made from. Applied
     again, nothing changes. A field that no file names is left as it is.
     """
-    written = read_written(files)
+    written, folders = read_written(files), Folders()
+    documents = folders.named(written)
     with platform() as client:
-        plan = _planned(client, written, label, prune)
+        plan = _planned(client, written, documents, label, prune)
         _show(plan, as_json)
         if dry_run:
             return _compared(plan, files)
         if not plan.is_empty:
-            _apply(client, written, label, prune, plan)
+            folders.upload(client, (str(f.after) for c in plan.changes for f in c.fields))
+            _apply(client, documents, label, prune, plan)
     say(summary(plan, done=True))
     next_step("fitq endpoints list", "fitq export")
     return OK
@@ -88,8 +91,9 @@ def diff(files: tuple[Path, ...], label: str | None, prune: bool, as_json: bool)
     the last apply are marked.
     """
     written = read_written(files)
+    documents = Folders().named(written)
     with platform() as client:
-        plan = _planned(client, written, label, prune)
+        plan = _planned(client, written, documents, label, prune)
     _show(plan, as_json)
     return _compared(plan, files)
 
@@ -114,16 +118,23 @@ def export(label: str | None, as_json: bool) -> None:
     next_step("fitq diff -f fitq.yaml")
 
 
-def _planned(client: Client, written: Sequence[Written], label: str | None, prune: bool) -> Plan:
+def _planned(
+    client: Client,
+    written: Sequence[Written],
+    documents: Sequence[dict[str, Any]],
+    label: str | None,
+    prune: bool,
+) -> Plan:
     try:
-        return client.plan([w.document for w in written], label=label, prune=prune)
+        return client.plan(documents, label=label, prune=prune)
     except InvalidRequest as exc:
         raise _located(exc, written) from exc
 
 
-def _apply(client: Client, written: Sequence[Written], label: str | None, prune: bool, plan: Plan) -> None:
+def _apply(
+    client: Client, documents: Sequence[dict[str, Any]], label: str | None, prune: bool, plan: Plan
+) -> None:
     revisions = {change.key: change.revision for change in plan.changes}
-    documents = [w.document for w in written]
     try:
         client.apply(documents, label=label, prune=prune, revisions=revisions)
     except FitqError as exc:

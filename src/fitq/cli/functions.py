@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import click
+
 from fitq.cli.commands import command, group, json_option
 from fitq.cli.connect import platform
-from fitq.cli.output import next_step, result_json, say, table
+from fitq.cli.output import next_step, result, result_json, say, table
+from fitq.errors import InvalidRequest
 from fitq.functions import signature_text
-from fitq.records import FunctionRecord, to_builtins
+from fitq.records import FunctionCode, FunctionRecord, FunctionRequest, to_builtins
 from fitq.sdk.client import Client
 
 
@@ -14,7 +17,7 @@ from fitq.sdk.client import Client
     "functions", "fitq functions list", "fitq functions list --json", "fitq call iris --parameter penalty=2.0"
 )
 def functions() -> None:
-    """List training functions."""
+    """List training functions, and go back to earlier code."""
 
 
 @command("list", "fitq functions list", "fitq functions list --json", "fitq up --functions training")
@@ -43,4 +46,38 @@ def _row(function: FunctionRecord) -> tuple[str, ...]:
     return function.name, function.pool, signature_text(function), what.partition("\n")[0]
 
 
-functions.add_command(list_)
+@command(
+    "rollback",
+    "fitq functions rollback iris",
+    "fitq functions rollback iris --to 3f9a",
+    "fitq functions list",
+)
+@click.argument("name")
+@click.option("--to", "to", metavar="SNAPSHOT", help="First digits of a version.  [default: the one before]")
+def rollback(name: str, to: str | None) -> None:
+    """Publish an earlier version of a function again; prints its snapshot.
+
+    Workers take it over within seconds. Runs that were submitted before keep the code that they were
+    submitted with.
+    """
+    with platform() as client:
+        code = client.get_function(name)
+        chosen = _earlier(code, to)
+        client.publish_function(name, FunctionRequest(snapshot=chosen, pool=code.pool))
+    result(chosen)
+    next_step(f"fitq call {name} --follow")
+
+
+def _earlier(code: FunctionCode, to: str | None) -> str:
+    earlier = [v.snapshot for v in code.versions if v.snapshot != code.snapshot]
+    found = [s for s in earlier if s.startswith(to or "")]
+    if not found or (to and len(found) > 1):
+        raise InvalidRequest(
+            f"Function {code.name!r} has no single earlier version {to or ''}".rstrip() + ".",
+            hint=f"Earlier ones: {', '.join(s[:12] for s in earlier) or 'none'}.",
+        )
+    return found[0]
+
+
+for _verb in (list_, rollback):
+    functions.add_command(_verb)

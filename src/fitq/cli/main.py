@@ -19,7 +19,9 @@ COMMANDS: dict[str, Promise] = {
     "submit": Promise("fitq.cli.submit:submit", "Submit a script or folder as a run.", _TRAIN),
     "call": Promise("fitq.cli.call:call", "Submit a training function as a run.", _TRAIN),
     "runs": Promise("fitq.cli.runs:runs", "List, show, follow, compare and cancel runs.", _TRAIN),
-    "functions": Promise("fitq.cli.functions:functions", "List training functions.", _TRAIN),
+    "functions": Promise(
+        "fitq.cli.functions:functions", "List training functions, and go back to earlier code.", _TRAIN
+    ),
     "pools": Promise("fitq.cli.pools:pools", "List pools and say how many workers they should have.", _TRAIN),
     "models": Promise("fitq.cli.models:models", "Register, list, show and download models.", _MODELS),
     "score": Promise("fitq.cli.score:score", "Score rows with a model.", _MODELS),

@@ -14,6 +14,8 @@ from fitq.revisions import revision_of
 
 
 class EndpointKind(Kind[EndpointRequest]):
+    """A stable address for chosen versions of a model."""
+
     name, noun, order = "Endpoint", "endpoint", 50
     spec = EndpointRequest
 

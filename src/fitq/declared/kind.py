@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -28,6 +29,8 @@ class Kind(Generic[SpecT]):
     noun: ClassVar[str]  #: whose names are allowed, in `fitq.names`
     order: ClassVar[int]
     spec: type[SpecT]  #: a document's fields, with their defaults
+    #: What files may say instead of a field, for the client to find out: word → the field, and what it means.
+    written: ClassVar[Mapping[str, tuple[str, str]]] = MappingProxyType({})
 
     def names(self, backend: Backend) -> list[str]:
         """All there are."""

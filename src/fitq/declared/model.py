@@ -9,6 +9,8 @@ from fitq.records import ModelSettings
 
 
 class ModelKind(Kind[ModelSettings]):
+    """What the aliases of a model mean."""
+
     name, noun, order = "Model", "model", 40
     spec = ModelSettings
 

@@ -9,6 +9,8 @@ from fitq.records import PoolSettings
 
 
 class PoolKind(Kind[PoolSettings]):
+    """How many workers a pool has."""
+
     name, noun, order = "Pool", "pool", 20
     spec = PoolSettings
 

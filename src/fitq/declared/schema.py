@@ -33,10 +33,13 @@ def schema(kinds: Kinds = KINDS) -> dict[str, Any]:
 def _document(kind: Kind[Any], spec: dict[str, Any]) -> dict[str, Any]:
     pattern, words = PATTERNS[kind.noun]
     name = {"type": "string", "pattern": f"^(?:{pattern.pattern})$", "description": words}
+    instead = {word: {"type": "string", "description": text} for word, (_, text) in kind.written.items()}
+    found_out = {field for field, _ in kind.written.values()}
+    required = [field for field in spec.get("required", []) if field not in found_out]
     return {
         "type": "object",
         "description": (kind.__doc__ or "").split("\n", 1)[0],
-        "required": ["kind", "name", *spec.get("required", [])],
+        "required": ["kind", "name", *required],
         "additionalProperties": False,
-        "properties": {"kind": {"const": kind.name}, "name": name, **spec["properties"]},
+        "properties": {"kind": {"const": kind.name}, "name": name, **spec["properties"], **instead},
     }

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 
-from fitq import attempts, pools, registrations, runs
+from fitq import attempts, pools, publishing, registrations, runs
 from fitq.attempts import Fenced
 from fitq.backend import Backend
 from fitq.logs import get_logger
@@ -74,6 +74,7 @@ class Care:
         """Bring back what Redis does not know and the object store does, and do what lost workers left to do
         after the end of their runs; returns how many runs came back."""
         pools.restore_settings(self._backend)
+        publishing.restore_published(self._backend)
         ended = runs.restore_ended(self._backend)
         still_open = runs.restore_open(self._backend)
         for run_id in still_open.ended:

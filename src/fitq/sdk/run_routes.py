@@ -11,7 +11,9 @@ from urllib.parse import quote
 
 from fitq.records import (
     ArtifactRecord,
+    FunctionCode,
     FunctionRecord,
+    FunctionRequest,
     MetricPoint,
     PoolRecord,
     PoolSettings,
@@ -150,6 +152,14 @@ class RunRoutes(Exchange):
     def functions(self) -> list[FunctionRecord]:
         """The training functions that live workers know."""
         return [read_answer(f, FunctionRecord) for f in self.get("/v1/functions")["functions"]]
+
+    def get_function(self, name: str) -> FunctionCode:
+        """What is published as a function's code, with its versions."""
+        return read_answer(self.get(f"/v1/functions/{part(name)}"), FunctionCode)
+
+    def publish_function(self, name: str, request: FunctionRequest) -> FunctionCode:
+        """Make an uploaded folder the function's code; new runs get it."""
+        return read_answer(self.put(f"/v1/functions/{part(name)}", request), FunctionCode)
 
     def pools(self) -> list[PoolRecord]:
         """Every pool, with what waits and who works."""

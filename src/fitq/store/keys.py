@@ -13,6 +13,7 @@ Redis, under `fitq:<workspace>:`
     pool-names             set     every pool that ever had a run
     idempotency:<sha256>   string  run id, for a day
     functions              hash    <pool>/<name> → FunctionRecord
+    published              hash    <name> → FunctionCode
     pools                  hash    <name> → PoolSettings
     workers                hash    <worker id> → WorkerRecord
     leases                 zset    <run>|<attempt> by the server time at which the lease ends
@@ -35,6 +36,7 @@ Object store, under `<workspace>/`
     models/<name>/aliases/<alias>.json  {"version": n}
     models/<name>/files/<sha256>        the bytes of a model
     endpoints/<name>.json               EndpointRecord
+    functions/<name>.json               FunctionCode; Redis has them too, for workers
     pools/<name>.json                   PoolSettings; Redis has them too, for whoever reads often
     applied/<kind>/<name>.json          what `fitq apply` said last about a thing, and its label
     secrets/endpoint-keys               32 random bytes from which endpoint keys are derived
@@ -94,6 +96,12 @@ class ObjectKeys:
     def endpoint(self, name: str) -> str:
         return f"{self._root}/endpoints/{name}.json"
 
+    def published_functions(self) -> str:
+        return f"{self._root}/functions/"
+
+    def function(self, name: str) -> str:
+        return f"{self._root}/functions/{name}.json"
+
     def pools(self) -> str:
         return f"{self._root}/pools/"
 
@@ -151,6 +159,9 @@ class StateKeys:
 
     def pools(self) -> str:
         return f"{self._root}pools"
+
+    def published(self) -> str:
+        return f"{self._root}published"
 
     def leases(self) -> str:
         return f"{self._root}leases"

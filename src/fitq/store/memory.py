@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from fitq.records import (
+    FunctionCode,
     FunctionRecord,
     MetricPoint,
     PoolSettings,
@@ -31,6 +32,7 @@ class MemoryState:
         self._once: dict[str, str] = {}
         self._functions: dict[str, list[FunctionRecord]] = {}
         self._pools: dict[str, PoolSettings] = {}
+        self._published: dict[str, FunctionCode] = {}
         self._workers: dict[str, WorkerRecord] = {}
         self._leases: dict[Lease, float] = {}
         self._leader = ("", 0.0)
@@ -131,6 +133,15 @@ class MemoryState:
 
     def list_pools(self) -> dict[str, PoolSettings]:
         return dict(self._pools)
+
+    def put_published(self, code: FunctionCode) -> None:
+        self._published[code.name] = code
+
+    def drop_published(self, name: str) -> None:
+        self._published.pop(name, None)
+
+    def list_published(self) -> list[FunctionCode]:
+        return sorted(self._published.values(), key=lambda c: c.name)
 
     def report_worker(self, worker: WorkerRecord) -> None:
         self._workers[worker.id] = worker

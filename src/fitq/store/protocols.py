@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple, Protocol
 
 from fitq.records import (
+    FunctionCode,
     FunctionRecord,
     MetricPoint,
     PoolSettings,
@@ -95,6 +96,13 @@ class StateStore(Protocol):
         """Forget a pool's settings."""
 
     def list_pools(self) -> dict[str, PoolSettings]: ...
+
+    def put_published(self, code: FunctionCode) -> None:
+        """Keep what is published under the code's name."""
+
+    def drop_published(self, name: str) -> None: ...
+
+    def list_published(self) -> list[FunctionCode]: ...
 
     def report_worker(self, worker: WorkerRecord) -> None: ...
 

@@ -16,6 +16,7 @@ from redis.retry import Retry
 
 from fitq.errors import Unavailable
 from fitq.records import (
+    FunctionCode,
     FunctionRecord,
     MetricPoint,
     PoolSettings,
@@ -281,6 +282,19 @@ class RedisState:
     def list_pools(self) -> dict[str, PoolSettings]:
         found = self._hash(self._keys.pools())
         return {name: from_json(data, PoolSettings) for name, data in found.items()}
+
+    @translated
+    def put_published(self, code: FunctionCode) -> None:
+        self._redis.hset(self._keys.published(), code.name, to_json(code))
+
+    @translated
+    def drop_published(self, name: str) -> None:
+        self._redis.hdel(self._keys.published(), name)
+
+    @translated
+    def list_published(self) -> list[FunctionCode]:
+        found = [from_json(v, FunctionCode) for v in self._hash(self._keys.published()).values()]
+        return sorted(found, key=lambda c: c.name)
 
     @translated
     def report_worker(self, worker: WorkerRecord) -> None:

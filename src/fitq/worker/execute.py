@@ -45,7 +45,7 @@ class Executor:
     settings: Settings
     work_dir: Path
     worker_id: str
-    find_function: Callable[[str], FunctionRecord | None]
+    find_function: Callable[[RunRecord], FunctionRecord | None]
     starter: Starter = field(default_factory=Starter)
     stopping: threading.Event = field(default_factory=threading.Event)
     held: dict[str, RunRecord] = field(default_factory=dict)  #: what it executes, for leases and reports
@@ -126,7 +126,7 @@ class Executor:
         warnings = [w for w in (substitution(run.environment),) if w]
         for warning in warnings:
             std_log.note(f"warning: {warning}")
-        program = folder.program(self._functions, self.find_function(run.function or ""))
+        program = folder.program(self._functions, self.find_function(run))
 
         def running(r: RunRecord) -> RunRecord:
             resolved = msgspec.structs.replace(r.environment, resolved_to="worker")

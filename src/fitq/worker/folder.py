@@ -71,7 +71,7 @@ class RunFolder:
         shutil.rmtree(self.path, ignore_errors=True)
         (self.path / "tmp").mkdir(parents=True, mode=0o700)
         if self.run.snapshot:
-            _fetch(backend, self.run.snapshot, self.code)
+            fetch_snapshot(backend, self.run.snapshot, self.code)
         (self.code / "outputs").mkdir(parents=True, exist_ok=True)
 
     def remove(self) -> None:
@@ -85,6 +85,8 @@ class RunFolder:
             script = self.code / self.run.script
             command = [*_PYTHON, self.run.script, *all_arguments(self.run)]
             return Program(command=command, modules=script.parent)
+        if self.run.snapshot:  # published code: this run's own copy of it
+            functions = self.code
         if functions is None or function is None:
             raise NotFound(f"This worker has no function {self.run.function!r} any more.")
         call = {
@@ -137,7 +139,13 @@ def _thread_limits(cpus: float | None) -> dict[str, str]:
     return dict.fromkeys(names, str(max(1, round(cpus))))
 
 
-def _fetch(backend: Backend, sha256: str, folder: Path) -> None:
+def fetch_snapshot(backend: Backend, sha256: str, folder: Path) -> None:
+    """Unpack a snapshot into a folder that does not exist yet.
+
+    Raises:
+        NotFound: it is gone.
+        UnsafeSnapshot: it would leave the folder.
+    """
     pieces = backend.objects.open(backend.keys.snapshot(sha256))
     if pieces is None:
         raise NotFound(f"Snapshot {sha256} is not in the object store any more.")

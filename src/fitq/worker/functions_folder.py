@@ -66,7 +66,7 @@ class _Reading(threading.Thread):
         self.found: list[FunctionRecord] | None = None  #: None: it failed, and what was known stays
 
     def run(self) -> None:
-        self.found = _list(self._folder)
+        self.found = list_folder(self._folder)
 
 
 def _fingerprint(folder: Path) -> object:
@@ -78,7 +78,7 @@ def _fingerprint(folder: Path) -> object:
     return tuple(seen)
 
 
-def _list(folder: Path) -> list[FunctionRecord] | None:
+def list_folder(folder: Path) -> list[FunctionRecord] | None:
     """What a child with a scrubbed environment tells; importing runs user code. None if it fails."""
     keep = ("PATH", "HOME", "LANG", "LC_ALL")
     environment = {k: os.environ[k] for k in keep if k in os.environ} | {"PYTHONPATH": str(SHIMS)}

@@ -25,12 +25,13 @@ from fitq.logs import get_logger
 from fitq.names import check_name
 from fitq.pools import REPORT_SECONDS
 from fitq.queue import start_worker, stop_worker
-from fitq.records import FunctionRecord, WorkerRecord, now
+from fitq.records import FunctionRecord, RunRecord, WorkerRecord, now
 from fitq.settings import Settings
 from fitq.stopping import set_on_signals
 from fitq.store.patience import patiently
 from fitq.worker.execute import Executor
 from fitq.worker.functions_folder import FunctionsFolder
+from fitq.worker.published import PublishedFunctions
 from fitq.worker.versions import own_versions
 
 log = get_logger(__name__)
@@ -57,12 +58,14 @@ class Worker(Middleware):
         self.backend: Backend = open_backend(settings, [self])
         self.broker = self.backend.queue.broker
         self._folder = FunctionsFolder(folder, settings.pool)
+        self._published = PublishedFunctions(self.backend, settings.pool)
         self._work = settings.work_dir or tempfile.mkdtemp(prefix="fitq-work-")
         self._started_at = now()
         self._stopping = threading.Event()
         self._reporter: threading.Thread | None = None
         self.executor = self._new_executor()
-        self._load_functions()
+        self._folder.refresh()
+        self._declare_actors()
 
     def _new_executor(self) -> Executor:
         return Executor(
@@ -70,20 +73,33 @@ class Worker(Middleware):
             settings=self.settings,
             work_dir=Path(self._work),
             worker_id=f"{socket.gethostname()}-{os.getpid()}",
-            find_function=lambda name: self._folder.functions.get(name),
+            find_function=self._function_of,
             stopping=self._stopping,
         )
 
     # --- actors ---------------------------------------------------------------------------------
 
-    def _load_functions(self) -> bool:
-        """Declare an actor for each function that is new; whether the folder changed."""
-        changed = self._folder.refresh()
-        for name in (RUN_SCRIPT.name, *self._folder.functions):
+    @property
+    def _functions(self) -> dict[str, FunctionRecord]:
+        """What this pool can run by name; published code comes before the folder's."""
+        return {**self._folder.functions, **self._published.functions}
+
+    def _function_of(self, run: RunRecord) -> FunctionRecord | None:
+        if run.function and run.snapshot:
+            return self._published.of_run(run.function, run.snapshot)
+        return self._folder.functions.get(run.function or "")
+
+    def _load_functions(self, *, wait: bool = False) -> bool:
+        """Declare an actor for each function that is new; whether anything changed."""
+        changed = [self._folder.refresh(), self._published.refresh(wait=wait)]
+        self._declare_actors()
+        return any(changed)
+
+    def _declare_actors(self) -> None:
+        for name in (RUN_SCRIPT.name, *self._functions):
             if name not in self.broker.get_declared_actors():
                 declare = dramatiq.actor(actor_name=name, queue_name=self.settings.pool, broker=self.broker)
                 declare(self._execute)
-        return changed
 
     def _execute(self, run_id: str) -> None:
         """The body of every actor: the message carries only the run's id."""
@@ -101,7 +117,7 @@ class Worker(Middleware):
         self._publish()
         self._reporter = threading.Thread(target=self._report_until_stopped, daemon=True)
         self._reporter.start()
-        log.info("worker_ready", pool=self.settings.pool, functions=sorted(self._folder.functions))
+        log.info("worker_ready", pool=self.settings.pool, functions=sorted(self._functions))
 
     def before_worker_shutdown(self, broker: object, worker: object) -> None:  # noqa: ARG002
         """Runs in progress are handed back to the queue."""
@@ -116,7 +132,7 @@ class Worker(Middleware):
         self.executor.starter.close()
 
     def _publish(self) -> None:
-        known = [*self._folder.functions.values(), _of_pool(RUN_SCRIPT, self.settings.pool)]
+        known = [*self._functions.values(), _of_pool(RUN_SCRIPT, self.settings.pool)]
         stop = self._stopping
         with contextlib.suppress(Unavailable):
             patiently(

@@ -1,0 +1,132 @@
+"""Rules of training functions that are published as code: a folder in the object store, by its hash.
+
+Workers of the pool list the folder and take it over within seconds, without a new image or a restart. A run
+carries the hash it was submitted with, so it is executed with that code whenever its turn comes.
+"""
+
+from __future__ import annotations
+
+from fitq.backend import Backend
+from fitq.errors import InvalidRequest, NotFound
+from fitq.logs import get_logger
+from fitq.names import check_name, did_you_mean
+from fitq.records import FunctionCode, FunctionRequest, FunctionVersion, from_json, now, to_json
+from fitq.revisions import check_revision, revise, revision_of
+
+log = get_logger(__name__)
+_MOST_VERSIONS = 50
+
+
+def publish(
+    backend: Backend, name: str, request: FunctionRequest, *, expected: str | None = None
+) -> FunctionCode:
+    """Make a folder's function the one that new runs get.
+
+    Raises:
+        NotFound: the folder was not uploaded.
+        Outdated: what is published has another revision than the expected one.
+    """
+    check_code(name, request)
+    if backend.objects.size(backend.keys.snapshot_files(request.snapshot)) is None:
+        raise NotFound(
+            f"There is no snapshot {request.snapshot}.", at="snapshot", hint="POST /v1/snapshots first."
+        )
+
+    def replaced(data: bytes | None) -> bytes:
+        before = None if data is None else from_json(data, FunctionCode)
+        return to_json(_next(name, request, before))
+
+    key = backend.keys.function(name)
+    data = revise(backend.objects, key, replaced, what=f"Function {name!r}", expected=expected)
+    code = from_json(data, FunctionCode)
+    backend.state.put_published(code)
+    log.info("function_published", function=name, pool=code.pool, snapshot=code.snapshot)
+    return code
+
+
+def _next(name: str, request: FunctionRequest, before: FunctionCode | None) -> FunctionCode:
+    at = now()
+    others = [v for v in (before.versions if before else []) if v.snapshot != request.snapshot]
+    newest = FunctionVersion(snapshot=request.snapshot, published_at=at)
+    return FunctionCode(
+        name=name,
+        pool=request.pool,
+        snapshot=request.snapshot,
+        updated_at=at,
+        versions=[newest, *others][:_MOST_VERSIONS],
+    )
+
+
+def check_code(name: str, request: FunctionRequest) -> None:
+    """Refuse what `publish` refuses, as far as it can be seen without the store."""
+    check_name("function", name)
+    check_name("pool", request.pool)
+    check_name("snapshot", request.snapshot)
+    if name == "run_script":
+        raise InvalidRequest("'run_script' is how pools run submitted folders.", at="name")
+
+
+def kept_code(backend: Backend, name: str) -> tuple[FunctionCode | None, str]:
+    """What is published under a name, if anything is, and its revision."""
+    data = backend.objects.get(backend.keys.function(check_name("function", name)))
+    return (None if data is None else from_json(data, FunctionCode)), revision_of(data)
+
+
+def find_code(backend: Backend, name: str) -> tuple[FunctionCode, str]:
+    """As `kept_code`.
+
+    Raises:
+        NotFound: nothing is published under that name.
+    """
+    code, revision = kept_code(backend, name)
+    if code is None:
+        known = published(backend)
+        raise NotFound(
+            f"No function {name!r} is published. {did_you_mean(name, known)}".strip(),
+            hint="Publish one: fitq apply -f FILE, with kind: Function and its folder.",
+            functions=known,
+        )
+    return code, revision
+
+
+def published(backend: Backend) -> list[str]:
+    """Names of all published functions."""
+    prefix = backend.keys.published_functions()
+    return [o.key[len(prefix) :].removesuffix(".json") for o in backend.objects.list(prefix)]
+
+
+def withdraw(backend: Backend, name: str, *, expected: str | None = None) -> None:
+    """Take a function back, if it is published. Its runs keep their code.
+
+    Raises:
+        Outdated: it has another revision than the expected one.
+    """
+    check_revision(f"Function {name!r}", kept_code(backend, name)[1], expected)
+    backend.objects.delete(backend.keys.function(name))
+    backend.state.drop_published(name)
+
+
+def restore_published(backend: Backend) -> None:
+    """Tell Redis again what the object store knows about published functions."""
+    known = {code.name: code for code in backend.state.list_published()}
+    for name in published(backend):
+        code, _ = kept_code(backend, name)
+        if code is not None and known.get(name) != code:
+            backend.state.put_published(code)
+
+
+def check_version(backend: Backend, name: str, snapshot: str) -> None:
+    """Go on only if the function was published with this snapshot.
+
+    Raises:
+        InvalidRequest: it never was.
+    """
+    code, _ = kept_code(backend, name)
+    known = [v.snapshot for v in code.versions] if code else []
+    if snapshot not in known:
+        raise InvalidRequest(
+            f"Function {name!r} was never published with the snapshot {snapshot[:80]!r}.",
+            at="snapshot",
+            hint="Leave it out to get the current code.",
+            versions=known,
+        )

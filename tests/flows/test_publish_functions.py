@@ -1,0 +1,97 @@
+"""Functions as code: workers take over what is published; runs keep what they were submitted with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fitq import Workspace
+from fitq.cli.main import run as fitq
+from fitq.local.stack import Stack
+from fitq.records import RunRecord, RunRequest
+from tests.conftest import eventually
+
+CODE = '''
+from pathlib import Path
+from fitq import RunContext, function
+from words import WORD
+
+@function
+def shout(run: RunContext, gate: str = "", times: int = {times}) -> None:
+    """Say a word."""
+    run.log("started", 1)
+    while gate and not Path(gate).exists():
+        pass
+    import words_of_later
+    run.log("word", WORD + words_of_later.MARK * times)
+'''
+DOCUMENT = "kind: Function\nname: shout\npool: small\nfolder: code\n"
+
+
+def write(folder: Path, word: str, times: int) -> None:
+    (folder / "code").mkdir(exist_ok=True)
+    (folder / "code" / "shout.py").write_text(CODE.format(times=times))
+    (folder / "code" / "words.py").write_text(f"WORD = {word!r}\n")
+    (folder / "code" / "words_of_later.py").write_text("MARK = '!'\n")
+    (folder / "fitq.yaml").write_text(DOCUMENT)
+
+
+def word_of(ws: Workspace, run: RunRecord) -> object:
+    ended = eventually(lambda: (r := ws.client.get_run(run.id)).status.is_final and r)
+    assert ended.status == "Completed", ended.failure
+    return ws.client.metrics(run.id)["word"][0].value
+
+
+def knows(ws: Workspace, times: int) -> bool:
+    """Whether workers have listed the version with this default."""
+    found = [f for f in ws.client.functions() if f.name == "shout"]
+    return bool(found) and found[0].parameters[1].default == times
+
+
+def submit(ws: Workspace, **asked: object) -> RunRecord:
+    return ws.client.submit_run(RunRequest(function="shout", **asked))  # type: ignore[arg-type]
+
+
+def test_a_folder_is_published_taken_over_and_rolled_back_while_runs_keep_theirs(
+    ws: Workspace,
+    stack: Stack,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("FITQ_URL", stack.settings.url)
+    monkeypatch.setenv("FITQ_TOKEN", stack.settings.token)
+    apply = ["apply", "-f", str(tmp_path / "fitq.yaml")]
+    workers = {p.pid for p in stack_workers(stack)}
+
+    write(tmp_path, "one", times=1)
+    assert fitq(apply) == 0
+    eventually(lambda: knows(ws, 1), what="the first version being listed")
+    gate = tmp_path / "gate"
+    held = submit(ws, parameters={"gate": str(gate)})
+    eventually(lambda: ws.client.metrics(held.id), what="the run being under way")
+
+    write(tmp_path, "two", times=2)
+    assert fitq(apply) == 0
+    assert fitq(apply) == 0, "again, nothing changes"
+    eventually(lambda: knows(ws, 2), what="the second version being listed")
+    assert word_of(ws, submit(ws)) == "two!!"
+    assert word_of(ws, submit(ws, snapshot=held.snapshot)) == "one!", "a rerun of the first"
+    gate.touch()
+    assert word_of(ws, held) == "one!", "also what it imports late is its own"
+
+    capfd.readouterr()
+    assert fitq(["functions", "rollback", "shout"]) == 0
+    assert capfd.readouterr().out.strip() == held.snapshot
+    eventually(lambda: knows(ws, 1), what="the first version being listed again")
+    assert word_of(ws, submit(ws)) == "one!"
+    assert fitq(["diff", "--json", *apply[1:]]) == 1
+    (change,) = json.loads(capfd.readouterr().out)["changes"]
+    assert [(f["path"], f["is_drift"]) for f in change["fields"]] == [("snapshot", True)]
+    assert {p.pid for p in stack_workers(stack)} == workers, "no worker was started again"
+
+
+def stack_workers(stack: Stack) -> list[object]:
+    return [p.process for p in stack.programs if p.pool]

@@ -1,0 +1,104 @@
+"""Rules of published functions, without any server."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from fitq import pools, publishing, submission
+from fitq.backend import Backend
+from fitq.errors import InvalidRequest, NotFound, Outdated
+from fitq.records import FunctionRecord, FunctionRequest, RunRequest
+from fitq.revisions import ABSENT
+from fitq.scheduler.care import Care
+from fitq.snapshots import pack
+
+
+@pytest.fixture
+def codes(memory_backend: Backend, tmp_path: Path) -> list[str]:
+    """Two uploaded folders."""
+    kept = []
+    for n in (1, 2):
+        (tmp_path / "iris.py").write_text(f"# version {n}")
+        data = io.BytesIO(pack(tmp_path).data)
+        kept.append(submission.keep_snapshot(memory_backend, data, max_bytes=10**6, max_files=9))
+    return kept
+
+
+def publish(backend: Backend, snapshot: str, expected: str | None = None) -> None:
+    publishing.publish(backend, "iris", FunctionRequest(snapshot=snapshot), expected=expected)
+
+
+def listed(backend: Backend, snapshot: str) -> None:
+    """As a worker does that has looked at the folder."""
+    record = FunctionRecord(name="iris", pool="default", snapshot=snapshot)
+    backend.state.publish_functions("default", [record])
+
+
+def test_versions_are_kept_newest_first_and_each_once(memory_backend: Backend, codes: list[str]) -> None:
+    for snapshot in (codes[0], codes[1], codes[0]):
+        publish(memory_backend, snapshot)
+    code, _ = publishing.find_code(memory_backend, "iris")
+    assert [v.snapshot for v in code.versions] == [codes[0], codes[1]]
+    assert code.snapshot == codes[0]
+
+
+def test_only_an_uploaded_folder_is_published_and_only_over_what_was_read(
+    memory_backend: Backend, codes: list[str]
+) -> None:
+    with pytest.raises(NotFound, match="no snapshot"):
+        publish(memory_backend, "0" * 64)
+    with pytest.raises(NotFound, match="No function 'iris' is published"):
+        publishing.find_code(memory_backend, "iris")
+    publish(memory_backend, codes[0], expected=ABSENT)
+    with pytest.raises(Outdated):
+        publish(memory_backend, codes[1], expected=ABSENT)
+    with pytest.raises(InvalidRequest):
+        publishing.publish(memory_backend, "run_script", FunctionRequest(snapshot=codes[0]))
+
+
+def test_a_pool_needs_a_worker_until_somebody_has_looked_at_the_code(
+    memory_backend: Backend, codes: list[str]
+) -> None:
+    publish(memory_backend, codes[0])
+    assert pools.find_pool(memory_backend, "default").demand == 1
+    listed(memory_backend, codes[0])
+    assert pools.find_pool(memory_backend, "default").demand == 0
+    publish(memory_backend, codes[1])
+    assert pools.find_pool(memory_backend, "default").demand == 1
+
+
+def test_a_run_carries_the_code_it_was_submitted_with(memory_backend: Backend, codes: list[str]) -> None:
+    publish(memory_backend, codes[0])
+    listed(memory_backend, codes[0])
+    first = submission.submit(memory_backend, RunRequest(function="iris"))
+    publish(memory_backend, codes[1])
+    listed(memory_backend, codes[1])
+    again = submission.submit(memory_backend, RunRequest(function="iris", snapshot=first.snapshot))
+    newer = submission.submit(memory_backend, RunRequest(function="iris"))
+    assert [r.snapshot for r in (first, again, newer)] == [codes[0], codes[0], codes[1]]
+    with pytest.raises(InvalidRequest, match="never published"):
+        submission.submit(memory_backend, RunRequest(function="iris", snapshot="0" * 64))
+
+
+def test_the_same_key_is_the_same_run_also_after_new_code(memory_backend: Backend, codes: list[str]) -> None:
+    publish(memory_backend, codes[0])
+    listed(memory_backend, codes[0])
+    first = submission.submit(memory_backend, RunRequest(function="iris"), idempotency_key="k")
+    publish(memory_backend, codes[1])
+    listed(memory_backend, codes[1])
+    assert submission.submit(memory_backend, RunRequest(function="iris"), idempotency_key="k").id == first.id
+
+
+def test_published_code_outlives_redis_and_withdrawing_twice_is_fine(
+    memory_backend: Backend, codes: list[str]
+) -> None:
+    publish(memory_backend, codes[0])
+    memory_backend.state.drop_published("iris")  # as if Redis had lost its data
+    Care(memory_backend, lease_seconds=15).restore()
+    assert [c.snapshot for c in memory_backend.state.list_published()] == [codes[0]]
+    publishing.withdraw(memory_backend, "iris")
+    publishing.withdraw(memory_backend, "iris")
+    assert memory_backend.state.list_published() == []
