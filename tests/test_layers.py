@@ -20,13 +20,17 @@ LAYERS: dict[str, set[str]] = {
     "scorer": {
         "words", "things", "isolation", "numpy", "joblib", "sklearn", "pandas", "scipy", "msgspec", "psutil",
     },
-    "rules": {"words", "things", "store", "queue", "scorer", "msgspec"},
+    "environments": {"words", "things", "store", "msgspec", "packaging", "uv"},
+    "rules": {"words", "things", "store", "queue", "environments", "scorer", "msgspec"},
     "declared": {"words", "things", "store", "queue", "rules", "msgspec"},
     "scheduler": {"words", "things", "store", "queue", "rules"},
-    "worker": {"words", "things", "isolation", "store", "queue", "rules", "msgspec", "dramatiq", "psutil"},
+    "worker": {
+        "words", "things", "isolation", "store", "queue", "environments", "rules", "msgspec", "dramatiq",
+        "psutil",
+    },
     "scoring": {
-        "words", "things", "store", "scorer", "msgspec", "numpy", "orjson", "starlette", "anyio",
-        "inference_schema", "prometheus_client",
+        "words", "things", "store", "environments", "scorer", "msgspec", "numpy", "orjson", "starlette",
+        "anyio", "inference_schema", "prometheus_client",
     },
     "api": {
         "words", "things", "store", "queue", "rules", "declared", "msgspec", "starlette", "anyio",

@@ -18,7 +18,9 @@
     ├── RunFailed                  –   a run that was waited for did not complete (SDK only)
     ├── InternalError             500  our bug; the log has the trace
     ├── ScoringFailed             500  the model itself raised while predicting
-    └── Unavailable               503  wait and try again: a store is away, a model is loading
+    ├── Unavailable               503  wait and try again: a store is away, a model is loading
+    ├── EnvironmentFailed         422  the packages cannot be had as they are asked for
+    └── EnvironmentPostponed      503  the packages cannot be had now: no index, no disk space
 
 An error carries a stable `code`, an HTTP `status`, a `hint` that says what to do next, and any data
 that helps (`expected`, `got`, `at`, …). `to_body` is the one error body of every program, and
@@ -180,6 +182,20 @@ class Unavailable(FitqError):
     code = "unavailable"
     status = 503
     hint = "Nothing was lost. Try again in a few seconds."
+
+
+class EnvironmentFailed(FitqError):
+    """The environment cannot be built as it is asked for."""
+
+    code = "environment_failed"
+    status = 422
+
+
+class EnvironmentPostponed(FitqError):
+    """The environment cannot be built here at the moment."""
+
+    code = "environment_postponed"
+    status = 503
 
 
 def _tree(base: type[FitqError]) -> list[type[FitqError]]:

@@ -39,6 +39,8 @@ Object store, under `<workspace>/`
     functions/<name>.json               FunctionCode; Redis has them too, for workers
     pools/<name>.json                   PoolSettings; Redis has them too, for whoever reads often
     applied/<kind>/<name>.json          what `fitq apply` said last about a thing, and its label
+    environments/<hash>/environment.json  KeptEnvironment, put if absent: exact packages, for ever
+    environments/<hash>/build.log       what the first build said
     secrets/endpoint-keys               32 random bytes from which endpoint keys are derived
 """
 
@@ -89,6 +91,12 @@ class ObjectKeys:
 
     def model_file(self, name: str, sha256: str) -> str:
         return f"{self._root}/models/{name}/files/{sha256}"
+
+    def environment(self, hash: str) -> str:
+        return f"{self._root}/environments/{hash}/environment.json"
+
+    def environment_log(self, hash: str) -> str:
+        return f"{self._root}/environments/{hash}/build.log"
 
     def endpoints(self) -> str:
         return f"{self._root}/endpoints/"

@@ -1,0 +1,205 @@
+"""Environments are built once, whole or not at all, and are the same packages everywhere."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from fitq.environments.builder import EnvironmentFolder, Environments
+from fitq.environments.building import Watcher
+from fitq.environments.reading import read_spec
+from fitq.environments.tool import Interrupted
+from fitq.errors import EnvironmentFailed, EnvironmentPostponed, NotFound
+from fitq.records import to_json
+from fitq.store.keys import ObjectKeys
+from fitq.store.memory import MemoryObjects
+from tests.environments.conftest import TINY, Machine
+
+
+def built(environments: Environments, *requirements: str, said: list[str] | None = None) -> EnvironmentFolder:
+    spec = read_spec({"pip": list(requirements)})
+    watcher = Watcher(say=(said if said is not None else []).append)
+    return environments.prepare(spec, environments.choose(spec), watcher)
+
+
+def version_in(folder: EnvironmentFolder, module: str) -> str:
+    """What its interpreter imports, asked as a run would ask."""
+    code = f"import {module}, sys; print(sys.prefix, {module}.__file__)"
+    done = subprocess.run([folder.python, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(folder.path), str(Path(done.stdout.split()[1]))]
+    return done.stdout.split()[1]
+
+
+def test_a_built_environment_imports_its_packages(machine: Machine) -> None:
+    said: list[str] = []
+    folder = built(machine(), TINY, said=said)
+    assert str(folder.path) in version_in(folder, "iniconfig")
+    assert folder.packages == {"iniconfig": "1.1.1"}
+    assert folder.release.startswith("3.")
+    assert f"resolving {TINY}" in said
+    assert "environment ready in" in said[-1]
+    assert "Creating virtual" not in " ".join(said)
+
+
+def test_the_second_time_nothing_is_built(machine: Machine) -> None:
+    environments = machine()
+    first, said = built(environments, TINY), list[str]()
+    assert built(environments, TINY, said=said).path == first.path
+    assert said == []
+
+
+def test_a_hash_that_was_never_built_is_not_found(machine: Machine) -> None:
+    with pytest.raises(NotFound, match="No environment 0000"):
+        machine().open("0" * 64)
+
+
+def test_an_environment_without_packages_is_a_bare_interpreter(machine: Machine) -> None:
+    assert built(machine(), "azureml-defaults").packages == {}
+
+
+def test_another_machine_installs_exactly_what_was_kept(machine: Machine, objects: MemoryObjects) -> None:
+    first = built(machine("first"), "iniconfig<1.1")
+    loose = read_spec({"pip": ["iniconfig"]})
+    environments = machine("second")
+    choice = environments.choose(loose)
+    name = loose.hash_for(choice.interpreter.tag, choice.interpreter.platform)
+    # As if iniconfig had been resolved on a day when 1.0 was the newest.
+    kept = msgspec.structs.replace(first.kept, hash=name, requirements=loose.requirements)
+    objects.put(ObjectKeys("default").environment(name), to_json(kept))
+    assert environments.prepare(loose, choice).packages == first.packages
+    assert machine("third").open(name).packages == first.packages
+
+
+def test_two_machines_that_resolve_at_once_agree(machine: Machine, objects: MemoryObjects) -> None:
+    folders = [built(machine(name), TINY) for name in ("one", "two")]
+    assert folders[0].kept == folders[1].kept
+
+
+def test_two_threads_build_one_environment_once(machine: Machine) -> None:
+    environments, said = machine(), list[str]()
+    threads = [
+        threading.Thread(target=built, args=(environments, TINY), kwargs={"said": said}) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sum(line.startswith("building environment") for line in said) == 1
+
+
+def test_a_build_that_was_killed_is_done_anew(machine: Machine, tmp_path: Path) -> None:
+    script = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from fitq.environments.builder import Environments\n"
+        "from fitq.environments.building import Watcher\n"
+        "from fitq.environments.reading import read_spec\n"
+        "from fitq.store.keys import ObjectKeys\n"
+        "from fitq.store.memory import MemoryObjects\n"
+        "def say(line):\n"
+        "    if line.startswith(' + '):\n"  # everything is installed, nothing is said to be complete
+        "        print('half', flush=True); sys.stdin.read()\n"
+        "e = Environments(Path(sys.argv[1]), MemoryObjects(), ObjectKeys('default'))\n"
+        f"spec = read_spec({{'pip': ['{TINY}']}})\n"
+        "e.prepare(spec, e.choose(spec), Watcher(say=say))\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path / "machine")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as builder:
+        assert builder.stdout is not None
+        assert builder.stdout.readline() == b"half\n"
+        assert list((tmp_path / "machine" / "built").iterdir()) == []
+        os.kill(builder.pid, signal.SIGKILL)
+    assert version_in(built(machine(), TINY), "iniconfig")
+    assert list((tmp_path / "machine" / "building").iterdir()) == []
+
+
+def test_a_build_ends_when_nobody_waits_for_it(machine: Machine, tmp_path: Path) -> None:
+    environments, spec = machine(), read_spec({"pip": [TINY]})
+    with pytest.raises(Interrupted):
+        environments.prepare(spec, environments.choose(spec), Watcher(interrupted=lambda: True))
+    assert list((tmp_path / "machine" / "built").iterdir()) == []
+    assert list((tmp_path / "machine" / "building").iterdir()) == []
+    assert built(environments, TINY).packages  # its lock is free again
+
+
+FAILURES = {
+    "a misspelt name": (
+        "scikit-lern==1.2",
+        "no package 'scikit-lern' in the package index. Did you mean 'scikit-learn'",
+    ),
+    "no wheel for this Python": ("scikit-learn==0.24.2", "scikit-learn 0.24.2 has no wheel for Python"),
+    "which versions have one": ("scikit-learn==0.24.2", "can have 1."),
+    "no such version": ("iniconfig==99", "There is no iniconfig==99. Python"),
+    "only sources": ("sklearn", "No version of sklearn has one"),
+}
+
+
+@pytest.mark.parametrize("what", FAILURES)
+def test_what_cannot_be_had_is_named(machine: Machine, what: str) -> None:
+    requirement, said = FAILURES[what]
+    with pytest.raises(EnvironmentFailed) as caught:
+        built(machine(), requirement)
+    assert said in caught.value.message
+    assert any("error" in line for line in caught.value.data["lines"])
+
+
+def test_a_contradiction_shows_its_lines(machine: Machine) -> None:
+    with pytest.raises(EnvironmentFailed) as caught:
+        built(machine(), "pytest==8.0.0", "iniconfig>99")
+    assert "iniconfig" in caught.value.message
+
+
+def test_an_index_that_is_away_is_no_fault_of_the_packages(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "offline").mkdir()
+    (tmp_path / "offline" / "packages").mkdir()  # nothing is cached there
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    with pytest.raises(EnvironmentPostponed, match="package index does not answer"):
+        built(machine("offline"), "iniconfig==2.0.0")
+
+
+def test_the_oldest_environment_that_nobody_uses_makes_room(machine: Machine) -> None:
+    environments = machine()
+    used, old, new = (built(environments, f"iniconfig=={v}") for v in ("1.1.1", "1.0.1", "2.0.0"))
+    os.utime(old.path / ".ok", (1, 1))
+    os.utime(used.path / ".ok", (0, 0))
+    old.close()
+    new.close()
+    size = sum(f.lstat().st_blocks * 512 for f in old.path.rglob("*") if f.lstat().st_nlink == 1)
+    assert size > 0
+    assert environments.trim(0) == [old.hash, new.hash]
+    assert used.path.exists()
+    used.close()
+    assert environments.trim(0) == [used.hash]
+
+
+def test_the_date_chooses_the_version(machine: Machine) -> None:
+    environments = machine()
+    spec = read_spec({"pip": ["iniconfig"], "exclude_newer": "2020-09-01"})
+    assert environments.prepare(spec, environments.choose(spec)).packages == {"iniconfig": "1.0.1"}
+
+
+def test_no_secret_of_the_worker_reaches_uv(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FITQ_S3_SECRET_KEY", "secret-of-the-worker")
+    uv = tmp_path / "uv"
+    uv.write_text(f"#!/bin/sh\nenv > {tmp_path}/seen\nexit 1\n")
+    uv.chmod(0o755)
+    monkeypatch.setattr("fitq.environments.tool.find_uv", lambda: str(uv))
+    with pytest.raises(EnvironmentFailed):
+        built(machine(), TINY)
+    assert "secret-of-the-worker" not in (tmp_path / "seen").read_text()
+    assert "UV_CACHE_DIR" in (tmp_path / "seen").read_text()
