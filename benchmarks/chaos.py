@@ -1,0 +1,186 @@
+"""Does fitq lose, double or mix up runs while everything around them breaks?
+
+    scripts/bench chaos [--minutes 5] [--seed 1] [--faults-per-minute 20] [--runs-per-minute 40]
+
+A whole platform, a mix of runs from stubborn clients, and faults at random from one seed: SIGKILL, SIGTERM
+and SIGSTOP of its processes, FLUSHALL, and bad lines to Redis and to the object store. In the end all is
+mended, and once it is quiet the API, Redis and the bucket are read and judged. Exit code 1: a promise was
+broken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import redis
+from chaos_lab.breaker import Breaker
+from chaos_lab.evidence import Evidence, living_processes, read_api, read_bucket, read_redis
+from chaos_lab.judge import Violation, judge, times_without_holder
+from chaos_lab.load import FINAL, Load
+from chaos_lab.proxy import Proxy
+from minio import Minio
+
+from fitq.local.stack import Stack
+
+_QUIET_SECONDS = 240.0
+_SETTLE_SECONDS = 75.0  # the scheduler looks for what was left behind once a minute
+
+
+class FragileStack(Stack):
+    """A platform that reaches both its stores through proxies."""
+
+    def _start_stores(self) -> None:
+        super()._start_stores()
+        self.to_redis = Proxy(urlsplit(self.settings.redis_url).port or 0, seed=1).__enter__()
+        self.to_objects = Proxy(urlsplit(self.settings.s3_url).port or 0, seed=2).__enter__()
+        direct = urlsplit(self.settings.redis_url)
+        self.direct = self.settings
+        self.settings = dataclasses.replace(
+            self.settings,
+            redis_url=direct._replace(
+                netloc=f"{direct.netloc.rpartition(':')[0]}:{self.to_redis.port}"
+            ).geturl(),
+            s3_url=f"http://127.0.0.1:{self.to_objects.port}",
+        )
+
+
+class Trial:
+    """One platform under faults, from start to judgement."""
+
+    def __init__(self, stack: FragileStack, folder: Path, asked: argparse.Namespace) -> None:
+        ledger = folder / "ledger"
+        ledger.mkdir()
+        self.ledger, self.asked, self.stack = ledger, asked, stack
+        self.load = Load(
+            stack.settings.url, stack.settings.token, ledger, asked.seed, per_minute=asked.runs_per_minute
+        )
+        self.breaker = Breaker(
+            stack, stack.to_redis, stack.to_objects, asked.seed, per_minute=asked.faults_per_minute
+        )
+        self.evidence = Evidence()
+        self.over = threading.Event()
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        """In a thread of its own, while the main one tends the platform."""
+        try:
+            self.load.start()
+            self.breaker.start()
+            self._wait(self.asked.minutes * 60)
+            self.breaker.stop()
+            self.load.stop()
+            self._until_quiet()
+            self._gather()
+        except BaseException as exc:
+            self.error = exc
+        finally:
+            self.over.set()
+
+    def _wait(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            time.sleep(min(30.0, max(0.0, deadline - time.monotonic())))
+            say(f"{len(self.load.accepted)} runs, {sum(self.breaker.done.values())} faults")
+
+    def _until_quiet(self) -> None:
+        say("mended; waiting until everything is quiet")
+        began = time.monotonic()
+        while time.monotonic() - began < _QUIET_SECONDS and self._unfinished():
+            time.sleep(2)
+        say(f"quiet after {time.monotonic() - began:.0f} s")
+        time.sleep(_SETTLE_SECONDS)
+
+    def _unfinished(self) -> int:
+        with self._redis() as client:
+            listed = [client.get(f"fitq:default:run:{run.id}") for run in self.load.accepted]
+        ended = tuple(f'"status":"{status}"'.encode() for status in FINAL)
+        return sum(not data or not any(e in data for e in ended) for data in listed)
+
+    def _redis(self) -> redis.Redis:
+        return redis.Redis.from_url(self.stack.direct.redis_url)
+
+    def _gather(self) -> None:
+        e, direct = self.evidence, self.stack.direct
+        e.accepted, e.registered, e.answered = self.load.accepted, self.load.registered, self.load.violations
+        e.absences = self.breaker.absences
+        e.ledger = {path.name for path in self.ledger.iterdir()}
+        read_api(e, direct.url, direct.token)
+        with self._redis() as client:
+            read_redis(e, client)
+        endpoint = urlsplit(direct.s3_url).netloc
+        bucket = Minio(
+            endpoint=endpoint,
+            access_key=direct.s3_access_key,
+            secret_key=direct.s3_secret_key,
+            secure=False,
+            region="us-east-1",
+        )
+        read_bucket(e, bucket, direct.bucket)
+        e.living = living_processes(set(e.runs))
+
+
+def say(text: str) -> None:
+    print(f"[{time.strftime('%H:%M:%S')}] {text}", file=sys.stderr, flush=True)
+
+
+def table(trial: Trial, violations: list[Violation]) -> str:
+    """The one table."""
+    done, kinds = trial.breaker.done, [v.kind for v in violations]
+    longest = max((s for _, s in times_without_holder(trial.evidence)), default=0.0)
+    rows = {
+        "runs": len(trial.load.accepted),
+        "starts of scripts": len(trial.evidence.ledger),
+        "faults": sum(done.values()),
+        "of them kills": sum(n for name, n in done.items() if name.split()[0] in ("kill", "terminate")),
+        "requests sent again": trial.load.retries,
+        "lost": kinds.count("lost"),
+        "doubled": kinds.count("doubled"),
+        "stuck": kinds.count("stuck"),
+        "mixed": kinds.count("mixed"),
+        "other violations": len(kinds) - sum(kinds.count(k) for k in ("lost", "doubled", "stuck", "mixed")),
+        "longest time without a holder, s": round(longest, 1),
+    }
+    lines = [f"| {name} | {value} |" for name, value in rows.items()]
+    return "\n".join(["| what | count |", "|---|---|", *lines])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--faults-per-minute", type=float, default=20.0)
+    parser.add_argument("--runs-per-minute", type=float, default=40.0)
+    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--keep", type=Path, help="folder for logs and data; a temporary one otherwise")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = asked.keep or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        with FragileStack(
+            folder / ".fitq", pools={"default": asked.workers}, api_port=0, scoring_port=0
+        ) as stack:
+            say(f"platform at {stack.settings.url}, seed {asked.seed}")
+            trial = Trial(stack, folder, asked)
+            threading.Thread(target=trial.run, daemon=True).start()
+            stack.watch(trial.over)
+        if trial.error is not None:
+            raise trial.error
+        trial.evidence.living += living_processes(set(trial.evidence.runs))
+        violations = judge(trial.evidence)
+        for line in trial.breaker.told:
+            print(line, file=sys.stderr)
+        for violation in violations:
+            print(f"{violation.kind}: {violation.what}", file=sys.stderr)
+        print(table(trial, violations))
+    return 1 if violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
