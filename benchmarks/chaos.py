@@ -27,6 +27,7 @@ from chaos_lab.load import FINAL, Load
 from chaos_lab.proxy import Proxy
 from minio import Minio
 
+from fitq import logs
 from fitq.local.stack import Stack
 
 _QUIET_SECONDS = 240.0
@@ -160,6 +161,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--keep", type=Path, help="folder for logs and data; a temporary one otherwise")
     asked = parser.parse_args()
+    logs.configure("chaos")
     with tempfile.TemporaryDirectory() as temporary:
         folder = asked.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import time
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from fitq import attempts, runs
 from fitq.backend import Backend
+from fitq.errors import Unavailable
 from fitq.queue import NullQueue
 from fitq.records import RunRecord, RunStatus, TimelineEntry, now
 from fitq.scheduler import care
 from fitq.scheduler.care import Care
+from fitq.store.protocols import Lease, LeaseEnd
 
 LEASE_SECONDS = 15.0
 
@@ -49,17 +52,63 @@ def status(backend: Backend, run: RunRecord) -> RunStatus:
     return runs.find(backend, run.id).status
 
 
+def held_by(backend: Backend, run: RunRecord) -> Lease:
+    held = attempts.claim(backend, run.id, "w", LEASE_SECONDS)
+    assert held is not None
+    return attempts.lease_of(held)
+
+
 def test_an_attempt_is_lost_when_its_lease_has_run_out(
     memory_backend: Backend, queued: RunRecord, clock: Clock
 ) -> None:
     look_after = Care(memory_backend, LEASE_SECONDS)
-    attempts.claim(memory_backend, queued.id, "w", LEASE_SECONDS)
-    clock.forward(LEASE_SECONDS - 1)
-    assert look_after.end_lost_attempts() == 0
+    held_by(memory_backend, queued)
+    for seconds in (0, LEASE_SECONDS / 2, LEASE_SECONDS / 2 - 1):
+        clock.forward(seconds)
+        assert look_after.end_lost_attempts() == 0
     clock.forward(2)
     assert look_after.end_lost_attempts() == 1
     assert status(memory_backend, queued) is RunStatus.QUEUED
     assert memory_backend.state.list_leases() == {}
+
+
+def test_after_an_outage_a_worker_that_lives_has_the_time_to_be_heard(
+    memory_backend: Backend, queued: RunRecord, clock: Clock
+) -> None:
+    look_after = Care(memory_backend, LEASE_SECONDS)
+    lease = held_by(memory_backend, queued)
+    clock.forward(10 * LEASE_SECONDS)
+    look_after.begin_anew()
+    assert look_after.end_lost_attempts() == 0
+    clock.forward(care.patience(LEASE_SECONDS) - 1)
+    assert look_after.end_lost_attempts() == 0
+    memory_backend.state.renew_leases([lease], LEASE_SECONDS)
+    clock.forward(2)
+    assert look_after.end_lost_attempts() == 0
+
+
+def test_one_that_does_not_is_lost_soon(memory_backend: Backend, queued: RunRecord, clock: Clock) -> None:
+    look_after = Care(memory_backend, LEASE_SECONDS)
+    held_by(memory_backend, queued)
+    clock.forward(10 * LEASE_SECONDS)
+    look_after.begin_anew()
+    assert look_after.end_lost_attempts() == 0
+    clock.forward(care.patience(LEASE_SECONDS) + 1)
+    assert look_after.end_lost_attempts() == 1
+
+
+def test_a_clock_that_jumps_loses_nobody_and_saves_nobody(
+    memory_backend: Backend, queued: RunRecord, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_after = Care(memory_backend, LEASE_SECONDS)
+    lease = held_by(memory_backend, queued)
+    for jump in (3600.0, -3600.0):
+        ends = memory_backend.state.list_leases()[lease].ends
+        told = {lease: LeaseEnd(ends, LEASE_SECONDS - jump)}
+        monkeypatch.setattr(memory_backend.state, "list_leases", lambda told=told: told)
+        assert look_after.end_lost_attempts() == 0, "it was renewed a moment ago, whatever the clock says"
+    clock.forward(LEASE_SECONDS + 1)
+    assert look_after.end_lost_attempts() == 1, "not renewed for a lease on our own clock"
 
 
 def test_a_lease_that_redis_alone_lost_gets_a_whole_lease_to_come_back(
@@ -67,9 +116,7 @@ def test_a_lease_that_redis_alone_lost_gets_a_whole_lease_to_come_back(
 ) -> None:
     """However often that happens: what was once missing, came back and is missing again waits anew."""
     look_after = Care(memory_backend, LEASE_SECONDS)
-    held = attempts.claim(memory_backend, queued.id, "w", LEASE_SECONDS)
-    assert held is not None
-    lease = attempts.lease_of(held)
+    lease = held_by(memory_backend, queued)
     for _ in range(3):
         memory_backend.state.drop_lease(lease)
         assert look_after.end_lost_attempts() == 0
@@ -83,6 +130,51 @@ def test_a_lease_that_redis_alone_lost_gets_a_whole_lease_to_come_back(
     assert look_after.end_lost_attempts() == 1
 
 
+def test_an_object_store_that_is_away_keeps_nobody_else_waiting(
+    memory_backend: Backend, queued: RunRecord, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = msgspec.structs.replace(queued, id="iris-2")
+    memory_backend.state.add_run(other)
+    look_after = Care(memory_backend, LEASE_SECONDS)
+    for run in (queued, other):
+        held_by(memory_backend, run)
+    look_after.end_lost_attempts()
+    clock.forward(LEASE_SECONDS + 1)
+    get = memory_backend.objects.get
+
+    def half_away(key: str) -> bytes | None:
+        if queued.id in key:
+            raise Unavailable
+        return get(key)
+
+    monkeypatch.setattr(memory_backend.objects, "get", half_away)
+    assert look_after.end_lost_attempts() == 1
+    assert [status(memory_backend, run) for run in (queued, other)] == [
+        RunStatus.PREPARING,
+        RunStatus.QUEUED,
+    ]
+    monkeypatch.undo()
+
+
+def test_only_losses_count_towards_the_most_attempts(
+    memory_backend: Backend, queued: RunRecord, clock: Clock
+) -> None:
+    """A worker that is stopped in order hands its run back; that may happen any number of times."""
+    for n in range(5):
+        held = attempts.claim(memory_backend, queued.id, f"w{n}", LEASE_SECONDS)
+        assert held is not None
+        attempts.hand_back(memory_backend, held, "the worker was stopped")
+    for n in range(queued.max_attempts):
+        assert status(memory_backend, queued) is RunStatus.QUEUED
+        held = attempts.claim(memory_backend, queued.id, f"w{n}", LEASE_SECONDS)
+        assert held is not None
+        attempts.lose(memory_backend, held)
+    ended = runs.find(memory_backend, queued.id)
+    assert (ended.status, ended.attempt) == (RunStatus.FAILED, 8)
+    assert ended.failure is not None
+    assert ended.failure.kind == "worker_lost"
+
+
 def test_leases_of_attempts_that_are_over_are_swept_up(
     memory_backend: Backend, queued: RunRecord, clock: Clock
 ) -> None:
@@ -91,6 +183,7 @@ def test_leases_of_attempts_that_are_over_are_swept_up(
     assert held is not None
     attempts.hand_back(memory_backend, held, "the worker stops")
     memory_backend.state.renew_leases([attempts.lease_of(held)], LEASE_SECONDS)  # by a straggler
+    assert look_after.end_lost_attempts() == 0
     clock.forward(2 * LEASE_SECONDS + 1)
     assert look_after.end_lost_attempts() == 0
     assert memory_backend.state.list_leases() == {}

@@ -59,6 +59,7 @@ MODULES = {
         "child_runs",
         "submission",
         "attempts",
+        "restoring",
         "pools",
         "registry",
         "registrations",

@@ -78,7 +78,7 @@ def test_a_worker_lost_after_the_runs_end_leaves_the_models_to_the_scheduler(
         run = bench.run(SCRIPT)
     assert (run.status, versions(bench, "answer")) == (RunStatus.COMPLETED, [])
     care = Care(bench.backend, 1.0)
-    assert care.restore() == 0
+    assert care.restore_open() == 0
     assert [m.run for m in versions(bench, "answer")] == [run.id]
     assert not bench.backend.objects.size(bench.backend.keys.open_run(run.id))
 

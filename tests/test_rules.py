@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fitq import attempts, pools, runs, submission
+from fitq import attempts, pools, restoring, runs, submission
 from fitq.attempts import Fenced
 from fitq.backend import Backend
 from fitq.errors import Conflict, FitqError, InvalidParameters, InvalidRequest, NotFound, Unavailable
@@ -255,8 +255,7 @@ def test_a_run_ends_once_and_is_read_from_the_object_store(backend: Backend, que
     assert runs.artifacts(backend, found) == [artifact]
     assert [p.value for p in runs.metrics(backend, found)["a"]] == [1, 2]
     assert backend.objects.get(backend.keys.open_run(run.id)) is None
-    with pytest.raises(Fenced):
-        attempts.finish(backend, run, RunStatus.FAILED)
+    assert attempts.finish(backend, run, RunStatus.FAILED) == ended, "the first end stays"
 
 
 def test_a_final_record_that_is_there_is_adopted(backend: Backend, queued: RunRecord) -> None:
@@ -268,6 +267,52 @@ def test_a_final_record_that_is_there_is_adopted(backend: Backend, queued: RunRe
     forgetful = Backend("default", state, backend.objects, NullQueue())
     assert attempts.finish(forgetful, run, RunStatus.FAILED).status is RunStatus.COMPLETED
     assert runs.find(forgetful, run.id).status is ended.status
+
+
+def test_whoever_died_in_the_middle_of_an_end_leaves_nothing_behind(
+    backend: Backend, queued: RunRecord
+) -> None:
+    run = finalizing(backend, queued)
+    ended = attempts.finish(backend, run, RunStatus.COMPLETED)
+    backend.objects.put(backend.keys.open_run(run.id), to_json(queued))  # not deleted yet
+    backend.state.append_log(run.id, b"not dropped yet")
+    assert restoring.restore_open(backend) == 0
+    assert runs.find(backend, run.id) == ended
+    assert backend.objects.get(backend.keys.open_run(run.id)) is None
+    assert backend.state.log_size(run.id) == 0
+
+
+def test_a_holder_goes_on_although_redis_lost_its_run(backend: Backend, queued: RunRecord) -> None:
+    run = finalizing(backend, queued)
+    empty = Backend("default", MemoryState(), backend.objects, NullQueue())
+    ended = attempts.finish(empty, run, RunStatus.COMPLETED)
+    assert runs.find(empty, run.id) == ended
+    assert [e.status for e in ended.timeline].count(RunStatus.QUEUED) == 1
+
+
+def test_a_step_whose_answer_was_lost_may_be_taken_again(backend: Backend, queued: RunRecord) -> None:
+    run = running(backend, queued)
+    first = attempts.advance(backend, run, RunStatus.FINALIZING)
+    assert attempts.advance(backend, run, RunStatus.FINALIZING) == first
+
+
+def test_a_claim_whose_answer_was_lost_may_be_made_again(backend: Backend, queued: RunRecord) -> None:
+    mine = attempts.new_claim_id()
+    first = attempts.claim(backend, queued.id, "w", claim_id=mine)
+    assert first is not None
+    assert attempts.claim(backend, queued.id, "w", claim_id=mine) == first
+    assert attempts.claim(backend, queued.id, "w") is None, "another message finds it taken"
+
+
+def test_files_of_attempts_never_meet_although_redis_lost_count(backend: Backend, queued: RunRecord) -> None:
+    first = attempts.claim(backend, queued.id, "w")
+    empty = Backend("default", MemoryState(), backend.objects, NullQueue())
+    assert restoring.restore_open(empty) == 1
+    again = attempts.claim(empty, queued.id, "w")
+    assert first is not None
+    assert again is not None
+    assert first.attempt == again.attempt == 1
+    assert backend.keys.attempt_file(first, "outputs/m") != backend.keys.attempt_file(again, "outputs/m")
 
 
 # --- cancel, read, restore ----------------------------------------------------------------------
@@ -295,7 +340,7 @@ def test_a_cancel_that_meets_a_claim_still_ends_the_run_as_canceled(
 def test_a_canceled_run_stays_canceled_when_redis_is_lost(backend: Backend, queued: RunRecord) -> None:
     runs.cancel(backend, queued.id)
     empty = Backend("default", MemoryState(), backend.objects, NullQueue())
-    assert (runs.restore_ended(empty), runs.restore_open(empty).restored) == (1, 0)
+    assert (restoring.restore_ended(empty), restoring.restore_open(empty)) == (1, 0)
     assert runs.find(empty, queued.id).status is RunStatus.CANCELED
 
 
@@ -339,12 +384,12 @@ def test_after_redis_lost_everything_runs_are_restored(backend: Backend) -> None
     waiting = submission.submit(backend, RunRequest(function="iris"), idempotency_key="k")
     empty = Backend("default", MemoryState(), backend.objects, NullQueue())
     empty.state.publish_functions("default", [IRIS])
-    assert (runs.restore_ended(empty), runs.restore_open(empty).restored) == (1, 1)
+    assert (restoring.restore_ended(empty), restoring.restore_open(empty)) == (1, 1)
     assert runs.find(empty, done.id).status is RunStatus.COMPLETED
     assert runs.find(empty, waiting.id).status is RunStatus.QUEUED
     assert sent(empty) == [("default", "iris", waiting.id)]
     assert submission.submit(empty, RunRequest(function="iris"), idempotency_key="k").id == waiting.id
-    assert (runs.restore_ended(empty), runs.restore_open(empty).restored) == (0, 0)
+    assert (restoring.restore_ended(empty), restoring.restore_open(empty)) == (0, 0)
 
 
 def test_pools_count_what_waits_and_who_works(backend: Backend, queued: RunRecord) -> None:

@@ -48,13 +48,25 @@ class Fenced(Exception):
 
 
 def claim(
-    backend: Backend, run_id: str, worker: str, lease_seconds: float = LEASE_SECONDS
+    backend: Backend,
+    run_id: str,
+    worker: str,
+    lease_seconds: float = LEASE_SECONDS,
+    *,
+    claim_id: str | None = None,
 ) -> RunRecord | None:
     """Take a queued run for a new attempt; None when there is nothing to take.
 
-    Safe to call twice: of two deliveries of one message, one finds the run taken.
+    Of two deliveries of one message, one finds the run taken.
+
+    Args:
+        claim_id: a fresh one if None. Whoever calls again because an answer was lost gives the same one,
+            and gets the run that the first call took.
     """
+    claim_id = claim_id or new_claim_id()
     run = backend.state.get_run(run_id)
+    if run is not None and is_held(run) and run.claim_id == claim_id:
+        return run
     if run is None or run.status is not RunStatus.QUEUED:
         return None
     waited = (now() - run.created_at).total_seconds()
@@ -62,17 +74,25 @@ def claim(
         run,
         attempt=run.attempt + 1,
         worker=worker,
+        claim_id=claim_id,
         usage=msgspec.structs.replace(run.usage, queue_seconds=round(waited, 3)),
     )
     taken = step(taken, RunStatus.PREPARING, worker)
     # Before the claim: a claimed run is never without a lease.
     backend.state.renew_leases([lease_of(taken)], lease_seconds)
-    return taken if backend.state.replace_run(taken) else claim(backend, run_id, worker, lease_seconds)
+    if backend.state.replace_run(taken):
+        return taken
+    return claim(backend, run_id, worker, lease_seconds, claim_id=claim_id)
+
+
+def new_claim_id() -> str:
+    """What tells one claim from every other."""
+    return secrets.token_hex(4)
 
 
 def lease_of(run: RunRecord) -> Lease:
     """The lease of the attempt that a run is in."""
-    return Lease(run.id, run.attempt)
+    return Lease(run.id, run.attempt_id)
 
 
 def step(run: RunRecord, status: RunStatus, reason: str = "", **changes: Any) -> RunRecord:
@@ -101,9 +121,14 @@ def change(backend: Backend, held: RunRecord, update: Callable[[RunRecord], RunR
     """
     while True:
         current = backend.state.get_run(held.id)
-        if current is None or not _is_same_attempt(current, held):
+        if current is None:  # Redis lost its data, and the holder knows best what was in it
+            backend.state.add_run(held)
+            continue
+        if not _is_same_attempt(current, held):
             raise Fenced(held.id)
         updated = update(current)
+        if updated is current:
+            return current
         if updated.sequence == current.sequence:
             updated = msgspec.structs.replace(updated, sequence=current.sequence + 1)
         if backend.state.replace_run(updated):
@@ -111,8 +136,21 @@ def change(backend: Backend, held: RunRecord, update: Callable[[RunRecord], RunR
 
 
 def _is_same_attempt(current: RunRecord, held: RunRecord) -> bool:
-    # The worker too: a run restored after a loss of Redis counts its attempts anew.
-    return is_held(current) and (current.attempt, current.worker) == (held.attempt, held.worker)
+    # By the claim: a run restored after a loss of Redis counts its attempts anew.
+    return is_held(current) and current.attempt_id == held.attempt_id
+
+
+def advance(backend: Backend, held: RunRecord, status: RunStatus, **changes: Any) -> RunRecord:
+    """Bring a held run into its next status. Safe to call again when the answer to it was lost.
+
+    Raises:
+        Fenced: the attempt is no longer the current one.
+    """
+
+    def once(run: RunRecord) -> RunRecord:
+        return run if run.status is status else step(run, status, **changes)
+
+    return change(backend, held, once)
 
 
 def is_held(run: RunRecord) -> bool:
@@ -123,9 +161,17 @@ def is_held(run: RunRecord) -> bool:
 HELD = (RunStatus.PREPARING, RunStatus.RUNNING, RunStatus.FINALIZING)
 
 
-def hand_back(backend: Backend, held: RunRecord, reason: str) -> RunRecord:
-    """Give a run back to its queue for another attempt, because the worker cannot go on."""
-    queued = change(backend, held, lambda r: step(r, RunStatus.QUEUED, reason, worker=""))
+def hand_back(backend: Backend, held: RunRecord, reason: str, *, losses: int = 0) -> RunRecord:
+    """Give a run back to its queue for another attempt, because the worker cannot go on.
+
+    Args:
+        losses: how many more attempts count as lost. One that a worker hands back in order does not.
+    """
+
+    def again(run: RunRecord) -> RunRecord:
+        return step(run, RunStatus.QUEUED, reason, worker="", losses=run.losses + losses)
+
+    queued = change(backend, held, again)
     backend.state.drop_lease(lease_of(held))
     backend.queue.send(pool=queued.pool, actor=queued.actor, run_id=queued.id)
     return queued
@@ -139,13 +185,13 @@ def lose(backend: Backend, held: RunRecord) -> RunRecord:
     """
     kept = backend.objects.get(backend.keys.final(held.id))
     if kept is not None:  # the worker ended it, and was lost before it could say so
-        return _mirror(backend, from_json(kept, FinalRecord))
+        return adopt(backend, from_json(kept, FinalRecord))
     reason = f"worker {held.worker} was lost"
     if held.cancel_requested:
         failure = Failure(kind="canceled", message=f"Canceled; {reason}.")
         return _end_lost(backend, held, RunStatus.CANCELED, failure)
-    if held.attempt < held.max_attempts:
-        return hand_back(backend, held, reason)
+    if held.losses + 1 < held.max_attempts:
+        return hand_back(backend, held, reason, losses=1)
     failure = Failure(
         kind="worker_lost",
         message=f"Attempt {held.attempt} was lost with its worker; max_attempts allows no more.",
@@ -157,7 +203,7 @@ def lose(backend: Backend, held: RunRecord) -> RunRecord:
 def _end_lost(backend: Backend, held: RunRecord, status: RunStatus, failure: Failure) -> RunRecord:
     """What was seen of the attempt is all there is: its live log and metrics."""
     data = backend.state.read_log(held.id, 0, 1 << 30)
-    backend.objects.put(backend.keys.attempt_file(held.id, held.attempt, LOG_PATH), data)
+    backend.objects.put(backend.keys.attempt_file(held, LOG_PATH), data)
     artifact = ArtifactRecord(path=LOG_PATH, size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
     metrics = backend.state.read_metrics(held.id)
     return finish(backend, held, status, failure=failure, artifacts=[artifact], metrics=metrics)
@@ -181,7 +227,12 @@ def finish(
     Raises:
         Fenced: the attempt was over before anything was written.
     """
-    current = change(backend, held, lambda r: r)
+    try:
+        current = change(backend, held, lambda r: r)
+    except Fenced:
+        if ended_before := _ended_by(backend, held):  # the answer to that was lost
+            return ended_before
+        raise
     ended = step(current, status, failure.message if failure else "", failure=failure)
     final = FinalRecord(
         run=ended,
@@ -192,6 +243,14 @@ def finish(
         nonce=secrets.token_hex(8),
     )
     return _publish(backend, final)
+
+
+def _ended_by(backend: Backend, held: RunRecord) -> RunRecord | None:
+    current = backend.state.get_run(held.id)
+    if current is None or not current.status.is_final or current.attempt_id != held.attempt_id:
+        return None
+    forget_live(backend, current)
+    return current
 
 
 def cancel_queued(backend: Backend, run: RunRecord) -> RunRecord | None:
@@ -206,8 +265,8 @@ def cancel_queued(backend: Backend, run: RunRecord) -> RunRecord | None:
     backend.objects.put_if_absent(backend.keys.final(run.id), to_json(final))
     if not backend.state.replace_run(canceled):
         return None
+    forget_live(backend, canceled)
     backend.objects.delete(backend.keys.open_run(run.id))
-    backend.state.drop_live(run.id)
     return canceled
 
 
@@ -217,10 +276,10 @@ def _publish(backend: Backend, final: FinalRecord) -> RunRecord:
         kept = from_json(backend.objects.get(key) or b"{}", FinalRecord)
         # Not necessarily somebody else: an answer to our own put may have been lost.
         final = final if kept.nonce == final.nonce else kept
-    return _mirror(backend, final)
+    return adopt(backend, final)
 
 
-def _mirror(backend: Backend, final: FinalRecord) -> RunRecord:
+def adopt(backend: Backend, final: FinalRecord) -> RunRecord:
     """Make Redis say what the final record says, and forget what only a living run needs."""
     ended = final.run
     current = backend.state.get_run(ended.id)
@@ -228,8 +287,15 @@ def _mirror(backend: Backend, final: FinalRecord) -> RunRecord:
         if backend.state.replace_run(msgspec.structs.replace(ended, sequence=current.sequence + 1)):
             break
         current = backend.state.get_run(ended.id)
+    if current is None:  # Redis lost its data
+        backend.state.add_run(ended)
+    forget_live(backend, ended)
     if not final.models:
         backend.objects.delete(backend.keys.open_run(ended.id))
+    return ended
+
+
+def forget_live(backend: Backend, ended: RunRecord) -> None:
+    """Forget what only a living run needs."""
     backend.state.drop_lease(lease_of(ended))
     backend.state.drop_live(ended.id)
-    return ended

@@ -180,8 +180,10 @@ class RunRecord(Record, frozen=True, kw_only=True):
     git: dict[str, str] = {}
     register: list[Registration] = []  #: asked for at submission, and by the script itself
     parent: str = ""  #: the run whose script made it, for a child run
-    attempt: int = 0  #: 0 until first claimed; the fencing token of every later write
+    attempt: int = 0  #: 0 until first claimed
     worker: str = ""  #: who holds the attempt
+    claim_id: str = ""  #: random, new with every claim: the fencing token of every later write
+    losses: int = 0  #: attempts that were lost with their worker; `max_attempts` bounds them
     cancel_requested: bool = False
     timeline: list[TimelineEntry] = []
     warnings: list[str] = []
@@ -198,6 +200,11 @@ class RunRecord(Record, frozen=True, kw_only=True):
     def actor(self) -> str:
         """The training function that executes it: its own, or the one that runs scripts."""
         return self.function or "run_script"
+
+    @property
+    def attempt_id(self) -> str:
+        """Names the attempt for ever. Its number alone does not: a lost Redis loses count."""
+        return f"{self.attempt}-{self.claim_id}" if self.claim_id else str(self.attempt)
 
     @property
     def title(self) -> str:

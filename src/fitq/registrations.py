@@ -41,7 +41,7 @@ def draft(backend: Backend, run: RunRecord, wanted: list[Registration], files: M
     for number, registration in enumerate(wanted):
         try:
             path = registry.meant_file(run.id, list(files), registration)
-            nonce = f"{run.id}|{run.attempt}|{number}"
+            nonce = f"{run.id}|{run.attempt_id}|{number}"
             models.append(registry.draft(backend, registration, path, files[path], run=run, nonce=nonce))
         except Unavailable:
             raise

@@ -26,7 +26,6 @@ from fitq.records import (
     RunStatus,
     from_json,
 )
-from fitq.submission import IDEMPOTENCY_SECONDS
 
 _AT_ONCE = 200
 
@@ -155,7 +154,7 @@ def artifacts(backend: Backend, run: RunRecord) -> list[ArtifactRecord]:
     """The files a run left; while it runs, what was uploaded so far."""
     if run.status.is_final:
         return _final(backend, run).artifacts
-    prefix = backend.keys.attempt_file(run.id, run.attempt, "")
+    prefix = backend.keys.attempt_file(run, "")
     found = backend.objects.list(prefix)
     return [ArtifactRecord(path=o.key[len(prefix) :], size_bytes=o.size_bytes) for o in found]
 
@@ -183,7 +182,7 @@ def open_artifact(backend: Backend, run: RunRecord, path: str) -> tuple[Artifact
 def _artifact_key(backend: Backend, run: RunRecord, path: str) -> str:
     if run.parent:
         path = f"{child_runs.folder_of(run)}/{path}"
-    return backend.keys.attempt_file(run.parent or run.id, run.attempt, path)
+    return backend.keys.attempt_file(run, path)
 
 
 def _final(backend: Backend, run: RunRecord) -> FinalRecord:
@@ -210,46 +209,3 @@ def cancel(backend: Backend, run_id: str) -> RunRecord:
         canceled = asked if backend.state.replace_run(asked) else None
     # Somebody changed the run in between: look again.
     return canceled if canceled is not None else cancel(backend, run_id)
-
-
-def restore_ended(backend: Backend) -> int:
-    """List runs again that ended, after Redis lost its data; returns how many were missing."""
-    count = 0
-    for run_id in backend.objects.list_folders(backend.keys.runs()):
-        if backend.state.get_run(run_id) is None:
-            data = backend.objects.get(backend.keys.final(run_id))
-            count += bool(data and backend.state.add_run(from_json(data, FinalRecord).run))
-    return count
-
-
-class OpenRuns(NamedTuple):
-    """What became of the runs whose markers say that they have not ended."""
-
-    restored: int  #: were unknown to Redis, and are queued again
-    ended: list[str]  #: have ended; what was to follow did not
-
-
-def restore_open(backend: Backend) -> OpenRuns:
-    """Queue runs again that were accepted and that Redis does not know.
-
-    They are missing after Redis lost its data, or when an API process died between the writes of a
-    submit. Workers that still execute some of them must have had the time to say so.
-    """
-    restored, ended = 0, list[str]()
-    for found in backend.objects.list(backend.keys.open_runs()):
-        run_id = found.key.rpartition("/")[2].removesuffix(".json")
-        known = backend.state.get_run(run_id)
-        if known is not None and known.status.is_final:
-            ended.append(run_id)
-        elif known is None and (data := backend.objects.get(found.key)):
-            restored += _requeue(backend, from_json(data, RunRecord))
-    return OpenRuns(restored, ended)
-
-
-def _requeue(backend: Backend, run: RunRecord) -> bool:
-    if not backend.state.add_run(run):
-        return False
-    if run.idempotency:
-        backend.state.remember_once(run.idempotency, run.id, IDEMPOTENCY_SECONDS)
-    backend.queue.send(pool=run.pool, actor=run.actor, run_id=run.id)
-    return True

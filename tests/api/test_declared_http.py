@@ -41,7 +41,7 @@ def test_deleting_twice_is_fine(api: TestClient) -> None:
 def test_what_was_said_about_pools_outlives_redis(api: TestClient, backend: Backend) -> None:
     api.put("/v1/pools/cpu", json={"min_workers": 2})
     backend.state.drop_pool("cpu")  # as if Redis had lost its data
-    Care(backend, lease_seconds=15).restore()
+    Care(backend, lease_seconds=15).restore_open()
     assert pools.find_pool(backend, "cpu").min_workers == 2
     assert backend.state.list_pools() == {"cpu": PoolSettings(min_workers=2)}
 

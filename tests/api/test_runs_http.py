@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from fitq import attempts, submission
+from fitq import attempts, restoring, submission
 from fitq.attempts import LOG_PATH
 from fitq.backend import Backend
 from fitq.records import ArtifactRecord, MetricPoint, RunRecord, RunStatus, now
@@ -37,7 +37,7 @@ def to_final(backend: Backend, run: RunRecord, log: bytes = b"") -> RunRecord:
     run = attempts.change(backend, run, lambda r: attempts.step(r, RunStatus.FINALIZING))
     files = {"outputs/model größe.txt": b"bytes", LOG_PATH: log}
     for path, data in files.items():
-        backend.objects.put(backend.keys.attempt_file(run.id, run.attempt, path), data)
+        backend.objects.put(backend.keys.attempt_file(run, path), data)
     artifacts = [ArtifactRecord(path=p, size_bytes=len(d), sha256="0" * 64) for p, d in files.items()]
     points = [MetricPoint(name="Accuracy", value=v, at=now(), step=n) for n, v in enumerate([0.5, 0.9])]
     return attempts.finish(backend, run, RunStatus.COMPLETED, artifacts=artifacts, metrics=points)
@@ -251,7 +251,6 @@ def test_a_run_survives_a_crash_between_the_writes_of_a_submit(
     api: TestClient, backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Accepted is what lies in the object store; the scheduler queues it again."""
-    from fitq import runs
 
     class Killed(BaseException): ...
 
@@ -262,7 +261,7 @@ def test_a_run_survives_a_crash_between_the_writes_of_a_submit(
     with pytest.raises(Killed):
         submission.submit(backend, submission.RunRequest(function="iris"))
     monkeypatch.undo()
-    assert runs.restore_open(backend).restored == 1
+    assert restoring.restore_open(backend) == 1
     (found,) = api.get("/v1/runs").json()["runs"]
     assert found["status"] == "Queued"
 

@@ -16,7 +16,7 @@ from fitq.records import (
     WorkerRecord,
     now,
 )
-from fitq.store.protocols import Lease, PoolLoad, StateStore
+from fitq.store.protocols import Lease, PoolLoad, Restoring, StateStore, Writer
 from tests.conftest import eventually
 
 DAY = datetime(2026, 11, 1, tzinfo=UTC)
@@ -163,14 +163,72 @@ def test_a_living_store_answers(state: StateStore) -> None:
     state.ping()
 
 
+def test_a_version_that_is_kept_already_is_kept(state: StateStore) -> None:
+    """Whoever heard no answer may say the same again."""
+    state.add_run(a_run())
+    second = next_of(a_run(), worker="w")
+    assert state.replace_run(second)
+    assert state.replace_run(second)
+    assert not state.replace_run(next_of(a_run(), worker="x"))
+
+
+def test_only_the_holder_adds_to_the_log_and_only_at_its_end(state: StateStore) -> None:
+    state.add_run(next_of(a_run("r"), claim_id="mine"))
+    assert state.append_log("r", b"one", of=Writer("mine", 0)) == 3
+    assert state.append_log("r", b"one", of=Writer("mine", 0)) == 3, "said again: the answer was lost"
+    assert state.append_log("r", b"late", of=Writer("another", 3)) == 3
+    assert state.append_log("r", b"two", of=Writer("mine", 3)) == 6
+    assert state.read_log("r", 0, 100) == b"onetwo"
+    state.drop_live("r")
+    assert state.append_log("r", b"two", of=Writer("mine", 3)) == 0, "and it goes on at 0"
+    assert state.append_log("unknown", b"x", of=Writer("mine", 0)) == 0
+    assert state.log_size("unknown") == 0
+
+
+def test_only_the_holder_adds_metrics_and_only_at_their_end(state: StateStore) -> None:
+    state.add_run(next_of(a_run("r"), claim_id="mine"))
+    points = [MetricPoint(name="a", value=v, at=DAY) for v in (1, 2, 3)]
+    assert state.append_metrics("r", points[:2], of=Writer("mine", 0)) == 2
+    assert state.append_metrics("r", points[:2], of=Writer("mine", 0)) == 2
+    assert state.append_metrics("r", points, of=Writer("another", 2)) == 2
+    assert state.append_metrics("r", points[2:], of=Writer("mine", 2)) == 3
+    assert state.read_metrics("r") == points
+
+
+def test_nothing_is_added_to_a_run_that_ended(state: StateStore) -> None:
+    held = next_of(a_run("r"), claim_id="mine", status=RunStatus.RUNNING)
+    state.add_run(held)
+    state.replace_run(next_of(held, status=RunStatus.FAILED))
+    assert state.append_log("r", b"late", of=Writer("mine", 0)) == 0
+    assert state.append_metrics("r", [MetricPoint(name="a", value=1, at=DAY)], of=Writer("mine", 0)) == 0
+    assert state.log_size("r") == 0
+
+
+def test_how_far_the_filling_is(state: StateStore) -> None:
+    assert state.restoring() is None
+    state.note_restoring(Restoring(20, 300))
+    assert state.restoring() == Restoring(20, 300)
+    state.note_restoring(None)
+    assert state.restoring() is None
+
+
+def test_every_run_id(state: StateStore) -> None:
+    for run in (a_run("a"), a_run("b")):
+        state.add_run(run)
+    assert state.run_ids() == {"a", "b"}
+
+
 def test_a_lease_lasts_as_long_as_it_was_given(state: StateStore) -> None:
-    first, second = Lease("run-1", 1), Lease("run-2", 3)
+    first, second = Lease("run-1", "1-a"), Lease("run-2", "3-b")
     state.renew_leases([first, second], 60)
     state.renew_leases([second], -5)
     state.renew_leases([], 60)
     left = state.list_leases()
-    assert 55 < left[first] <= 60
-    assert -10 < left[second] < 0
+    assert 55 < left[first].seconds_left <= 60
+    assert -10 < left[second].seconds_left < 0
+    state.renew_leases([first], 60)
+    assert state.list_leases()[first].ends != left[first].ends
+    assert state.list_leases()[second].ends == left[second].ends
     state.drop_lease(first)
     state.drop_lease(first)
     assert set(state.list_leases()) == {second}

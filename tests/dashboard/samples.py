@@ -67,7 +67,7 @@ def ended(
     """The run after its end, with what it left behind."""
     kept = {LOG_PATH: log, **(files or {})}
     for path, data in kept.items():
-        backend.objects.put(backend.keys.attempt_file(held.id, held.attempt, path), data)
+        backend.objects.put(backend.keys.attempt_file(held, path), data)
     artifacts = [
         ArtifactRecord(path=p, size_bytes=len(d), sha256=hashlib.sha256(d).hexdigest())
         for p, d in kept.items()

@@ -57,7 +57,6 @@ class Field:
 
     def _look_after(self) -> None:
         scheduler = Scheduler(self.backend, LEASE_SECONDS)
-        scheduler.be_patient()
         while not self._told.wait(LEASE_SECONDS / 4):
             scheduler.round()
 

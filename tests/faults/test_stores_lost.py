@@ -6,7 +6,7 @@ from pathlib import Path
 
 import redis
 
-from fitq import runs, submission
+from fitq import restoring, submission
 from fitq.queue import namespace_of
 from fitq.records import RunRequest, RunStatus
 from tests.conftest import Servers, eventually
@@ -82,6 +82,6 @@ def test_a_run_accepted_by_a_process_that_died_is_queued(field: Field) -> None:
     run = field.submit(SHORT)
     planned = submission._planned(field.backend, RunRequest(snapshot=run.snapshot, script="train.py"))
     field.backend.objects.put(field.backend.keys.open_run(planned.id), submission.to_json(planned))
-    assert runs.restore_open(field.backend).restored == 1
+    assert restoring.restore_open(field.backend) == 1
     field.start_worker()
     assert field.wait_until(planned, RunStatus.COMPLETED).attempt == 1

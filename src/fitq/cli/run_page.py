@@ -31,7 +31,7 @@ def print_run(run: RunRecord) -> None:
             ("Registers", "\n".join(_registration(r) for r in run.register)),
             ("Pool", run.pool),
             ("Worker", run.worker),
-            ("Attempt", f"{run.attempt} of {run.max_attempts}"),
+            ("Attempt", f"{run.attempt}, {run.losses} lost before" if run.losses else run.attempt),
             ("Environment", _environment(run)),
             ("Versions", versions_text(run.versions)),
             ("Submitted", short_time(run.created_at)),

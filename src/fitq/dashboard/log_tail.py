@@ -31,5 +31,5 @@ def log_tail(backend: Backend, run: RunRecord) -> LogTail:
 
 
 def _final_size(backend: Backend, run: RunRecord) -> int:
-    key = backend.keys.attempt_file(run.id, run.attempt, LOG_PATH)
+    key = backend.keys.attempt_file(run, LOG_PATH)
     return backend.objects.size(key) or 0

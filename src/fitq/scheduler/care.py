@@ -5,18 +5,35 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import NamedTuple
 
-from fitq import attempts, pools, publishing, registrations, runs
+from fitq import attempts, pools, publishing, restoring
 from fitq.attempts import Fenced
 from fitq.backend import Backend
+from fitq.errors import Unavailable
 from fitq.logs import get_logger
 from fitq.records import RunRecord, RunStatus, now
-from fitq.store.protocols import Lease
+from fitq.store.protocols import Lease, LeaseEnd
 
 log = get_logger(__name__)
 #: A run is queued and then its message is sent; in between it may rightly be without one.
 _MESSAGE_AFTER = timedelta(seconds=10)
+#: A worker that lives is heard again this soon after an outage: a call that hangs ends within 5 s, and it
+#: renews every 2 s.
+_HEARD_AGAIN_SECONDS = 8.0
 _MANY = 100_000
+
+
+def patience(lease_seconds: float) -> float:
+    """How long after an outage, or after our own start, nobody is judged, in seconds."""
+    return min(lease_seconds, _HEARD_AGAIN_SECONDS)
+
+
+class _Sight(NamedTuple):
+    """A lease as it was first seen."""
+
+    ends: float | None  #: changes with each renewal; None: there is none
+    since: float  #: on our own clock
 
 
 class Care:
@@ -25,36 +42,53 @@ class Care:
     def __init__(self, backend: Backend, lease_seconds: float) -> None:
         self._backend = backend
         self._lease_seconds = lease_seconds
-        self._unleased_since: dict[Lease, float] = {}  #: held attempts that have no lease
+        self._seen: dict[Lease, _Sight] = {}
+
+    def begin_anew(self) -> None:
+        """Forget what was seen: we or Redis were away, and renewals may not have come through."""
+        self._seen.clear()
 
     def end_lost_attempts(self) -> int:
         """Take runs from workers that stopped renewing; returns how many."""
         leases = self._backend.state.list_leases()
         held = {attempts.lease_of(run): run for run in self._held()}
-        self._note_missing(held.keys() - leases.keys())
-        for lease in leases.keys() - held.keys():
-            if leases[lease] < -self._lease_seconds:  # of an attempt that is over
+        self._look_at(held.keys() | leases.keys(), leases)
+        lost = [lease for lease in self._seen if self._is_lost(lease, leases.get(lease))]
+        for lease in lost:
+            if lease not in held:  # of an attempt that is over
                 self._backend.state.drop_lease(lease)
-        return sum(self._lose(run) for lease, run in held.items() if self._is_lost(lease, leases.get(lease)))
+        return sum(self._lose(held[lease]) for lease in lost if lease in held)
 
     def _held(self) -> Iterator[RunRecord]:
         for status in attempts.HELD:
             yield from self._backend.state.list_runs(status=status, limit=_MANY)
 
-    def _note_missing(self, unleased: set[Lease]) -> None:
-        seen = time.monotonic()
-        self._unleased_since = {lease: self._unleased_since.get(lease, seen) for lease in unleased}
+    def _look_at(self, all_leases: set[Lease], leases: dict[Lease, LeaseEnd]) -> None:
+        seen, at = self._seen, time.monotonic()
+        self._seen = {}
+        for lease in all_leases:
+            ends = leases[lease].ends if lease in leases else None
+            before = seen.get(lease)
+            self._seen[lease] = before if before and before.ends == ends else _Sight(ends, at)
 
-    def _is_lost(self, lease: Lease, seconds_left: float | None) -> bool:
-        if seconds_left is not None:
-            return seconds_left < 0
-        # Redis may have lost the lease alone: its worker, if it lives, renews it soon.
-        return time.monotonic() - self._unleased_since[lease] > self._lease_seconds
+    def _is_lost(self, lease: Lease, end: LeaseEnd | None) -> bool:
+        """Not renewed for a lease on our own clock, or what Redis' clock says and we have seen a while.
+
+        Redis' clock alone would not do: it may jump, and after an outage every lease has run out.
+        """
+        unchanged_seconds = time.monotonic() - self._seen[lease].since
+        if unchanged_seconds > self._lease_seconds:
+            return True
+        ran_out = end is not None and end.seconds_left < 0
+        return ran_out and unchanged_seconds >= patience(self._lease_seconds)
 
     def _lose(self, run: RunRecord) -> bool:
         try:
             after = attempts.lose(self._backend, run)
         except Fenced:
+            return False
+        except Unavailable as exc:  # the next round tries again; others should not wait for that
+            log.warning("attempt_not_ended", run_id=run.id, attempt=run.attempt, error=exc.message)
             return False
         log.warning("attempt_lost", run_id=run.id, attempt=run.attempt, worker=run.worker, now=after.status)
         return True
@@ -70,17 +104,18 @@ class Care:
             log.warning("message_sent_again", run_id=run.id)
         return len(missing)
 
-    def restore(self) -> int:
-        """Bring back what Redis does not know and the object store does, and do what lost workers left to do
-        after the end of their runs; returns how many runs came back."""
+    def restore_open(self) -> int:
+        """Queue again what was accepted and Redis does not know; returns how many runs."""
         pools.restore_settings(self._backend)
         publishing.restore_published(self._backend)
-        ended = runs.restore_ended(self._backend)
-        still_open = runs.restore_open(self._backend)
-        for run_id in still_open.ended:
-            registrations.complete(self._backend, run_id)
-            log.warning("run_completed_late", run_id=run_id)
-        restored = ended + still_open.restored
+        restored = restoring.restore_open(self._backend)
         if restored:
-            log.warning("runs_restored", count=restored)
+            log.warning("accepted_runs_restored", count=restored)
+        return restored
+
+    def restore_ended(self) -> int:
+        """List again what ended and Redis does not know; returns how many."""
+        restored = restoring.restore_ended(self._backend)
+        if restored:
+            log.warning("ended_runs_restored", count=restored)
         return restored

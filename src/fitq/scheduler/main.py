@@ -6,18 +6,21 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Callable
 
 from fitq.backend import Backend
 from fitq.errors import Unavailable
 from fitq.logs import get_logger
-from fitq.scheduler.care import Care
+from fitq.scheduler.care import Care, patience
 from fitq.stopping import set_on_signals
 
 log = get_logger(__name__)
 _ROUND_SECONDS = 3.0  #: at most; a quarter of a lease when that is less
 _LEAD_SECONDS = 10.0
-#: Listing the bucket is dear, and what it would find is rare.
-_RESTORE_EVERY_SECONDS = 60.0
+#: A few keys are listed: what an API process that died left behind.
+_RESTORE_OPEN_SECONDS = 30.0
+#: Listing every run that ever ended is dear, and what is found so is rare: Redis lost its last second.
+_RESTORE_ENDED_SECONDS = 900.0
 
 
 class Scheduler:
@@ -26,45 +29,61 @@ class Scheduler:
     def __init__(self, backend: Backend, lease_seconds: float) -> None:
         self._backend = backend
         self._lease_seconds = lease_seconds
+        self._period_seconds = min(_ROUND_SECONDS, lease_seconds / 4)
         self._care = Care(backend, lease_seconds)
         self._id = f"{socket.gethostname()}-{os.getpid()}"
-        self._restored_at: float | None = None
-        self._sent_at = 0.0
-        self._patient_until = 0.0
+        self._steady_since: float | None = None  #: since when each round has come through
+        self._looked_at = 0.0
+        self._done_at: dict[str, float] = {}
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT."""
         told = threading.Event()
         set_on_signals(told)
         log.info("scheduler_started", id=self._id)
-        self.be_patient()
-        while not told.wait(min(_ROUND_SECONDS, self._lease_seconds / 4)):
+        while not told.wait(self._period_seconds):
             self.round()
 
-    def be_patient(self) -> None:
-        """Judge nobody until workers have had the time to renew: Redis or we were away."""
-        self._patient_until = time.monotonic() + self._lease_seconds
-
     def round(self) -> None:
-        """One round, if it leads. A store that is away ends it, and everything waits."""
+        """One round, if it leads. A Redis that is away ends it; then nobody is judged for a while."""
         try:
             if self._backend.state.lead(self._id, _LEAD_SECONDS):
                 self._look_after()
+            else:
+                self._steady_since = None
         except Unavailable as exc:
             log.warning("round_skipped", error=exc.message)
-            self.be_patient()
+            self._steady_since = None
 
     def _look_after(self) -> None:
         if self._backend.state.is_new_epoch():
             log.warning("redis_is_empty", hint="It is filled again from the object store.")
-            self.be_patient()
-            self._restored_at = None
-        if time.monotonic() < self._patient_until:
-            return
+            self._steady_since = None
+            self._done_at.clear()
+        self._notice_absence()
         self._care.end_lost_attempts()
-        if self._restored_at is None or time.monotonic() - self._restored_at > _RESTORE_EVERY_SECONDS:
-            self._care.restore()
-            self._restored_at = time.monotonic()
-        if time.monotonic() - self._sent_at > self._lease_seconds:  # it reads every message there is
-            self._care.send_missing_messages()
-            self._sent_at = time.monotonic()
+        self._looked_at = time.monotonic()
+        if self._looked_at - (self._steady_since or 0.0) >= patience(self._lease_seconds):
+            # What workers still execute they have put back by now.
+            self._now_and_then("restore_open", self._care.restore_open, _RESTORE_OPEN_SECONDS)
+            self._now_and_then("restore_ended", self._care.restore_ended, _RESTORE_ENDED_SECONDS)
+        # It reads every message there is.
+        self._now_and_then("send_messages", self._care.send_missing_messages, self._lease_seconds)
+
+    def _notice_absence(self) -> None:
+        """Begin anew after Redis, this process or the whole machine stood still."""
+        stood_still = time.monotonic() - self._looked_at > 2 * self._period_seconds + 2.0
+        if self._steady_since is None or stood_still:
+            self._care.begin_anew()
+            self._steady_since = time.monotonic()
+
+    def _now_and_then(self, name: str, step: Callable[[], int], every_seconds: float) -> None:
+        """A step that is due. The object store may be away; the other steps go on."""
+        if name in self._done_at and time.monotonic() - self._done_at[name] < every_seconds:
+            return
+        try:
+            step()
+            self._done_at[name] = time.monotonic()
+        except Unavailable as exc:
+            log.warning("step_skipped", step=name, error=exc.message)
+        self._looked_at = time.monotonic()  # what took so long was our own work

@@ -16,8 +16,9 @@ Redis, under `fitq:<workspace>:`
     published              hash    <name> → FunctionCode
     pools                  hash    <name> → PoolSettings
     workers                hash    <worker id> → WorkerRecord
-    leases                 zset    <run>|<attempt> by the server time at which the lease ends
+    leases                 zset    <run>|<n>-<claim> by the server time at which the lease ends
     epoch                  string  there since Redis was last found empty
+    restoring              string  [runs, of] while an emptied Redis is filled again
     leader                 string  id of the scheduler that leads, for some seconds
 
 Dramatiq keeps the queues themselves under its own prefix: `dramatiq:<pool>` for the workspace `default`,
@@ -30,7 +31,7 @@ Object store, under `<workspace>/`
     open/<run>.json                     the accepted run as it was asked for; gone when the run is final and
                                         the models that it registers are there.
                                         Written before 202: it is what "accepted" means.
-    runs/<run>/attempts/<n>/<path>      files of one attempt
+    runs/<run>/attempts/<n>-<claim>/<path>  files of one attempt
     runs/<run>/final.json               FinalRecord, put if absent: the one truth about a run that ended
     models/<name>/versions/<v>.json     ModelRecord, put if absent
     models/<name>/aliases/<alias>.json  {"version": n}
@@ -45,6 +46,8 @@ Object store, under `<workspace>/`
 """
 
 from __future__ import annotations
+
+from fitq.records import RunRecord
 
 
 class ObjectKeys:
@@ -68,8 +71,8 @@ class ObjectKeys:
     def open_run(self, run_id: str) -> str:
         return f"{self._root}/open/{run_id}.json"
 
-    def attempt_file(self, run_id: str, attempt: int, path: str) -> str:
-        return f"{self._root}/runs/{run_id}/attempts/{attempt}/{path}"
+    def attempt_file(self, run: RunRecord, path: str) -> str:
+        return f"{self._root}/runs/{run.parent or run.id}/attempts/{run.attempt_id}/{path}"
 
     def final(self, run_id: str) -> str:
         return f"{self._root}/runs/{run_id}/final.json"
@@ -176,6 +179,9 @@ class StateKeys:
 
     def epoch(self) -> str:
         return f"{self._root}epoch"
+
+    def restoring(self) -> str:
+        return f"{self._root}restoring"
 
     def leader(self) -> str:
         return f"{self._root}leader"

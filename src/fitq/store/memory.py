@@ -18,7 +18,7 @@ from fitq.records import (
     RunStatus,
     WorkerRecord,
 )
-from fitq.store.protocols import Lease, ObjectInfo, PoolLoad, Tagged
+from fitq.store.protocols import Lease, LeaseEnd, ObjectInfo, PoolLoad, Restoring, Tagged, Writer
 
 
 class MemoryState:
@@ -37,6 +37,7 @@ class MemoryState:
         self._leases: dict[Lease, float] = {}
         self._leader = ("", 0.0)
         self._epoch_begun = False
+        self._restoring: Restoring | None = None
 
     def ping(self) -> None:
         return None
@@ -51,6 +52,8 @@ class MemoryState:
     def replace_run(self, run: RunRecord) -> bool:
         with self._lock:
             current = self._runs.get(run.id)
+            if current == run:
+                return True
             if current is None or current.sequence != run.sequence - 1:
                 return False
             self._runs[run.id] = run
@@ -76,6 +79,9 @@ class MemoryState:
         found.sort(key=lambda r: (r.created_at, r.id), reverse=newest_first)
         return found[offset : offset + limit]
 
+    def run_ids(self) -> set[str]:
+        return set(self._runs)
+
     def count_runs(self, *, experiment: str | None = None, status: RunStatus | None = None) -> int:
         return len(self._select(experiment, status))
 
@@ -92,10 +98,18 @@ class MemoryState:
         newest = {r.experiment: r.created_at for r in runs}
         return sorted(newest, key=lambda name: newest[name], reverse=True)
 
-    def append_log(self, run_id: str, data: bytes) -> int:
+    def append_log(self, run_id: str, data: bytes, *, of: Writer | None = None) -> int:
         with self._lock:
-            self._logs[run_id] = self._logs.get(run_id, b"") + data
-            return len(self._logs[run_id])
+            log = self._logs.get(run_id, b"")
+            if self._may_write(run_id, len(log), of):
+                log = self._logs[run_id] = log + data
+            return len(log)
+
+    def _may_write(self, run_id: str, length: int, of: Writer | None) -> bool:
+        run = self._runs.get(run_id)
+        if of is None:
+            return True
+        return run is not None and not run.status.is_final and of == (run.claim_id, length)
 
     def read_log(self, run_id: str, offset: int, limit: int) -> bytes:
         return self._logs.get(run_id, b"")[offset : offset + limit]
@@ -103,9 +117,12 @@ class MemoryState:
     def log_size(self, run_id: str) -> int:
         return len(self._logs.get(run_id, b""))
 
-    def append_metrics(self, run_id: str, points: list[MetricPoint]) -> None:
+    def append_metrics(self, run_id: str, points: list[MetricPoint], *, of: Writer | None = None) -> int:
         with self._lock:
-            self._metrics.setdefault(run_id, []).extend(points)
+            kept = self._metrics.get(run_id, [])
+            if self._may_write(run_id, len(kept), of):
+                kept = self._metrics[run_id] = [*kept, *points]
+            return len(kept)
 
     def read_metrics(self, run_id: str) -> list[MetricPoint]:
         return list(self._metrics.get(run_id, []))
@@ -155,8 +172,9 @@ class MemoryState:
     def renew_leases(self, leases: list[Lease], seconds: float) -> None:
         self._leases |= dict.fromkeys(leases, time.monotonic() + seconds)
 
-    def list_leases(self) -> dict[Lease, float]:
-        return {lease: ends - time.monotonic() for lease, ends in self._leases.items()}
+    def list_leases(self) -> dict[Lease, LeaseEnd]:
+        here = time.monotonic()
+        return {lease: LeaseEnd(ends, ends - here) for lease, ends in self._leases.items()}
 
     def drop_lease(self, lease: Lease) -> None:
         self._leases.pop(lease, None)
@@ -176,6 +194,12 @@ class MemoryState:
     def is_new_epoch(self) -> bool:
         begun, self._epoch_begun = self._epoch_begun, True
         return not begun
+
+    def note_restoring(self, progress: Restoring | None) -> None:
+        self._restoring = progress
+
+    def restoring(self) -> Restoring | None:
+        return self._restoring
 
 
 class MemoryObjects:

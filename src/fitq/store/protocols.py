@@ -24,7 +24,28 @@ class Lease(NamedTuple):
     """The right of one attempt to go on."""
 
     run_id: str
-    attempt: int
+    attempt_id: str
+
+
+class LeaseEnd(NamedTuple):
+    """When a lease ends, by the store's clock, which may jump."""
+
+    ends: float  #: seconds since some beginning; another number after each renewal
+    seconds_left: float  #: negative when it has run out
+
+
+class Restoring(NamedTuple):
+    """How far the filling of an emptied store is."""
+
+    runs: int  #: that are back
+    of: int
+
+
+class Writer(NamedTuple):
+    """Who adds to live data of a run, and where."""
+
+    claim_id: str  #: of the attempt that it holds
+    offset: int  #: where what it adds belongs
 
 
 class PoolLoad(NamedTuple):
@@ -46,7 +67,10 @@ class StateStore(Protocol):
     def get_run(self, run_id: str) -> RunRecord | None: ...
 
     def replace_run(self, run: RunRecord) -> bool:
-        """Compare and set: succeeds only over the same run with `sequence` one less."""
+        """Compare and set: succeeds only over the same run with `sequence` one less.
+
+        True also when exactly this version is kept already: an answer to it may have been lost.
+        """
 
     def list_runs(
         self,
@@ -59,6 +83,9 @@ class StateStore(Protocol):
     ) -> list[RunRecord]:
         """Runs by creation time, at most `limit`, after skipping `offset`."""
 
+    def run_ids(self) -> set[str]:
+        """Of every run that is kept."""
+
     def count_runs(self, *, experiment: str | None = None, status: RunStatus | None = None) -> int: ...
 
     def pool_load(self) -> dict[str, PoolLoad]:
@@ -67,15 +94,21 @@ class StateStore(Protocol):
     def list_experiments(self) -> list[str]:
         """Names, the one with the newest run first."""
 
-    def append_log(self, run_id: str, data: bytes) -> int:
-        """Add to the live log; returns its new length in bytes."""
+    def append_log(self, run_id: str, data: bytes, *, of: Writer | None = None) -> int:
+        """Add to the live log; returns its length in bytes afterwards.
+
+        With `of` nothing is added unless that writer holds the run and has read or written the log up to
+        its end: the length that comes back says where to go on. So an answer that was lost repeats
+        nothing, and a writer whose attempt is over adds nothing.
+        """
 
     def read_log(self, run_id: str, offset: int, limit: int) -> bytes: ...
 
     def log_size(self, run_id: str) -> int:
         """Length of the live log in bytes."""
 
-    def append_metrics(self, run_id: str, points: list[MetricPoint]) -> None: ...
+    def append_metrics(self, run_id: str, points: list[MetricPoint], *, of: Writer | None = None) -> int:
+        """Add to the live metrics; returns how many there are. `of` as for the log, counting points."""
 
     def read_metrics(self, run_id: str) -> list[MetricPoint]: ...
 
@@ -114,8 +147,7 @@ class StateStore(Protocol):
     def renew_leases(self, leases: list[Lease], seconds: float) -> None:
         """Say that these attempts have a live holder for so long from now, by the store's clock."""
 
-    def list_leases(self) -> dict[Lease, float]:
-        """Every lease and the seconds left of it; negative when it has run out."""
+    def list_leases(self) -> dict[Lease, LeaseEnd]: ...
 
     def drop_lease(self, lease: Lease) -> None: ...
 
@@ -127,6 +159,12 @@ class StateStore(Protocol):
 
     def is_new_epoch(self) -> bool:
         """True once for a store that knows nothing yet, or no longer: somebody has to fill it."""
+
+    def note_restoring(self, progress: Restoring | None) -> None:
+        """Say how far the filling is; None when it is over."""
+
+    def restoring(self) -> Restoring | None:
+        """How far it is, if the store is being filled."""
 
 
 class Tagged(NamedTuple):

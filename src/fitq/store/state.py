@@ -7,6 +7,7 @@ script, and only over the version the caller read (`sequence`), so no reader see
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -27,7 +28,7 @@ from fitq.records import (
     to_json,
 )
 from fitq.store.keys import StateKeys
-from fitq.store.protocols import Lease, PoolLoad
+from fitq.store.protocols import Lease, LeaseEnd, PoolLoad, Restoring, Writer
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -45,6 +46,7 @@ return 1
 # ARGV: json, id, score, expected sequence
 _REPLACE = """
 local current = redis.call('GET', KEYS[1])
+if current == ARGV[1] then return 1 end
 if not current or cjson.decode(current).sequence ~= tonumber(ARGV[4]) then return 0 end
 redis.call('SET', KEYS[1], ARGV[1])
 for i = 2, 4, 2 do
@@ -56,7 +58,31 @@ end
 return 1
 """
 
-# Leases are by the server's clock: workers and schedulers may disagree about the time.
+# Whether the writer that says ARGV[1] and ARGV[2] may add to something that is `length` long.
+_MAY_WRITE = f"""
+local ended = {{{", ".join(f"{status} = true" for status in RunStatus if status.is_final)}}}
+local function may_write(length)
+  local data = redis.call('GET', KEYS[1])
+  local run = data and cjson.decode(data)
+  return run and run.claim_id == ARGV[1] and not ended[run.status] and length == tonumber(ARGV[2])
+end
+"""
+# KEYS: run, log   ARGV: claim, offset, data
+_APPEND_LOG = f"""{_MAY_WRITE}
+local length = redis.call('STRLEN', KEYS[2])
+if may_write(length) then length = redis.call('APPEND', KEYS[2], ARGV[3]) end
+return length
+"""
+# KEYS: run, metrics   ARGV: claim, offset, point …
+_APPEND_METRICS = f"""{_MAY_WRITE}
+local length = redis.call('LLEN', KEYS[2])
+if may_write(length) then
+  for i = 3, #ARGV do length = redis.call('RPUSH', KEYS[2], ARGV[i]) end
+end
+return length
+"""
+
+# By the server's clock, so that the keys can be read; who judges goes by its own.
 # KEYS: leases   ARGV: seconds, then run|attempt …
 _RENEW = """
 local t = redis.call('TIME')
@@ -71,6 +97,10 @@ if leader and leader ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1
 """
+
+
+#: Whoever fills the store says so again within this time, or has died.
+_RESTORING_SECONDS = 60
 
 
 def translated(call: Callable[P, T]) -> Callable[P, T]:
@@ -112,6 +142,8 @@ class RedisState:
         self._replace = client.register_script(_REPLACE)
         self._renew = client.register_script(_RENEW)
         self._lead = client.register_script(_LEAD)
+        self._append_log = client.register_script(_APPEND_LOG)
+        self._append_metrics = client.register_script(_APPEND_METRICS)
 
     @translated
     def ping(self) -> None:
@@ -195,6 +227,10 @@ class RedisState:
         return ids[::-1] if newest_first else ids
 
     @translated
+    def run_ids(self) -> set[str]:
+        return {i.decode() for i in cast(list[bytes], self._redis.zrange(self._keys.runs(), 0, -1))}
+
+    @translated
     def count_runs(self, *, experiment: str | None = None, status: RunStatus | None = None) -> int:
         if experiment is not None and status is not None:
             return len(self._both(experiment, status, newest_first=True))
@@ -222,8 +258,11 @@ class RedisState:
         return [n.decode() for n in names]
 
     @translated
-    def append_log(self, run_id: str, data: bytes) -> int:
-        return self._redis.append(self._keys.log(run_id), data)
+    def append_log(self, run_id: str, data: bytes, *, of: Writer | None = None) -> int:
+        key = self._keys.log(run_id)
+        if of is None:
+            return self._redis.append(key, data)
+        return int(self._append_log([self._keys.run(run_id), key], [*of, data]))
 
     @translated
     def read_log(self, run_id: str, offset: int, limit: int) -> bytes:
@@ -235,9 +274,11 @@ class RedisState:
         return self._redis.strlen(self._keys.log(run_id))
 
     @translated
-    def append_metrics(self, run_id: str, points: list[MetricPoint]) -> None:
-        if points:
-            self._redis.rpush(self._keys.metrics(run_id), *(to_json(p) for p in points))
+    def append_metrics(self, run_id: str, points: list[MetricPoint], *, of: Writer | None = None) -> int:
+        key, lines = self._keys.metrics(run_id), [to_json(point) for point in points]
+        if of is None:
+            return self._redis.rpush(key, *lines) if lines else self._redis.llen(key)
+        return int(self._append_metrics([self._keys.run(run_id), key], [*of, *lines]))
 
     @translated
     def read_metrics(self, run_id: str) -> list[MetricPoint]:
@@ -312,20 +353,21 @@ class RedisState:
     @translated
     def renew_leases(self, leases: list[Lease], seconds: float) -> None:
         if leases:
-            members: list[bytes | str | float] = [f"{run}|{attempt}" for run, attempt in leases]
+            members: list[bytes | str | float] = [f"{run}|{attempt_id}" for run, attempt_id in leases]
             self._renew([self._keys.leases()], [seconds, *members])
 
     @translated
-    def list_leases(self) -> dict[Lease, float]:
+    def list_leases(self) -> dict[Lease, LeaseEnd]:
         whole, micro = self._redis.time()
+        here = whole + micro / 1e6
         found = cast(
             list[tuple[bytes, float]], self._redis.zrange(self._keys.leases(), 0, -1, withscores=True)
         )
-        return {_lease(member): ends - whole - micro / 1e6 for member, ends in found}
+        return {_lease(member): LeaseEnd(ends, ends - here) for member, ends in found}
 
     @translated
     def drop_lease(self, lease: Lease) -> None:
-        self._redis.zrem(self._keys.leases(), f"{lease.run_id}|{lease.attempt}")
+        self._redis.zrem(self._keys.leases(), f"{lease.run_id}|{lease.attempt_id}")
 
     @translated
     def lead(self, candidate: str, seconds: float) -> bool:
@@ -340,14 +382,27 @@ class RedisState:
     def is_new_epoch(self) -> bool:
         return bool(self._redis.set(self._keys.epoch(), 1, nx=True))
 
+    @translated
+    def note_restoring(self, progress: Restoring | None) -> None:
+        key = self._keys.restoring()
+        if progress is None:
+            self._redis.delete(key)
+        else:
+            self._redis.set(key, to_json(progress), ex=_RESTORING_SECONDS)
+
+    @translated
+    def restoring(self) -> Restoring | None:
+        found = cast(bytes | None, self._redis.get(self._keys.restoring()))
+        return None if found is None else Restoring(*json.loads(found))
+
     def _hash(self, key: str) -> dict[str, bytes]:
         found = cast(dict[bytes, bytes], self._redis.hgetall(key))
         return {name.decode(): value for name, value in found.items()}
 
 
 def _lease(member: bytes) -> Lease:
-    run_id, _, attempt = member.decode().rpartition("|")
-    return Lease(run_id, int(attempt))
+    run_id, _, attempt_id = member.decode().rpartition("|")
+    return Lease(run_id, attempt_id)
 
 
 def _score(run: RunRecord) -> float:

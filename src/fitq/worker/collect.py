@@ -71,7 +71,7 @@ def keep_file(
     backend: Backend, run: RunRecord, name: str, path: Path, *, patience_seconds: float = PATIENCE_SECONDS
 ) -> ArtifactRecord:
     """Send one file under the attempt's own prefix, waiting while the store is away."""
-    key = backend.keys.attempt_file(run.id, run.attempt, name)
+    key = backend.keys.attempt_file(run, name)
     # O_NOFOLLOW and O_NONBLOCK: what was a file when found must not have become a link or a fifo.
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     with os.fdopen(fd, "rb") as file:

@@ -6,11 +6,13 @@ the platform (a store is away, this worker stops) never fails a run: it waits, o
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -69,13 +71,17 @@ class Executor:
         except Unavailable as exc:
             log.error("store_given_up", run_id=run.id, error=exc.message)
             self._hand_back(run, f"the worker lost a store: {exc.message}")
+        except Exception:  # a fault of ours, or of this machine: perhaps another worker fares better
+            log.exception("attempt_crashed", run_id=run.id, attempt=run.attempt)
+            self._lose(run)
         finally:
             self.held.pop(run.id, None)
             folder.remove()
 
     def _claim(self, run_id: str) -> RunRecord | None:
+        claim_id, seconds = attempts.new_claim_id(), self.settings.lease_seconds
         return patiently(
-            lambda: attempts.claim(self.backend, run_id, self.worker_id, self.settings.lease_seconds),
+            lambda: attempts.claim(self.backend, run_id, self.worker_id, seconds, claim_id=claim_id),
             what="claim a run",
             stop=self.stopping,
         )
@@ -112,13 +118,13 @@ class Executor:
         if ended is Ended.STOPPED:
             self._hand_back(run, "the worker was stopped")
             return
-        if process.was_lost:  # not the run's doing, as far as anybody can tell
+        if process.was_lost:  # its keeper died: not the run's doing, as far as anybody can tell
             self._lose(run)
             return
         self._finalize(run, folder, watch, ended)
 
     def _start(self, run: RunRecord, folder: RunFolder) -> tuple[RunRecord, RunProcess, StdLog]:
-        before = patiently(lambda: self._log_of_earlier_attempts(run), what="read the log")
+        before = self._log_of_earlier_attempts(run)
         patiently(lambda: folder.make(self.backend), what="fetch the snapshot", stop=self.stopping)
         std_log = StdLog(folder.std_log, max_bytes=self.settings.log_bytes, before=before)
         if before:
@@ -128,13 +134,10 @@ class Executor:
             std_log.note(f"warning: {warning}")
         program = folder.program(self._functions, self.find_function(run))
 
-        def running(r: RunRecord) -> RunRecord:
-            resolved = msgspec.structs.replace(r.environment, resolved_to="worker")
-            return attempts.step(
-                r, RunStatus.RUNNING, environment=resolved, versions=own_versions(), warnings=warnings
-            )
-
-        run = self._change(run, running, what="start the run")
+        resolved = msgspec.structs.replace(run.environment, resolved_to="worker")
+        run = self._advance(
+            run, RunStatus.RUNNING, environment=resolved, versions=own_versions(), warnings=warnings
+        )
         process = self.starter.start(program, cwd=folder.code, environment=folder.environment())
         return run, process, std_log
 
@@ -146,14 +149,17 @@ class Executor:
         """A new attempt's log goes on where the last one's ended, so that readers' offsets hold."""
         if run.attempt == 1:
             return b""
-        before = self.backend.state.read_log(run.id, 0, self.settings.log_bytes)
-        self.backend.state.drop_live(run.id)
+        state, limit = self.backend.state, self.settings.log_bytes
+        before = patiently(lambda: state.read_log(run.id, 0, limit), what="read the log")
+        patiently(lambda: state.drop_live(run.id), what="begin a new log")
         return before
 
-    def _change(self, run: RunRecord, update: Callable[[RunRecord], RunRecord], *, what: str) -> RunRecord:
-        changed = patiently(lambda: attempts.change(self.backend, run, update), what=what)
-        self.held[run.id] = changed
-        return changed
+    def _advance(self, run: RunRecord, status: RunStatus, **changes: Any) -> RunRecord:
+        advanced = patiently(
+            lambda: attempts.advance(self.backend, run, status, **changes), what=f"make the run {status}"
+        )
+        self.held[run.id] = advanced
+        return advanced
 
     def keep_leases(self) -> None:
         """Say that what this worker holds is held; put back what Redis lost of it."""
@@ -185,9 +191,10 @@ class Executor:
             log.error("run_left_to_its_lease", run_id=run.id, error=exc.message)
 
     def _lose(self, run: RunRecord) -> None:
-        """The keeper died and the run with it: as if this worker had been lost."""
+        """As if this worker had been lost, but at once."""
         log.warning("run_lost", run_id=run.id, attempt=run.attempt)
-        patiently(lambda: attempts.lose(self.backend, self.held[run.id]), what="give the lost run back")
+        with contextlib.suppress(Fenced):  # somebody else saw it too
+            patiently(lambda: attempts.lose(self.backend, self.held[run.id]), what="give the lost run back")
 
     def _finalize(self, run: RunRecord, folder: RunFolder, watch: Watch, ended: Ended) -> None:
         found = collect.find_files(folder.code)
@@ -195,8 +202,15 @@ class Executor:
         warnings = [*watch.warnings, *found.skipped]
         if dropped:
             warnings.append(f"{dropped} bytes of output were not kept.")
-        run = self._change(
-            run, lambda r: _finalizing(r, watch, [*r.warnings, *warnings]), what="finalize the run"
+        run = self._advance(
+            run,
+            RunStatus.FINALIZING,
+            usage=_usage(run, watch),
+            warnings=[*run.warnings, *warnings],
+            tags={**run.tags, **watch.tags},
+            properties=watch.properties,
+            # an attempt before this one may have come as far
+            register=[*run.register, *(r for r in watch.registrations if r not in run.register)],
         )
         artifacts = self._keep(run, folder, found.files)
         failure = _failure(run, watch, ended)
@@ -226,7 +240,12 @@ class Executor:
         )
         if drafts.warnings:
             warned = [*run.warnings, *drafts.warnings]
-            self._change(run, lambda r: msgspec.structs.replace(r, warnings=warned), what="warn")
+            patiently(
+                lambda: attempts.change(
+                    self.backend, run, lambda r: msgspec.structs.replace(r, warnings=warned)
+                ),
+                what="warn",
+            )
         return drafts.models
 
     def _register(self, run: RunRecord) -> None:
@@ -240,23 +259,13 @@ class Executor:
         return [collect.keep_file(self.backend, run, name, path) for name, path in everything]
 
 
-def _finalizing(run: RunRecord, watch: Watch, warnings: list[str]) -> RunRecord:
+def _usage(run: RunRecord, watch: Watch) -> Usage:
     process = watch.process
-    usage = Usage(
+    return Usage(
         queue_seconds=run.usage.queue_seconds,
         run_seconds=round(watch.seconds, 3),
         cpu_seconds=round(process.cpu_seconds, 3),
         peak_memory_bytes=max(process.peak_memory_bytes, watch.peak_memory_bytes),
-    )
-    return attempts.step(
-        run,
-        RunStatus.FINALIZING,
-        usage=usage,
-        warnings=warnings,
-        tags={**run.tags, **watch.tags},
-        properties=watch.properties,
-        # an attempt before this one may have come as far
-        register=[*run.register, *(r for r in watch.registrations if r not in run.register)],
     )
 
 

@@ -15,6 +15,7 @@ from fitq.errors import Unavailable
 from fitq.logs import get_logger
 from fitq.records import MetricPoint, Registration, RunRecord
 from fitq.settings import Settings
+from fitq.store.protocols import Writer
 from fitq.worker import collect
 from fitq.worker.folder import RunFolder
 from fitq.worker.process import RunProcess
@@ -70,10 +71,11 @@ class Watch:
 
     def until_end(self) -> Ended:
         """Forward and look until the process ends or has to; no process of the run is left then."""
-        ended = None
-        while ended is None:
-            self._take_output()
-            ended = self._why_to_end()
+        try:
+            ended = self._watch()
+        except BaseException:  # whatever it is, no process outlives its watcher
+            self.process.sweep()
+            raise
         if ended is Ended.EXITED:
             self.seconds = self.process.seconds
             self.std_log.feed(self.process.sweep())
@@ -82,6 +84,12 @@ class Watch:
             self.seconds = self.process.seconds
         self._drain()
         return ended
+
+    def _watch(self) -> Ended:
+        while True:
+            self._take_output()
+            if ended := self._why_to_end():
+                return ended
 
     def _take_output(self) -> None:
         data = self.process.read(_TICK_SECONDS)
@@ -114,14 +122,24 @@ class Watch:
         """Show readers what is new; when Redis is away they see it later."""
         try:
             while self._log_sent < self.std_log.size:
-                piece = self.std_log.read(self._log_sent)
-                self._backend.state.append_log(self._run.id, piece)
-                self._log_sent += len(piece)
+                if not self._forward_log():
+                    break
             if self._metrics_sent < len(self.metrics):
-                self._backend.state.append_metrics(self._run.id, self.metrics[self._metrics_sent :])
-                self._metrics_sent = len(self.metrics)
+                self._forward_metrics()
         except Unavailable as exc:
             log.warning("live_output_delayed", run_id=self._run.id, error=exc.message)
+
+    def _forward_log(self) -> bool:
+        """Whether a piece was taken. If not, the store said where to go on: it forgot, or we are fenced."""
+        piece, sent = self.std_log.read(self._log_sent), self._log_sent
+        writer = Writer(self._run.claim_id, sent)
+        self._log_sent = self._backend.state.append_log(self._run.id, piece, of=writer)
+        return self._log_sent == sent + len(piece)
+
+    def _forward_metrics(self) -> None:
+        new = self.metrics[self._metrics_sent :]
+        writer = Writer(self._run.claim_id, self._metrics_sent)
+        self._metrics_sent = self._backend.state.append_metrics(self._run.id, new, of=writer)
 
     def _why_to_end(self) -> Ended | None:
         if self.process.poll():
@@ -151,8 +169,7 @@ class Watch:
             return None  # it goes on; its end is decided in the object store
         if current is None:
             return None  # Redis lost its data; this worker puts the run back
-        mine = (self._run.attempt, self._run.worker, self._run.status)
-        if (current.attempt, current.worker, current.status) != mine:
+        if (current.attempt_id, current.status) != (self._run.attempt_id, self._run.status):
             return Ended.FENCED
         return Ended.CANCELED if current.cancel_requested else None
 

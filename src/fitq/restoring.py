@@ -1,0 +1,93 @@
+"""Filling Redis again from the object store, after it lost some or all of its data.
+
+Accepted runs come first: somebody waits for them. Every step may be done twice and by two.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from fitq import attempts, registrations
+from fitq.backend import Backend
+from fitq.logs import get_logger
+from fitq.records import FinalRecord, RunRecord, from_json
+from fitq.store.protocols import Restoring
+from fitq.submission import IDEMPOTENCY_SECONDS
+
+log = get_logger(__name__)
+_READERS = 8
+_AT_ONCE = 200
+
+
+def restore_open(backend: Backend) -> int:
+    """Queue runs again that were accepted and that Redis does not know; returns how many.
+
+    They are missing after Redis lost its data, or when an API process died between the writes of a
+    submit. Workers that still execute some of them must have had the time to say so. A run that has
+    ended and still has its marker, because whoever ended it died, gets what was to follow its end.
+    """
+    count = 0
+    for found in backend.objects.list(backend.keys.open_runs()):
+        run_id = found.key.rpartition("/")[2].removesuffix(".json")
+        run = backend.state.get_run(run_id)
+        if run is None:
+            count += _bring_back(backend, found.key, run_id)
+        elif run.status.is_final:
+            attempts.forget_live(backend, run)
+            registrations.complete(backend, run_id)
+            log.warning("run_completed_late", run_id=run_id)
+    return count
+
+
+def _bring_back(backend: Backend, marker: str, run_id: str) -> bool:
+    if (kept := backend.objects.get(backend.keys.final(run_id))) is not None:
+        attempts.adopt(backend, from_json(kept, FinalRecord))
+        registrations.complete(backend, run_id)
+        return True
+    accepted = backend.objects.get(marker)
+    return accepted is not None and _requeue(backend, from_json(accepted, RunRecord))
+
+
+def _requeue(backend: Backend, run: RunRecord) -> bool:
+    if not backend.state.add_run(run):
+        return False
+    _remember_key(backend, run)
+    backend.queue.send(pool=run.pool, actor=run.actor, run_id=run.id)
+    return True
+
+
+def _remember_key(backend: Backend, run: RunRecord) -> None:
+    if run.idempotency:
+        backend.state.remember_once(run.idempotency, run.id, IDEMPOTENCY_SECONDS)
+
+
+def restore_ended(backend: Backend) -> int:
+    """List runs again that ended and that Redis does not know; returns how many.
+
+    While it goes on, `StateStore.restoring` tells how far it is.
+    """
+    known = backend.state.run_ids()
+    missing = [run for run in backend.objects.list_folders(backend.keys.runs()) if run not in known]
+    count = 0
+    try:
+        with ThreadPoolExecutor(_READERS) as readers:
+            for some in _in_pieces(missing):
+                backend.state.note_restoring(Restoring(count, len(missing)))
+                for data in readers.map(lambda run: backend.objects.get(backend.keys.final(run)), some):
+                    count += bool(data and _list_again(backend, from_json(data, FinalRecord).run))
+    finally:
+        backend.state.note_restoring(None)
+    return count
+
+
+def _in_pieces(runs: Iterable[str]) -> Iterator[list[str]]:
+    left = iter(runs)
+    while piece := list(itertools.islice(left, _AT_ONCE)):
+        yield piece
+
+
+def _list_again(backend: Backend, run: RunRecord) -> bool:
+    _remember_key(backend, run)
+    return backend.state.add_run(run)
