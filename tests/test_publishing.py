@@ -97,7 +97,7 @@ def test_published_code_outlives_redis_and_withdrawing_twice_is_fine(
 ) -> None:
     publish(memory_backend, codes[0])
     memory_backend.state.drop_published("iris")  # as if Redis had lost its data
-    Care(memory_backend, lease_seconds=15).restore()
+    Care(memory_backend, lease_seconds=15).restore_open()
     assert [c.snapshot for c in memory_backend.state.list_published()] == [codes[0]]
     publishing.withdraw(memory_backend, "iris")
     publishing.withdraw(memory_backend, "iris")
