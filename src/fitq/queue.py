@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 import dramatiq
@@ -40,6 +40,7 @@ _MAINTENANCE_SECONDS = 5.0  #: how often a consumer looks for messages of dead w
 class DoorbellBroker(RedisBroker):
     """Dramatiq's broker, whose idle consumers wake up when a message comes instead of polling."""
 
+    on_idle: Callable[[str], None] | None = None  #: called with a queue's name when nothing of it is here
     _maintenance = threading.local()  #: a consumer is a thread of its own, and reads one queue
 
     @property
@@ -88,6 +89,8 @@ class DoorbellConsumer(_RedisConsumer):
         is_full = self.outstanding_message_count >= self.prefetch  # only this thread makes it grow
         message = super().__next__()  # type: ignore[no-untyped-call]
         if message is None:
+            if self.broker.on_idle is not None and self.outstanding_message_count == 0:
+                self.broker.on_idle(self.queue_name)
             self._wait(is_full)
         return message
 
@@ -121,6 +124,11 @@ class Queue:
     def __init__(self, broker: RedisBroker, client: redis.Redis) -> None:
         self.broker = broker
         self._redis = client
+
+    def when_idle(self, call: Callable[[str], None]) -> None:
+        """From now on a consumer that finds nothing, and has nothing, calls this with its queue's name."""
+        if isinstance(self.broker, DoorbellBroker):
+            self.broker.on_idle = call
 
     @translated
     def send(self, *, pool: str, actor: str, run_id: str) -> None:

@@ -49,6 +49,7 @@ class Settings:
     # Workers
     pool: str = _setting("default", "pool this worker reads", example="cpu")
     slots: int = _setting(1, "runs this worker process executes at once", example="1")
+    one_shot: int = _setting(0, "1: the worker executes one run, or none if nothing waits, and ends")
     functions: str = _setting("", "folder of training functions", example="./functions")
     work_dir: str = _setting("", "where runs execute; a temporary folder if empty", example="/work")
     warm_start: int = _setting(

@@ -56,12 +56,14 @@ def scoring() -> None:
 @click.option("--pool", help="Whose runs it executes.  [default: FITQ_POOL, else default]")
 @click.option("--functions", metavar="DIR", help="Folder of training functions.  [default: FITQ_FUNCTIONS]")
 @click.option("--slots", type=click.IntRange(1), help="Runs at once.  [default: FITQ_SLOTS, else 1]")
-def worker(pool: str | None, functions: str | None, slots: int | None) -> None:
+@click.option("--one-shot", is_flag=True, help="Execute one run, or none if nothing waits, and end.")
+def worker(pool: str | None, functions: str | None, slots: int | None, one_shot: bool) -> None:
     """Run one worker of one pool.
 
     Executes runs until SIGTERM; then hands back what it executes. Every variable: fitq settings.
     """
     given = {"FITQ_POOL": pool, "FITQ_FUNCTIONS": functions, "FITQ_SLOTS": slots}
+    given |= {"FITQ_ONE_SHOT": 1} if one_shot else {}
     _run("run_worker", **{name: str(value) for name, value in given.items() if value is not None})
 
 

@@ -64,6 +64,8 @@ class Worker(Middleware):
         self._stopping = threading.Event()
         self._reporter: threading.Thread | None = None
         self.executor = self._new_executor()
+        if settings.one_shot:
+            self.backend.queue.when_idle(self._on_idle)
         self._folder.refresh()
         self._declare_actors()
 
@@ -104,6 +106,20 @@ class Worker(Middleware):
     def _execute(self, run_id: str) -> None:
         """The body of every actor: the message carries only the run's id."""
         self.executor.execute(run_id)
+        if self.settings.one_shot and self._was_mine(run_id):
+            self._stopping.set()
+
+    def _was_mine(self, run_id: str) -> bool:
+        """Whether this worker executed it: a message may also be of a run that another one has."""
+        with contextlib.suppress(Unavailable):
+            run = self.backend.state.get_run(run_id)
+            return run is not None and run.worker == self.executor.worker_id
+        return True
+
+    def _on_idle(self, queue_name: str) -> None:
+        """Nothing waits, nothing is executed: a worker for one run is not needed."""
+        if queue_name == self.settings.pool:
+            self._stopping.set()
 
     # --- reports --------------------------------------------------------------------------------
 
@@ -112,7 +128,7 @@ class Worker(Middleware):
         hide_this_process()
         adopt_orphans()
         self.executor = self._new_executor()
-        if self.settings.warm_start:
+        if self.settings.warm_start and not self.settings.one_shot:  # one run would not wait for it
             self.executor.starter.keep_warm(self.settings.slots)
         self._publish()
         self._reporter = threading.Thread(target=self._report_until_stopped, daemon=True)
@@ -177,7 +193,9 @@ class Worker(Middleware):
         """Consume until SIGTERM or SIGINT; then hand runs back and return."""
         set_on_signals(self._stopping)
         with contextlib.suppress(Unavailable):  # told to stop while Redis was away
-            patiently(self.backend.state.ping, what="reach Redis", stop=self._stopping)
+            patiently(
+                lambda: self._load_functions(wait=True), what="reach Redis", stop=self._stopping
+            )  # before the first message: it may be of a published function
         worker = start_worker(self.broker, pool=self.settings.pool, slots=self.settings.slots)
         self._stopping.wait()
         log.info("worker_stopping", runs=sorted(self.executor.held))
