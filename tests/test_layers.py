@@ -57,6 +57,7 @@ MODULES = {
     "rules": {
         "runs",
         "child_runs",
+        "data",
         "submission",
         "attempts",
         "restoring",

@@ -96,7 +96,8 @@ def test_a_run_of_a_pool_without_workers_says_what_it_waits_for(backend: Backend
         (RunRequest(function="iris", experiment="../x"), InvalidRequest, "experiment name"),
         (RunRequest(function="iris", timeout_seconds=0), InvalidRequest, "timeout_seconds"),
         (RunRequest(function="iris", max_attempts=0), InvalidRequest, "max_attempts"),
-        (RunRequest(function="iris", inputs={"a": "b"}), InvalidRequest, "inputs"),
+        (RunRequest(function="iris", inputs={"a": "b"}), NotFound, "no data 'b'"),
+        (RunRequest(function="iris", inputs={"a-b": "b"}), InvalidRequest, "input name"),
         (
             RunRequest(function="iris", environment_variables={"FITQ_TOKEN": "x"}),
             InvalidRequest,

@@ -33,7 +33,7 @@ def test_hyperparameters_arrive_as_arguments_and_as_variables() -> None:
     run = run_of(["--kernel", "linear"], {"penalty": 0.5})
     told = subprocess.run(
         [sys.executable, "-c", SCRIPT, *all_arguments(run)],
-        env=sagemaker_environment(run, "/kept"), capture_output=True, check=True, text=True,
+        env=sagemaker_environment(run, "/kept", {"train": "/in"}), capture_output=True, check=True, text=True,
     )  # fmt: skip
     assert json.loads(told.stdout) == [0.5, "linear", "/kept", "0.5"]
 
@@ -50,9 +50,11 @@ def test_hyperparameters_arrive_as_arguments_and_as_variables() -> None:
 def test_hyperparameters_are_told_as_they_were_given(
     arguments: list[str], parameters: dict[str, object], hyperparameters: dict[str, Json]
 ) -> None:
-    variables = sagemaker_environment(run_of(arguments, parameters), "/kept")
+    variables = sagemaker_environment(run_of(arguments, parameters), "/kept", {"train": "/in"})
     assert json.loads(variables["SM_HPS"]) == hyperparameters
     described = json.loads(variables["SM_TRAINING_ENV"])
+    assert described["channels"] == json.loads(variables["SM_CHANNELS"]) == ["train"]
+    assert variables["SM_CHANNEL_TRAIN"] == "/in"
     assert described["hyperparameters"] == hyperparameters
     assert described["job_name"] == "train-1"
 
@@ -62,7 +64,7 @@ def test_a_null_parameter_is_no_argument() -> None:
 
 
 def test_what_no_process_could_be_started_with_is_left_out() -> None:
-    variables = sagemaker_environment(run_of(['"' * 100_000], {"a=b": "1"}), "/kept")
+    variables = sagemaker_environment(run_of(['"' * 100_000], {"a=b": "1"}), "/kept", {})
     assert "SM_USER_ARGS" not in variables
     assert "SM_HP_A=B" not in variables
     subprocess.run(["true"], env=variables, check=True)

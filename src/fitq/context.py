@@ -50,6 +50,12 @@ class RunContext:
             outputs=os.environ.get("FITQ_OUTPUTS"),
         )
 
+    @property
+    def inputs(self) -> Dict[str, Path]:
+        """The data that the run takes: name of the input → its file or folder, which is read-only."""
+        given = json.loads(os.environ.get("FITQ_INPUTS") or "{}")
+        return {name: Path(path) for name, path in given.items()}
+
     def log(self, name: str, value: Any, step: Optional[int] = None) -> None:
         """Log one number or text. The same name again makes a series.
 

@@ -6,6 +6,7 @@ import difflib
 import re
 import secrets
 from collections.abc import Iterable
+from pathlib import PurePosixPath
 
 from fitq.errors import InvalidRequest
 
@@ -27,6 +28,14 @@ PATTERNS: dict[str, tuple[re.Pattern[str], str]] = {
     "model": (
         re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}"),
         "1–255 letters, digits, '.', '_' or '-', starting with a letter or digit",
+    ),
+    "data": (
+        re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"),
+        "1–128 letters, digits, '.', '_' or '-', starting with a letter or digit",
+    ),
+    "input": (
+        re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}"),
+        "1–63 letters, digits or '_', starting with a letter",
     ),
     "alias": (
         re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}"),
@@ -51,6 +60,9 @@ PATTERNS: dict[str, tuple[re.Pattern[str], str]] = {
     "snapshot": (re.compile(r"[0-9a-f]{64}"), "64 lower-case hex digits"),
 }
 
+#: How arguments and commands name an input's path: `${{inputs.flowers}}`.
+INPUT_REFERENCE = re.compile(r"\$\{\{\s*inputs\.(\w+)\s*\}\}")
+
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # no l, o, 0, 1: they are misread aloud
 
 
@@ -71,6 +83,13 @@ def check_name(noun: str, name: str) -> str:
             got=shown,
         )
     return name
+
+
+def stays_inside(path: str) -> bool:
+    """Whether a relative path names something below its folder, in characters that can be read."""
+    parts = PurePosixPath(path).parts
+    leaves = not parts or path.startswith("/") or ".." in parts or "\\" in path or len(path) > 1000
+    return not leaves and not any(ord(c) < 32 or ord(c) == 127 for c in path)
 
 
 def version_number(text: str) -> int | None:

@@ -52,6 +52,9 @@ class Settings:
     one_shot: int = _setting(0, "1: the worker executes one run, or none if nothing waits, and ends")
     functions: str = _setting("", "folder of training functions", example="./functions")
     work_dir: str = _setting("", "where runs execute; a temporary folder if empty", example="/work")
+    inputs_bytes: int = _setting(
+        20_000_000_000, "data of runs kept on a worker's disk; what was used longest ago goes first"
+    )
     warm_start: int = _setting(
         1, "1: scripts and functions start as forks of a process that has imported scikit-learn; 0: afresh"
     )

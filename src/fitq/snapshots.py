@@ -21,6 +21,7 @@ from typing import IO, BinaryIO, NamedTuple
 import pathspec
 
 from fitq.errors import InvalidRequest, TooLarge, UnsafeSnapshot
+from fitq.names import stays_inside
 from fitq.units import format_bytes
 
 #: Where ignore rules are looked for, first found wins; gitignore syntax.
@@ -190,11 +191,9 @@ def _checked_path(name: str) -> str:
         name.encode()
     except UnicodeEncodeError:
         raise UnsafeSnapshot(f"A name in the snapshot is not UTF-8: {shown}.", at=shown) from None
-    parts = PurePosixPath(name).parts
-    bad = not parts or name.startswith("/") or ".." in parts or "\\" in name or len(name) > 1000
-    if bad or any(ord(c) < 32 or ord(c) == 127 for c in name):
+    if not stays_inside(name):
         raise UnsafeSnapshot(f"A name in the snapshot leaves its folder or is unreadable: {shown}.", at=shown)
-    return "/".join(parts)
+    return "/".join(PurePosixPath(name).parts)
 
 
 def unpack(source: BinaryIO, folder: Path) -> list[str]:

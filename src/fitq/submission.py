@@ -12,12 +12,12 @@ from typing import BinaryIO
 
 import msgspec
 
-from fitq import pools, publishing
+from fitq import data, pools, publishing
 from fitq.backend import Backend
 from fitq.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from fitq.functions import check_parameters
 from fitq.logs import get_logger
-from fitq.names import check_name, did_you_mean, new_run_id
+from fitq.names import INPUT_REFERENCE, check_name, did_you_mean, new_run_id
 from fitq.records import (
     EnvironmentRecord,
     FunctionRecord,
@@ -126,12 +126,6 @@ def _planned(backend: Backend, request: RunRequest) -> RunRecord:
             at="function",
             hint='Send {"function": "iris"} or {"snapshot": "…", "script": "train.py"}.',
         )
-    if request.inputs:
-        raise InvalidRequest(
-            "Data inputs are not part of this version of fitq.",
-            at="inputs",
-            hint="Put the files beside the script; they travel with the snapshot.",
-        )
     _check_limits(request)
     for registration in request.register:
         check_name("model", registration.name)
@@ -155,6 +149,21 @@ def _check_limits(request: RunRequest) -> None:
                 f"{name} is set by the platform.", at="environment_variables", hint="Use another name."
             )
     _check_words(request)
+    _check_references(request)
+
+
+def _check_references(request: RunRequest) -> None:
+    """`${{inputs.<name>}}` must name an input: an empty path would be found out hours later."""
+    words = [request.command or "", *map(str, request.arguments)]
+    named = [name for word in words for name in INPUT_REFERENCE.findall(word)]
+    for name in named:
+        if name not in request.inputs:
+            known = did_you_mean(name, request.inputs)
+            raise InvalidRequest(
+                f"There is no input {name!r}. {known}".strip(),
+                at="arguments",
+                hint=f'Add "inputs": {{"{name}": "DATA:VERSION"}}, or --input {name}=DATA.',
+            )
 
 
 def _check_words(request: RunRequest) -> None:
@@ -259,10 +268,20 @@ def _record(backend: Backend, request: RunRequest, pool: str, parameters: dict[s
         pool=pool,
         arguments=[str(a) for a in request.arguments],
         parameters=parameters,
+        inputs=_pinned(backend, request.inputs),
         environment=_environment(request.environment),
         timeline=[_queued(backend, pool, created)],
         request_digest=_digest(to_json(request)),
     )
+
+
+def _pinned(backend: Backend, inputs: dict[str, str]) -> dict[str, str]:
+    """Each input with the version that its data has now: a run of today is the same run tomorrow."""
+    for name in inputs:
+        check_name("input", name)
+    if len({name.upper() for name in inputs}) < len(inputs):
+        raise InvalidRequest("Two inputs differ only in upper and lower case.", at="inputs")
+    return {name: data.resolve(backend, given).id for name, given in inputs.items()}
 
 
 def _queued(backend: Backend, pool: str, at: datetime) -> TimelineEntry:
@@ -273,7 +292,7 @@ def _queued(backend: Backend, pool: str, at: datetime) -> TimelineEntry:
 
 
 _CARRIED = {
-    "experiment", "function", "snapshot", "script", "command", "resources", "inputs", "timeout_seconds",
+    "experiment", "function", "snapshot", "script", "command", "resources", "timeout_seconds",
     "max_attempts", "environment_variables", "tags", "display_name", "git", "register",
 }  # fmt: skip
 

@@ -13,7 +13,7 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute, Route
 
-from fitq.api import declared, endpoints, functions, health, models, openapi, pools, runs
+from fitq.api import data, declared, endpoints, functions, health, models, openapi, pools, runs
 from fitq.api.auth import Gate
 from fitq.api.responses import on_error
 from fitq.backend import Backend
@@ -51,6 +51,13 @@ ROUTES: list[BaseRoute] = [
     Route("/v1/models/{model}/versions/{version}/file", models.get_file),
     Route("/v1/models/{model}/aliases/{alias}", models.put_alias, methods=["PUT"]),
     Route("/v1/models/{model}/aliases/{alias}", models.delete_alias, methods=["DELETE"]),
+    Route("/v1/data", data.add_data, methods=["POST"]),
+    Route("/v1/data", data.list_data),
+    Route("/v1/data/{data}", data.get_data),
+    Route("/v1/data/{data}/versions/{version}", data.get_data_version),
+    Route("/v1/data/{data}/versions/{version}/files/{path:path}", data.get_data_file),
+    Route("/v1/data-parts/missing", data.missing_data_parts, methods=["POST"]),
+    Route("/v1/data-parts/{sha256}", data.put_data_part, methods=["PUT"]),
     Route("/v1/endpoints", endpoints.list_endpoints),
     Route("/v1/endpoints/{endpoint}", endpoints.put_endpoint, methods=["PUT"]),
     Route("/v1/endpoints/{endpoint}", endpoints.get_endpoint),

@@ -18,6 +18,8 @@ from fitq.api.responses import json_response
 from fitq.documents import Plan
 from fitq.records import (
     ArtifactRecord,
+    DataRecord,
+    DataRequest,
     EndpointRecord,
     FunctionCode,
     FunctionRecord,
@@ -39,6 +41,8 @@ _ANSWERS: dict[tuple[str, str], type] = {
     ("/v1/plan", "POST"): Plan,
     ("/v1/apply", "POST"): Plan,
     ("/v1/models", "POST"): ModelRecord,
+    ("/v1/data", "POST"): DataRecord,
+    ("/v1/data/{data}/versions/{version}", "GET"): DataRecord,
     ("/v1/models/{model}/versions/{version}", "GET"): ModelRecord,
     ("/v1/endpoints/{endpoint}", "GET"): EndpointRecord,
     ("/v1/endpoints/{endpoint}", "PUT"): EndpointRecord,
@@ -54,6 +58,8 @@ _STATUS = {
     ("/v1/runs", "POST"): "202",
     ("/v1/runs/{run}/cancel", "POST"): "202",
     ("/v1/models", "POST"): "201",
+    ("/v1/data", "POST"): "201",
+    ("/v1/data-parts/{sha256}", "PUT"): "204",
     ("/v1/endpoints/{endpoint}", "DELETE"): "204",
     ("/v1/pools/{pool}", "DELETE"): "204",
     ("/v1/functions/{function}", "DELETE"): "204",
@@ -61,6 +67,25 @@ _STATUS = {
 }
 _BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("/v1/snapshots", "POST"): {"application/gzip": {"schema": {"type": "string", "format": "binary"}}},
+    ("/v1/data-parts/{sha256}", "PUT"): {
+        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}
+    },
+    ("/v1/data", "POST"): {
+        "application/json": {"schema": {"$ref": "#/components/schemas/DataRequest"}},
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["metadata", "file"],
+                "properties": {
+                    "metadata": {
+                        "type": "string",
+                        "description": "name, is_folder, description, tags as JSON",
+                    },
+                    "file": {"type": "array", "items": {"type": "string", "format": "binary"}},
+                },
+            }
+        },
+    },
     ("/v1/models", "POST"): {
         "application/json": {"schema": {"$ref": "#/components/schemas/RegisterRequest"}},
         "multipart/form-data": {
@@ -115,7 +140,7 @@ def page(request: Request) -> Response:
 def describe(routes: list[Any]) -> dict[str, Any]:
     """The whole document."""
     ours = [r for r in routes if isinstance(r, Route) and not r.path.startswith(("/openapi", "/docs"))]
-    kinds = {RegisterRequest, *_ANSWERS.values(), *(kind for _, kind in _LISTS.values())}
+    kinds = {RegisterRequest, DataRequest, *_ANSWERS.values(), *(kind for _, kind in _LISTS.values())}
     kinds |= {body for r in ours if (body := getattr(r.endpoint, "body", None))}
     _, components = msgspec.json.schema_components(
         sorted(kinds, key=lambda k: k.__name__), ref_template="#/components/schemas/{name}"

@@ -33,6 +33,7 @@ class RunOptions:
     experiment: str
     environment: str | None
     pool: str | None
+    input: tuple[str, ...]
     env: tuple[str, ...]
     tag: tuple[str, ...]
     memory: str | None
@@ -54,6 +55,7 @@ class RunOptions:
             "experiment": self.experiment,
             "environment": _environment(self.environment),
             "pool": self.pool,
+            "inputs": pairs("--input", self.input),
             "environment_variables": pairs("--env", self.env),
             "tags": pairs("--tag", self.tag),
             "resources": Resources(
@@ -76,6 +78,12 @@ _OPTIONS: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = [
         "--environment", metavar="NAME_OR_FILE", help="Curated name, conda YAML or requirements file."
     ),
     click.option("--pool", help="Whose workers run it.  [default: default, or the function's own]"),
+    click.option(
+        "--input",
+        multiple=True,
+        metavar="NAME=DATA",
+        help="Data that it takes: flowers=iris-csv:2. May be repeated.",
+    ),
     click.option("--env", multiple=True, metavar="K=V", help="Environment variable. May be repeated."),
     click.option("--tag", multiple=True, metavar="K=V", help="Tag. May be repeated."),
     click.option("--memory", metavar="SIZE", help="Most memory, like 512MiB or 2GiB.  [default: no limit]"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TypeVar
 
 import msgspec
@@ -48,6 +49,26 @@ class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
     aliases: dict[str, int] = {}
     latest: RegisteredModel | None = None
     records: list[RegisteredModel] = []  #: newest first; only when one model was asked for
+
+
+class DataFacts(Record, frozen=True, kw_only=True):
+    """A version of data without the list of its files."""
+
+    id: str
+    version: int
+    created_at: datetime
+    size_bytes: int = 0
+    file_count: int = 0
+    is_folder: bool = False
+
+
+class DataSummary(Record, frozen=True, kw_only=True):
+    """A name of data with its versions."""
+
+    name: str
+    latest_version: int
+    versions: list[int]
+    latest: DataFacts
 
 
 class AliasAnswer(Record, frozen=True, kw_only=True):

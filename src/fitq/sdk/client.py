@@ -6,12 +6,13 @@ import os
 
 from fitq.errors import Unavailable
 from fitq.sdk.connection import Connection, find_connection
+from fitq.sdk.data_routes import DataRoutes
 from fitq.sdk.declared_routes import DeclaredRoutes
 from fitq.sdk.model_routes import ModelRoutes
 from fitq.sdk.run_routes import RunRoutes
 
 
-class Client(RunRoutes, ModelRoutes, DeclaredRoutes):
+class Client(RunRoutes, ModelRoutes, DataRoutes, DeclaredRoutes):
     """Speaks to one platform.
 
     Example:

@@ -83,6 +83,7 @@ class ScriptRunConfig:
         max_run_duration_seconds: float | None = AZURE_RUN_SECONDS,
         command: str | Sequence[str] | None = None,
         docker_runtime_config: DockerConfiguration | None = None,
+        inputs: Mapping[str, str] | None = None,
     ) -> None:
         """
         Args:
@@ -92,6 +93,8 @@ class ScriptRunConfig:
             compute_target: a pool's name, or an object with a `name`; "local" and None mean pool `default`.
             resume_from: handed to the script as `--resume-from <path>`.
             command: a shell command, as text or as a list of words, instead of a script.
+            inputs: name → data, as `{"flowers": "iris-csv:2"}`. The script finds the path in
+                FITQ_INPUT_FLOWERS, or in an argument that says `${{inputs.flowers}}`.
 
         Raises:
             InvalidRequest: `script` and `command` together, or something that is not there yet.
@@ -106,6 +109,7 @@ class ScriptRunConfig:
         self.command = command if command is not None else self.run_config.command
         self.arguments: list[Any] = list(arguments if arguments is not None else self.run_config.arguments)
         self.resume_from = resume_from
+        self.inputs = dict(inputs or {})
         if self.script is not None and self.command is not None:
             raise InvalidRequest("script and command exclude each other.", hint="Give one of the two.")
         if compute_target is not None:
@@ -134,6 +138,7 @@ class ScriptRunConfig:
             script=_posix(self.script),
             command=_command(self.command),
             arguments=self._all_arguments(),
+            inputs=_texts(self.inputs),
             environment=environment_request(how.environment),
             pool=pool_of(how.target),
             resources=how.resources,
@@ -162,6 +167,7 @@ class FunctionCall:
 
     function: Any  #: its name, or the decorated function itself
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)  #: name → data, as for a script
     pool: str | None = None  #: None: the pool of the function
     environment: Environment | str | None = None
     environment_variables: Mapping[str, str] = field(default_factory=dict)
@@ -177,6 +183,7 @@ class FunctionCall:
             experiment=experiment,
             function=_function_name(self.function),
             parameters={name: _scalar(name, value) for name, value in self.parameters.items()},
+            inputs=_texts(self.inputs),
             pool=pool_of(self.pool),
             environment=environment_request(self.environment),
             environment_variables=_texts(self.environment_variables),

@@ -36,6 +36,8 @@ Object store, under `<workspace>/`
     models/<name>/versions/<v>.json     ModelRecord, put if absent
     models/<name>/aliases/<alias>.json  {"version": n}
     models/<name>/files/<sha256>        the bytes of a model
+    data/<name>/versions/<v>.json       DataRecord, put if absent
+    data-parts/<sha256>                 bytes of files of data, shared by whatever holds the same
     endpoints/<name>.json               EndpointRecord
     functions/<name>.json               FunctionCode; Redis has them too, for workers
     pools/<name>.json                   PoolSettings; Redis has them too, for whoever reads often
@@ -100,6 +102,18 @@ class ObjectKeys:
 
     def environment_log(self, hash: str) -> str:
         return f"{self._root}/environments/{hash}/build.log"
+
+    def data(self) -> str:
+        return f"{self._root}/data/"
+
+    def data_versions(self, name: str) -> str:
+        return f"{self._root}/data/{name}/versions/"
+
+    def data_version(self, name: str, version: int) -> str:
+        return f"{self._root}/data/{name}/versions/{version}.json"
+
+    def data_part(self, sha256: str) -> str:
+        return f"{self._root}/data-parts/{sha256}"
 
     def endpoints(self) -> str:
         return f"{self._root}/endpoints/"

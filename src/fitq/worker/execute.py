@@ -28,6 +28,7 @@ from fitq.worker import collect
 from fitq.worker.children import keep_children
 from fitq.worker.failure import diagnose
 from fitq.worker.folder import RunFolder
+from fitq.worker.inputs import Inputs
 from fitq.worker.process import RunProcess
 from fitq.worker.starter import Starter
 from fitq.worker.std_log import StdLog
@@ -126,6 +127,11 @@ class Executor:
     def _start(self, run: RunRecord, folder: RunFolder) -> tuple[RunRecord, RunProcess, StdLog]:
         before = self._log_of_earlier_attempts(run)
         patiently(lambda: folder.make(self.backend), what="fetch the snapshot", stop=self.stopping)
+        patiently(
+            lambda: folder.take_inputs(self.backend, self._inputs),
+            what="fetch the inputs",
+            stop=self.stopping,
+        )
         std_log = StdLog(folder.std_log, max_bytes=self.settings.log_bytes, before=before)
         if before:
             std_log.note(f"attempt {run.attempt}")
@@ -140,6 +146,10 @@ class Executor:
         )
         process = self.starter.start(program, cwd=folder.code, environment=folder.environment())
         return run, process, std_log
+
+    @property
+    def _inputs(self) -> Inputs:
+        return Inputs(self.work_dir / "inputs", self.settings.inputs_bytes)
 
     @property
     def _functions(self) -> Path | None:

@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -24,8 +25,10 @@ from typing import BinaryIO, cast
 
 from fitq.backend import Backend
 from fitq.errors import NotFound
+from fitq.names import INPUT_REFERENCE
 from fitq.records import FunctionRecord, RunRecord
 from fitq.snapshots import unpack
+from fitq.worker.inputs import Input, Inputs
 from fitq.worker.sagemaker import all_arguments, sagemaker_environment
 
 _HERE = Path(__file__).parent
@@ -61,6 +64,8 @@ class RunFolder:
         self.metrics = self.path / "metrics.jsonl"
         self.properties = self.path / "properties.jsonl"
         self.std_log = self.path / "std_log.txt"
+        self.inputs: dict[str, Input] = {}
+        self._holding = contextlib.ExitStack()
 
     def make(self, backend: Backend) -> None:
         """Lay out the folder, the snapshot unpacked in it.
@@ -74,16 +79,27 @@ class RunFolder:
             fetch_snapshot(backend, self.run.snapshot, self.code)
         (self.code / "outputs").mkdir(parents=True, exist_ok=True)
 
+    def take_inputs(self, backend: Backend, inputs: Inputs) -> None:
+        """Have the run's inputs on this machine until the folder is removed.
+
+        Raises:
+            NotFound: the data is gone.
+        """
+        self.inputs = self._holding.enter_context(inputs.held(backend, self.run.inputs))
+
     def remove(self) -> None:
+        """Nothing of the attempt is left; its inputs stay for others."""
+        self._holding.close()
         shutil.rmtree(self.path, ignore_errors=True)
 
     def program(self, functions: Path | None, function: FunctionRecord | None) -> Program:
         """The program that is this run."""
         if self.run.command is not None:
-            return Program(command=["/bin/sh", "-c", self.run.command, *self.run.arguments])
+            words = self._told([self.run.command, *self.run.arguments])
+            return Program(command=["/bin/sh", "-c", *words])
         if self.run.script is not None:
             script = self.code / self.run.script
-            command = [*_PYTHON, self.run.script, *all_arguments(self.run)]
+            command = [*_PYTHON, self.run.script, *self._told(all_arguments(self.run))]
             return Program(command=command, modules=script.parent)
         if self.run.snapshot:  # published code: this run's own copy of it
             functions = self.code
@@ -98,6 +114,10 @@ class RunFolder:
         (self.path / "call.json").write_text(json.dumps(call))
         command = [*_PYTHON, str(_HERE / "call.py"), str(self.path / "call.json")]
         return Program(command=command, modules=functions.resolve())
+
+    def _told(self, words: list[str]) -> list[str]:
+        """Words of a command, with paths where they name inputs."""
+        return [INPUT_REFERENCE.sub(lambda found: str(self.inputs[found[1]].path), word) for word in words]
 
     def environment(self) -> dict[str, str]:
         """The process's whole environment."""
@@ -116,7 +136,9 @@ class RunFolder:
             "AZUREML_EXPERIMENT_NAME": run.experiment,
             "AZUREML_ARM_PROJECT_NAME": run.experiment,
             "AZUREML_ARM_WORKSPACE_NAME": run.workspace,
-            **sagemaker_environment(run, outputs),
+            "FITQ_INPUTS": json.dumps({name: str(given.path) for name, given in self.inputs.items()}),
+            **{f"FITQ_INPUT_{name.upper()}": str(given.path) for name, given in self.inputs.items()},
+            **sagemaker_environment(run, outputs, {n: str(i.folder) for n, i in self.inputs.items()}),
         }
 
 

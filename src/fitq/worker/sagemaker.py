@@ -15,13 +15,18 @@ from fitq.records import Json, RunRecord
 _VARIABLE_BYTES = 120 * 1024
 
 
-def sagemaker_environment(run: RunRecord, outputs: str) -> dict[str, str]:
-    """`SM_…` variables of a run whose kept folder is `outputs`."""
+def sagemaker_environment(run: RunRecord, outputs: str, channels: dict[str, str]) -> dict[str, str]:
+    """`SM_…` variables of a run.
+
+    Args:
+        outputs: the folder that is kept.
+        channels: name of an input → its folder.
+    """
     hyperparameters: dict[str, Json] = {**_from_arguments(run.arguments), **run.parameters}
     facts: dict[str, Json] = {
         "model_dir": outputs,
         "output_data_dir": outputs,
-        "channels": [],
+        "channels": list[Json](channels),
         "hps": dict(hyperparameters),
         "user_args": list[Json](all_arguments(run)),
         "num_cpus": round(run.resources.cpus or os.cpu_count() or 1),
@@ -32,7 +37,8 @@ def sagemaker_environment(run: RunRecord, outputs: str) -> dict[str, str]:
     training = {**facts, "hyperparameters": facts["hps"], "job_name": run.id, "module_name": run.script or ""}
     named = {f"SM_{name.upper()}": _text(value) for name, value in facts.items()}
     each = {f"SM_HP_{name.upper()}": _text(value) for name, value in hyperparameters.items()}
-    return _startable({**each, **named, "SM_TRAINING_ENV": _text(training)})
+    inputs = {f"SM_CHANNEL_{name.upper()}": folder for name, folder in channels.items()}
+    return _startable({**each, **named, **inputs, "SM_TRAINING_ENV": _text(training)})
 
 
 def all_arguments(run: RunRecord) -> list[str]:

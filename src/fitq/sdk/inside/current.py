@@ -27,8 +27,7 @@ _FROM_OUTSIDE = {
     "submit_child": "A run holds no token of the platform; submit where this one was submitted.",
     "get_secret": "A run holds no secrets of the workspace; hand them over as environment variables.",
     "get_secrets": "A run holds no secrets of the workspace; hand them over as environment variables.",
-    "input_datasets": "Data sets are not there yet; put the files beside the script.",
-    "output_datasets": "Data sets are not there yet; write files into ./outputs.",
+    "output_datasets": "Write files into ./outputs; they are kept when the run ends.",
 }
 
 
@@ -138,6 +137,11 @@ class CurrentRun:
     def log_predictions(self, name: str, value: Any, description: str = "") -> None:
         """Keep predictions as `log_confusion_matrix` does."""
         self._document(name, value)
+
+    @property
+    def input_datasets(self) -> Dict[str, str]:
+        """Name of each input → the path of its file or folder."""
+        return {name: str(path) for name, path in self._context.inputs.items()}
 
     def get_metrics(self, name: Optional[str] = None, **_: Any) -> Dict[str, Any]:
         """What was logged so far: a value for one that was logged once, else a list."""

@@ -58,6 +58,10 @@ class OfflineRun(CurrentRun):
         for key, value in properties.items():
             self.properties.setdefault(str(key), str(value))
 
+    @property
+    def input_datasets(self) -> Dict[str, str]:
+        return {}
+
     def child_run(self, name: Optional[str] = None, run_id: Any = None, outputs: Any = None) -> CurrentRun:
         child = type(self)()
         child.parent, child.display_name = self, name or ""

@@ -1,0 +1,194 @@
+"""Rules of data: named, versioned files and folders that runs take as input.
+
+Bytes are sent first, in parts that are named by their SHA-256; a version is then a list of files and their
+parts. So an upload that was interrupted goes on where it stopped, and what is there is not sent again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import NamedTuple
+
+import msgspec
+
+from fitq.backend import Backend
+from fitq.errors import InvalidRequest, NotFound, TooLarge
+from fitq.logs import get_logger
+from fitq.names import check_name, did_you_mean, stays_inside, version_number
+from fitq.records import DataFile, DataRecord, DataRequest, from_json, now, to_json
+from fitq.units import format_bytes
+
+log = get_logger(__name__)
+#: Most bytes of a part. One put each: a part is there whole or not at all.
+PART_BYTES = 16 << 20
+_MOST_FILES = 50_000
+_AT_ONCE = 16
+
+
+class DataSummary(NamedTuple):
+    """A name of data, and its versions."""
+
+    name: str
+    versions: list[int]  #: oldest first
+    latest: DataRecord
+
+
+def keep_part(backend: Backend, sha256: str, content: bytes) -> None:
+    """Keep the bytes that have this SHA-256.
+
+    Raises:
+        InvalidRequest: they have another.
+        TooLarge: they are more than a part may have.
+    """
+    if len(content) > PART_BYTES:
+        raise TooLarge(f"A part may have {format_bytes(PART_BYTES)}.", expected=PART_BYTES, got=len(content))
+    found = hashlib.sha256(content).hexdigest()
+    if found != check_name("snapshot", sha256):
+        raise InvalidRequest(
+            "The bytes do not have the SHA-256 of the address; they may have changed on the way.",
+            hint="Send them again.",
+            expected=sha256,
+            got=found,
+        )
+    backend.objects.put(backend.keys.data_part(sha256), content)
+
+
+def missing_parts(backend: Backend, parts: list[str]) -> list[str]:
+    """Which of these parts are not there yet, in their order."""
+    wanted = list(dict.fromkeys(check_name("snapshot", part) for part in parts))
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        sizes = threads.map(lambda part: backend.objects.size(backend.keys.data_part(part)), wanted)
+    return [part for part, size in zip(wanted, sizes, strict=True) if size is None]
+
+
+def add(backend: Backend, request: DataRequest) -> DataRecord:
+    """Make these files the next version of the data; the version that holds just them, if there is one.
+
+    Raises:
+        InvalidRequest: a name or path is wrong, or the files are none.
+        NotFound: some parts are not there; `missing` lists them.
+    """
+    check_name("data", request.name)
+    _check_files(request)
+    if missing := missing_parts(backend, [part for file in request.files for part in file.parts]):
+        raise NotFound(
+            f"{len(missing)} parts of this data are not there yet.",
+            hint="Send each with PUT /v1/data-parts/<sha256>, then this again.",
+            missing=missing,
+        )
+    digest = _digest_of(request)
+    while True:
+        taken = versions(backend, request.name)
+        for version in reversed(taken):
+            known = _read(backend, request.name, version)
+            if known is not None and known.digest == digest:
+                return known
+        record = _record(request, (taken[-1] if taken else 0) + 1, digest)
+        key = backend.keys.data_version(record.name, record.version)
+        if backend.objects.put_if_absent(key, to_json(record)):
+            log.info("data_added", data=record.id, files=len(record.files), bytes=record.size_bytes)
+            return record
+
+
+def _record(request: DataRequest, version: int, digest: str) -> DataRecord:
+    return DataRecord(
+        name=request.name,
+        version=version,
+        created_at=now(),
+        files=request.files,
+        is_folder=request.is_folder,
+        digest=digest,
+        description=request.description,
+        tags=request.tags,
+    )
+
+
+def _check_files(request: DataRequest) -> None:
+    files = request.files
+    if not files or len(files) > _MOST_FILES or (len(files) != 1 and not request.is_folder):
+        raise InvalidRequest(
+            f"Data is one file, or a folder of 1 to {_MOST_FILES} files; this has {len(files)}.", at="files"
+        )
+    for n, file in enumerate(files):
+        if not stays_inside(file.path) or file.size_bytes < 0:
+            raise InvalidRequest(f"{file.path[:100]!a} is not a path in a folder.", at=f"files[{n}].path")
+    paths = sorted(file.path for file in files)
+    for one, following in pairwise(paths):
+        if one == following or following.startswith(f"{one}/"):
+            raise InvalidRequest(f"{one!r} is there twice, or is both file and folder.", at="files")
+
+
+def _digest_of(request: DataRequest) -> str:
+    content = sorted((f.path, f.size_bytes, tuple(f.parts)) for f in request.files)
+    return hashlib.sha256(msgspec.json.encode([request.is_folder, content])).hexdigest()
+
+
+def names(backend: Backend) -> list[str]:
+    """All names of data."""
+    return backend.objects.list_folders(backend.keys.data())
+
+
+def versions(backend: Backend, name: str) -> list[int]:
+    """Version numbers, oldest first; empty if there is no such data."""
+    prefix = backend.keys.data_versions(check_name("data", name))
+    stems = (o.key[len(prefix) :].removesuffix(".json") for o in backend.objects.list(prefix))
+    return sorted(int(stem) for stem in stems if stem.isdigit())
+
+
+def summary(backend: Backend, name: str) -> DataSummary:
+    """A name of data with its versions.
+
+    Raises:
+        NotFound: there is none; with near matches.
+    """
+    latest = find(backend, name)
+    return DataSummary(name, versions(backend, name), latest)
+
+
+def find(backend: Backend, name: str, version: str | int | None = None) -> DataRecord:
+    """A version of data; the newest when none is given.
+
+    Raises:
+        NotFound: says what there is.
+    """
+    known = versions(backend, name)
+    if not known:
+        all_names = names(backend)
+        raise NotFound(
+            f"There is no data {name!r}. {did_you_mean(name, all_names)}".strip(),
+            hint="Send some with: fitq data upload NAME PATH",
+            data=all_names[:20],
+        )
+    number = known[-1] if version in (None, "latest") else version_number(str(version))
+    record = _read(backend, name, number) if number is not None else None
+    if record is None:
+        listed = ", ".join(map(str, known[-20:]))
+        raise NotFound(f"Data {name!r} has no version {version}. Versions: {listed}.", versions=known)
+    return record
+
+
+def resolve(backend: Backend, given: str) -> DataRecord:
+    """`flowers:3`, or `flowers` for its newest version."""
+    name, _, version = given.partition(":")
+    return find(backend, name, version or None)
+
+
+def open_file(backend: Backend, file: DataFile) -> Iterator[bytes]:
+    """The bytes of one file, part after part.
+
+    Raises:
+        NotFound: a part is gone.
+    """
+    for sha256 in file.parts:
+        pieces = backend.objects.open(backend.keys.data_part(sha256))
+        if pieces is None:
+            raise NotFound(f"Part {sha256} of {file.path!r} is not in the object store any more.")
+        yield from pieces
+
+
+def _read(backend: Backend, name: str, version: int) -> DataRecord | None:
+    data = backend.objects.get(backend.keys.data_version(name, version))
+    return None if data is None else from_json(data, DataRecord)

@@ -1,0 +1,74 @@
+"""Data from a file on this machine to a run that reads it, and back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fitq.sdk import data_routes
+from fitq.sdk.data_routes import DataRoutes
+from tests.cli.conftest import Fitq
+
+READER = "import sys; print(open(sys.argv[1]).read())"
+
+
+def test_a_file_goes_up_into_a_run_and_comes_back(fitq: Fitq, tmp_path: Path) -> None:
+    Path("rows.csv").write_text("a,b\n1,2\n")
+    uploaded = fitq("data", "upload", "rows", "rows.csv", "--tag", "by=ana")
+    assert (uploaded.out, uploaded.code) == ("rows:1\n", 0)
+    assert "--input rows=rows:1" in uploaded.err
+    assert fitq("data", "upload", "rows", "rows.csv").out == "rows:1\n", (
+        "the same content is the same version"
+    )
+    Path("read.py").write_text(READER)
+    submitted = fitq("submit", "read.py", "--wait", "--input", "x=rows", "--", "${{inputs.x}}")
+    assert submitted.code == 0, submitted.err
+    assert fitq("runs", "logs", submitted.out.strip()).out == "a,b\n1,2\n\n"
+    assert json.loads(fitq("runs", "show", submitted.out.strip(), "--json").out)["inputs"] == {"x": "rows:1"}
+    where = fitq("data", "download", "rows:1", "--to", "back").out.strip()
+    assert Path(where).read_text() == "a,b\n1,2\n"
+    assert "rows  1" in " ".join(fitq("data", "list").out.split("   ")).replace("   ", " ")
+    assert "by=ana" in fitq("data", "show", "rows").out
+
+
+def test_a_folder_stays_a_folder_and_only_what_is_new_is_sent(
+    fitq: Fitq, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data_routes, "_PART_BYTES", 1000)
+    Path("photos/2026").mkdir(parents=True)
+    Path("photos/one.bin").write_bytes(bytes(range(250)) * 10)
+    Path("photos/2026/two.bin").write_bytes(b"two")
+    sent = list[str]()
+    send = DataRoutes._send
+
+    def counted(self: DataRoutes, sha256: str, wanted: Any) -> int:
+        sent.append(sha256)
+        if len(sent) == 2:
+            raise KeyboardInterrupt  # as somebody's Ctrl-C in the middle
+        return send(self, sha256, wanted)
+
+    monkeypatch.setattr(DataRoutes, "_send", counted)
+    assert fitq("data", "upload", "photos", "photos").code != 0
+    sent[1:] = ["", ""]
+    assert fitq("data", "upload", "photos", "photos").out == "photos:1\n"
+    assert sent[0] not in sent[1:], "what went through the first time is not sent again"
+    Path("photos/2026/two.bin").write_bytes(b"2")
+    before = len(sent)
+    assert fitq("data", "upload", "photos", "photos").out == "photos:2\n"
+    assert len(sent) == before + 1
+    fitq("data", "download", "photos:2", "--to", "copy")
+    assert Path("copy/one.bin").read_bytes() == Path("photos/one.bin").read_bytes()
+    assert Path("copy/2026/two.bin").read_bytes() == b"2"
+
+
+def test_what_cannot_be_uploaded_is_told_with_the_way_out(fitq: Fitq) -> None:
+    Path("rows.csv").write_text("x")
+    wrong = fitq("data", "upload", "rows", "row.csv")
+    assert wrong.code == 2
+    assert "Did you mean 'rows.csv'?" in wrong.err
+    Path("empty").mkdir()
+    assert "holds no files" in fitq("data", "upload", "rows", "empty").err
+    assert "no data 'photoz'" in fitq("data", "show", "photoz").err
