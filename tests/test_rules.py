@@ -91,7 +91,7 @@ def test_a_run_of_a_pool_without_workers_says_what_it_waits_for(backend: Backend
         (RunRequest(function="irs"), NotFound, "Did you mean 'iris'?"),
         (RunRequest(function="iris", pool="gpu"), NotFound, "It runs in pool 'default'"),
         (RunRequest(function="iris", parameters={"penlty": 1}), InvalidParameters, "penlty"),
-        (RunRequest(function="iris", snapshot="0" * 64), InvalidRequest, "takes no snapshot"),
+        (RunRequest(function="iris", snapshot="0" * 64), InvalidRequest, "never published"),
         (RunRequest(function="iris", arguments=["a"]), InvalidRequest, "parameters, not arguments"),
         (RunRequest(function="iris", experiment="../x"), InvalidRequest, "experiment name"),
         (RunRequest(function="iris", timeout_seconds=0), InvalidRequest, "timeout_seconds"),
