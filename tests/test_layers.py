@@ -21,7 +21,7 @@ LAYERS: dict[str, set[str]] = {
         "words", "things", "isolation", "numpy", "joblib", "sklearn", "pandas", "scipy", "msgspec", "psutil",
     },
     "environments": {"words", "things", "store", "msgspec", "packaging", "uv"},
-    "rules": {"words", "things", "store", "queue", "environments", "scorer", "msgspec"},
+    "rules": {"words", "things", "store", "queue", "environments", "scorer", "msgspec", "httpx2"},
     "declared": {"words", "things", "store", "queue", "rules", "msgspec"},
     "scheduler": {"words", "things", "store", "queue", "rules"},
     "worker": {
@@ -64,6 +64,8 @@ MODULES = {
         "pools",
         "registry",
         "registrations",
+        "upkeep",
+        "serving",
         "endpoints",
         "revisions",
         "publishing",

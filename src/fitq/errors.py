@@ -20,7 +20,8 @@
     ├── ScoringFailed             500  the model itself raised while predicting
     ├── Unavailable               503  wait and try again: a store is away, a model is loading
     ├── EnvironmentFailed         422  the packages cannot be had as they are asked for
-    └── EnvironmentPostponed      503  the packages cannot be had now: no index, no disk space
+    ├── EnvironmentPostponed      503  the packages cannot be had now: no index, no disk space
+    └── ModelUnhealthy            503  the model does not answer here as when it was registered
 
 An error carries a stable `code`, an HTTP `status`, a `hint` that says what to do next, and any data
 that helps (`expected`, `got`, `at`, …). `to_body` is the one error body of every program, and
@@ -195,6 +196,13 @@ class EnvironmentPostponed(FitqError):
     """The environment cannot be built here at the moment."""
 
     code = "environment_postponed"
+    status = 503
+
+
+class ModelUnhealthy(FitqError):
+    """The model does not answer here as it did when it was registered."""
+
+    code = "model_unhealthy"
     status = 503
 
 

@@ -111,6 +111,12 @@ class Versions(Record, frozen=True, kw_only=True):
     python: str = ""
     packages: dict[str, str] = {}  #: distribution name in lower case → version
 
+    @property
+    def told(self) -> str:
+        """In one line, those that decide what a model answers."""
+        named = [f"{n} {self.packages[n]}" for n in ("scikit-learn", "numpy") if n in self.packages]
+        return ", ".join([*named, f"Python {self.python}"] if self.python else named) or "unknown versions"
+
 
 class Registration(Record, frozen=True, kw_only=True):
     """What is to be said of a file when it becomes a model."""
@@ -331,7 +337,10 @@ class InputSchema(Record, frozen=True, kw_only=True):
 
 
 class ModelRecord(Record, frozen=True, kw_only=True):
-    """A registered artifact: name, version, input schema, and the run it came from."""
+    """A registered artifact: name, version, input schema, and the run it came from.
+
+    Never changes, but for tags, description and whether other answers are tolerated.
+    """
 
     name: str
     version: int
@@ -355,6 +364,9 @@ class ModelRecord(Record, frozen=True, kw_only=True):
     input_schema: InputSchema | None = None  #: None: not something that can be scored
     classes: list[Json] = []
     warnings: list[str] = []
+    golden: str = ""  #: SHA-256 of its recorded answers; empty if there are none
+    tolerated: bool = False  #: an operator lets it be served also where it answers otherwise than recorded
+    deleted_at: datetime | None = None  #: set when it was deleted; its number is not used again
     workspace: str = "default"
     nonce: str = ""
 
@@ -432,6 +444,14 @@ class DataRecord(Record, frozen=True, kw_only=True):
     @property
     def size_bytes(self) -> int:
         return sum(file.size_bytes for file in self.files)
+
+
+class ChangeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `PATCH /v1/models/{name}/versions/{v}`. What is left out stays as it is."""
+
+    tags: dict[str, str | None] | None = None  #: new and changed ones; null takes a tag away
+    description: str | None = None
+    tolerated: bool | None = None  #: serve it also where it answers otherwise than when it was registered
 
 
 class EndpointRecord(Record, frozen=True, kw_only=True):

@@ -101,7 +101,12 @@ def draft(
 
 
 def _draft(backend: Backend, request: Registration, source: _Source, nonce: str) -> ModelRecord:
-    record = _record(backend, request, source, _facts(request, source), nonce)
+    facts = _facts(request, source)
+    record = _record(backend, request, source, facts, nonce)
+    if facts.golden is not None:
+        golden = to_json(facts.golden)
+        record = msgspec.structs.replace(record, golden=hashlib.sha256(golden).hexdigest())
+        backend.objects.put(backend.keys.model_golden(record.name, record.golden), golden)
     if backend.objects.size(record.object_key) != record.size_bytes:
         with source.file.open("rb") as content:
             backend.objects.put(record.object_key, content, record.size_bytes)
@@ -115,11 +120,11 @@ def publish(backend: Backend, draft: ModelRecord, *, again: bool = True) -> Mode
     Args:
         again: whether it may have been published before.
     """
-    taken = catalog(backend).versions(draft.name)
-    known = _with_nonce(backend, draft, taken[-_LATELY:]) if again else None
+    used = catalog(backend).used(draft.name)
+    known = _with_nonce(backend, draft, used[-_LATELY:]) if again else None
     if known is not None:
         return known
-    version = taken[-1] + 1 if taken else 1
+    version = used[-1] + 1 if used else 1
     while True:
         numbered = msgspec.structs.replace(draft, version=version)
         if _won(backend, numbered):
@@ -129,8 +134,8 @@ def publish(backend: Backend, draft: ModelRecord, *, again: bool = True) -> Mode
 
 
 def _with_nonce(backend: Backend, record: ModelRecord, versions: list[int]) -> ModelRecord | None:
-    known = (catalog(backend).model(record.name, version) for version in reversed(versions))
-    return next((k for k in known if k.nonce == record.nonce), None)
+    known = (catalog(backend).kept(record.name, version) for version in reversed(versions))
+    return next((k for k in known if k is not None and k.nonce == record.nonce), None)
 
 
 def _check_framework(request: Registration) -> None:

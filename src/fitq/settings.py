@@ -35,6 +35,9 @@ class Settings:
     # What clients are told
     url: str = _setting("http://127.0.0.1:8700", "control-plane address", example="http://host:8700")
     scoring_url: str = _setting("http://127.0.0.1:8701", "scoring address", example="http://host:8701")
+    scoring_inside_url: str = _setting(
+        "", "scoring as the API reaches it, where clients use another address", example="http://scoring:8701"
+    )
     token: str = _setting("", "bearer token that opens everything", secret=True)
     # Where programs listen
     api_host: str = _setting("127.0.0.1", "address the API binds", example="0.0.0.0")

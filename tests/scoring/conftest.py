@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+import msgspec
 import pytest
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
@@ -18,6 +19,7 @@ from starlette.testclient import TestClient
 from fitq.records import EndpointRecord, ModelRecord, now, to_json
 from fitq.scorer.client import inspect_model
 from fitq.scorer.facts import ModelFacts
+from fitq.scorer.golden import Golden
 from fitq.scoring.app import create_app
 from fitq.settings import Settings
 from fitq.store.keys import ObjectKeys
@@ -61,6 +63,11 @@ class Scoring:
                 "warnings",
             )
         }
+        golden = getattr(facts, "golden", None)
+        kept = to_json(golden) if isinstance(golden, Golden) else b""
+        if kept:
+            told["golden"] = hashlib.sha256(kept).hexdigest()
+            self.objects.put(KEYS.model_golden(name, told["golden"]), kept)
         record = ModelRecord(
             name=name, version=version, created_at=now(), path=f"outputs/{name}.joblib", sha256=sha256,
             size_bytes=len(data), object_key=KEYS.model_file(name, sha256), **{**told, **changes},
@@ -68,6 +75,11 @@ class Scoring:
         self.objects.put(record.object_key, data)
         self.objects.put(KEYS.model_version(name, version), to_json(record))
         return record
+
+    def change(self, record: ModelRecord, **changes: Any) -> None:
+        """Change what may change of a version, as the registry does."""
+        changed = msgspec.structs.replace(record, **changes)
+        self.objects.put(KEYS.model_version(record.name, record.version), to_json(changed))
 
     def alias(self, name: str, alias: str, version: int) -> None:
         self.objects.put(KEYS.model_alias(name, alias), json.dumps({"version": version}).encode())

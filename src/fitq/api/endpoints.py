@@ -12,6 +12,7 @@ from fitq.api.responses import (
     backend_of,
     expected_revision,
     json_response,
+    serving_of,
     settings_of,
     with_body,
     with_revision,
@@ -20,6 +21,7 @@ from fitq.names import check_name
 from fitq.records import EndpointRecord, EndpointRequest, to_builtins, to_json
 from fitq.registry import catalog
 from fitq.revisions import revision_of
+from fitq.serving import Health
 
 
 @with_body(EndpointRequest)
@@ -28,20 +30,23 @@ def put_endpoint(request: Request, body: EndpointRequest) -> Response:
     name = check_name("endpoint", request.path_params["endpoint"])
     endpoint = endpoints.deploy(backend_of(request), name, body, expected=expected_revision(request))
     status = 201 if endpoint.created_at == endpoint.updated_at else 200
-    answer = json_response(_endpoint(request, endpoint), status)
+    answer = json_response(_endpoint(request, endpoint, serving_of(request).endpoint(endpoint)), status)
     return with_revision(answer, revision_of(to_json(endpoint)))
 
 
 def list_endpoints(request: Request) -> Response:
     """`GET /v1/endpoints`."""
     found = catalog(backend_of(request)).endpoints()
-    return json_response({"endpoints": [_endpoint(request, e) for e in found]})
+    states = serving_of(request).endpoints(found)
+    shown = [_endpoint(request, e, health) for e, health in zip(found, states, strict=True)]
+    return json_response({"endpoints": shown})
 
 
 def get_endpoint(request: Request) -> Response:
     """`GET /v1/endpoints/{name}`."""
     found = catalog(backend_of(request)).endpoint(request.path_params["endpoint"])
-    return with_revision(json_response(_endpoint(request, found)), revision_of(to_json(found)))
+    shown = _endpoint(request, found, serving_of(request).endpoint(found))
+    return with_revision(json_response(shown), revision_of(to_json(found)))
 
 
 def delete_endpoint(request: Request) -> Response:
@@ -70,14 +75,13 @@ def _keys(request: Request) -> Response:
     return response
 
 
-def _endpoint(request: Request, endpoint: EndpointRecord) -> dict[str, Any]:
+def _endpoint(request: Request, endpoint: EndpointRecord, health: Health) -> dict[str, Any]:
     base = f"{settings_of(request).scoring_url}/api/v1/service/{endpoint.name}"
     shown: dict[str, Any] = to_builtins(endpoint)
     del shown["key_generations"]
     return {
         **shown,
-        # Deploying checked that every version exists and can be scored; scoring loads it on first use.
-        "state": "Healthy",
+        **health._asdict(),
         "scoring_uri": f"{base}/score",
         "swagger_uri": f"{base}/swagger.json",
     }

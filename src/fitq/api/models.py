@@ -12,7 +12,7 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fitq import registry
+from fitq import registry, upkeep
 from fitq.api.responses import (
     backend_of,
     bounded,
@@ -26,6 +26,7 @@ from fitq.api.responses import (
 from fitq.api.runs import download
 from fitq.errors import InvalidRequest, NotFound, TooLarge
 from fitq.records import (
+    ChangeRequest,
     ModelRecord,
     ModelSettings,
     RegisterRequest,
@@ -137,6 +138,26 @@ def delete_alias(request: Request) -> Response:
     return Response(status_code=204)
 
 
+@with_body(ChangeRequest)
+def patch_version(request: Request, body: ChangeRequest) -> Response:
+    """`PATCH /v1/models/{name}/versions/{v}`: tags, description, and whether other answers are tolerated."""
+    name, version = request.path_params["model"], request.path_params["version"]
+    return json_response(_model(request, upkeep.change(backend_of(request), name, version, body)))
+
+
+def delete_model(request: Request) -> Response:
+    """`DELETE /v1/models/{name}`: every version of it."""
+    upkeep.delete_model(backend_of(request), request.path_params["model"])
+    return Response(status_code=204)
+
+
+def delete_version(request: Request) -> Response:
+    """`DELETE /v1/models/{name}/versions/{v}`: by number."""
+    version = upkeep.check_number(request.path_params["version"])
+    upkeep.delete_version(backend_of(request), request.path_params["model"], version)
+    return Response(status_code=204)
+
+
 def _found(request: Request) -> ModelRecord:
     models = registry.catalog(backend_of(request))
     return models.model(request.path_params["model"], request.path_params["version"])
@@ -156,5 +177,5 @@ def _model(request: Request, model: ModelRecord) -> dict[str, Any]:
     base = settings_of(request).scoring_url
     uri = f"{base}/models/{model.name}/versions/{model.version}/score"
     shown: dict[str, Any] = to_builtins(model)
-    del shown["nonce"]
+    del shown["nonce"], shown["deleted_at"]
     return {"id": model.id, **shown, "scoring_uri": uri if model.input_schema else ""}

@@ -44,6 +44,7 @@ _ANSWERS: dict[tuple[str, str], type] = {
     ("/v1/data", "POST"): DataRecord,
     ("/v1/data/{data}/versions/{version}", "GET"): DataRecord,
     ("/v1/models/{model}/versions/{version}", "GET"): ModelRecord,
+    ("/v1/models/{model}/versions/{version}", "PATCH"): ModelRecord,
     ("/v1/endpoints/{endpoint}", "GET"): EndpointRecord,
     ("/v1/endpoints/{endpoint}", "PUT"): EndpointRecord,
 }
@@ -60,6 +61,8 @@ _STATUS = {
     ("/v1/models", "POST"): "201",
     ("/v1/data", "POST"): "201",
     ("/v1/data-parts/{sha256}", "PUT"): "204",
+    ("/v1/models/{model}", "DELETE"): "204",
+    ("/v1/models/{model}/versions/{version}", "DELETE"): "204",
     ("/v1/endpoints/{endpoint}", "DELETE"): "204",
     ("/v1/pools/{pool}", "DELETE"): "204",
     ("/v1/functions/{function}", "DELETE"): "204",

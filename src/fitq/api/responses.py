@@ -30,6 +30,7 @@ from fitq.errors import (
 from fitq.logs import get_logger
 from fitq.records import from_json, to_json
 from fitq.revisions import ABSENT
+from fitq.serving import Serving
 from fitq.settings import Settings
 
 log = get_logger(__name__)
@@ -59,6 +60,12 @@ def settings_of(request: Request) -> Settings:
 def json_response(value: object, status: int = 200, **headers: str) -> Response:
     """Records, or dicts and lists of them, as JSON."""
     return Response(to_json(value), status, headers, media_type="application/json")
+
+
+def serving_of(request: Request) -> Serving:
+    """The scoring program, to be asked how its models are."""
+    settings = settings_of(request)
+    return Serving(settings.scoring_inside_url or settings.scoring_url, settings.token)
 
 
 def request_id_of(request: Request) -> str:

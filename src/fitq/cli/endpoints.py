@@ -70,7 +70,7 @@ def deploy(
         )
         endpoint = client.deploy(name, request)
     result(endpoint.scoring_uri)
-    say(f"Endpoint {endpoint.name} is {endpoint.state}.")
+    say(f"Endpoint {endpoint.name} is {endpoint.state}. {endpoint.problem}".strip())
     next_step(f"fitq endpoints keys {name}", f"fitq endpoints show {name}")
 
 
@@ -123,6 +123,7 @@ def show(name: str, as_json: bool) -> None:
         [
             ("Endpoint", endpoint.name),
             ("State", endpoint.state),
+            ("Why", "\n".join(filter(None, (endpoint.problem, endpoint.hint)))),
             ("Model", endpoint.model),
             ("Traffic", _traffic(endpoint)),
             ("Method", endpoint.method),

@@ -1,4 +1,4 @@
-"""`fitq models`: register, list, show, download, alias."""
+"""`fitq models`: register, list, show, download, alias, approve, delete."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fitq.cli.given import json_or_file, model_and_version, pairs
 from fitq.cli.output import facts, next_step, pairs_text, result, result_json, say, short_time, table
 from fitq.cli.run_page import versions_text
 from fitq.errors import InvalidRequest
-from fitq.records import InputSchema, RegisterRequest, to_builtins
+from fitq.records import ChangeRequest, InputSchema, RegisterRequest, to_builtins
 from fitq.sdk.answers import ModelSummary, RegisteredModel
 from fitq.units import format_bytes
 
@@ -144,6 +144,7 @@ def print_model(record: RegisteredModel, summary: ModelSummary) -> None:
             ("Properties", pairs_text(record.properties)),
             ("Registered", short_time(record.created_at)),
             ("Warnings", "\n".join(record.warnings)),
+            ("Approved", "served also where it answers otherwise" if record.tolerated else ""),
             ("Scoring", record.scoring_uri),
         ]
     )
@@ -196,5 +197,54 @@ def alias(name: str, alias: str, version: int) -> None:
     next_step(f"fitq score {name}:{alias}")
 
 
-for _verb in (register, list_, show, download, alias):
+@command(
+    "approve",
+    "fitq models approve iris:3",
+    "fitq models approve iris:3 --undo",
+    "fitq models show iris:3",
+)
+@click.argument("model")
+@click.option("--undo", is_flag=True, help="Hold it to its recorded answers again.")
+def approve(model: str, undo: bool) -> None:
+    """Serve a version although it answers otherwise than when it was registered.
+
+    Its answers then carry a warning, and so does everything that shows the model.
+    """
+    name, version = _exact(model)
+    with platform() as client:
+        record = client.change_model(name, version, ChangeRequest(tolerated=not undo))
+    result(record.id)
+    say("It answers only as recorded." if undo else "It is served whatever it answers.")
+    next_step(f"fitq score {record.id}", f"fitq models show {record.id}")
+
+
+@command("delete", "fitq models delete iris:3", "fitq models delete iris --all", "fitq models list")
+@click.argument("model")
+@click.option("--all", "every", is_flag=True, help="Every version of the model, and its aliases.")
+def delete(model: str, every: bool) -> None:
+    """Delete a version of a model, or all of it. Numbers are not used again."""
+    if every and ":" in model:
+        raise InvalidRequest(f"--all and {model} do not fit.", hint=f"Give --all {model.partition(':')[0]}.")
+    name, version = (model, None) if every else _exact(model)
+    with platform() as client:
+        client.delete_model(name, version)
+    say(f"Model {model} is deleted.")
+    next_step("fitq models list")
+
+
+def _exact(model: str) -> tuple[str, int]:
+    """A model with a version number.
+
+    Raises:
+        InvalidRequest: there is none, or it is an alias.
+    """
+    name, version = model_and_version(model)
+    if version is None or not version.isdecimal():
+        raise InvalidRequest(
+            f"{model} names no version number.", hint=f"Write it like {name}:1; see fitq models show {name}."
+        )
+    return name, int(version)
+
+
+for _verb in (register, list_, show, download, alias, approve, delete):
     models.add_command(_verb)

@@ -18,14 +18,15 @@ def listing(request: Request) -> Response:
     """`/endpoints?page=`."""
     site = site_of(request)
     part = sliced(site.catalog.endpoints(), page_number(request), _PAGE_ENDPOINTS)
-    address = site.settings.scoring_url
+    address, health = site.settings.scoring_url, site.serving.endpoints(part.items)
     cards = [
         {
             "endpoint": endpoint,
+            "health": state,
             "address": commands.endpoint_address(address, endpoint),
             "curl": commands.score_endpoint(address, endpoint, _model_of(site, endpoint)),
         }
-        for endpoint in part.items
+        for endpoint, state in zip(part.items, health, strict=True)
     ]
     return site.render(request, "endpoints.html", cards=cards, part=part)
 

@@ -16,6 +16,7 @@ from fitq.backend import Backend
 from fitq.dashboard import show
 from fitq.dashboard.session import Sessions
 from fitq.records import MetricPoint
+from fitq.serving import Serving
 from fitq.settings import Settings
 from fitq.store.catalog import Catalog
 
@@ -35,6 +36,10 @@ class Site:
     @property
     def catalog(self) -> Catalog:
         return Catalog(self.backend.objects, self.backend.workspace)
+
+    @property
+    def serving(self) -> Serving:
+        return Serving(self.settings.scoring_inside_url or self.settings.scoring_url, self.settings.token)
 
     @cached_property
     def templates(self) -> Environment:

@@ -14,7 +14,7 @@ A frame, in both directions, on the socket whose number is the first argument:
     op        request                                        answer
     ping                                                     {"memory_bytes", "models"}
     warm                                                     {}, when scikit-learn is imported
-    load      model, path                                    {"estimator", "warnings"}
+    load      model, path                                    {"estimator", "warnings", "versions"}
     facts     model; payload: sample input or null           see `facts`
     predict   model, method, rows {layout, dtype, shape,     {"arrays": [{dtype, shape}, …], "several"} or
               kinds}; payload: array, or JSON of columns     {"json": true}, and "seconds"; payload: answer
@@ -50,6 +50,10 @@ METHODS = (
 PACKAGES = ("numpy", "scipy", "scikit-learn", "joblib", "pandas")
 #: How scikit-learn begins to say that it is the rows that are wrong, not the model.
 CALLERS_FAULT = ("Found unknown categories", "Input X contains", "Input contains")
+#: Rows of a sample that are handed back, rows that an estimator kept, and values of a column.
+MAX_GIVEN, MAX_KEPT, MAX_VALUES = 32, 16, 64
+#: Where estimators keep rows that `fit` saw, or rows among them.
+KEPT_ROWS = ("_fit_X", "support_vectors_", "X_train_", "cluster_centers_")
 _PR_SET_PDEATHSIG = 1
 
 
@@ -334,6 +338,8 @@ def facts(loaded: Loaded, sample: Optional[List[Any]]) -> Dict[str, Any]:
         "versions": {"python": platform.python_version(), "packages": versions()},
         "output_shape": [],
         "warnings": list(loaded.said),
+        "given": [],
+        "seen": [],
     }  # type: Dict[str, Any]
     if not found["methods"]:
         found["warnings"].append(
@@ -348,9 +354,12 @@ def facts(loaded: Loaded, sample: Optional[List[Any]]) -> Dict[str, Any]:
             "Register it with a sample_input." % found["estimator"]
         )
         return found
+    found["given"] = schema.pop("given", [])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         _probe(loaded, schema, sample, found)
+        found["seen"] = seen_by_fit(loaded, schema["columns"])
+        found["given"] = found["given"] or kept_rows(loaded, schema["columns"])
     return found
 
 
@@ -389,14 +398,14 @@ def _answers(
     shapes, trouble = {}, None  # type: Dict[str, List[int]], Optional[Exception]
     for method in methods:
         try:
-            answer = predict(loaded, method, model_input(loaded, *_as_request(schema, rows)))
+            answer = predict(loaded, method, model_input(loaded, *as_request(schema, rows)))
             shapes[method] = list((answer[0] if isinstance(answer, list) else answer).shape)
         except Exception as exc:
             trouble = trouble or exc
     return shapes, trouble
 
 
-def _as_request(schema: Dict[str, Any], rows: List[Any]) -> Tuple[Dict[str, Any], bytearray]:
+def as_request(schema: Dict[str, Any], rows: List[Any]) -> Tuple[Dict[str, Any], bytearray]:
     """Example rows in the form in which the parent sends rows."""
     kinds = [c["kind"] for c in schema["columns"]]
     names = [c["name"] for c in schema["columns"] if c["name"]]
@@ -506,7 +515,7 @@ def schema_of_sample(loaded: Loaded, sample: List[Any]) -> Dict[str, Any]:
         raise Unfit("sample_input must be a list of rows, records or texts.")
     if all(isinstance(row, str) for row in sample):
         return {"layout": "texts", "columns": [_new_column("string")], "source": "sample_input",
-                "example": sample[:3]}  # fmt: skip
+                "example": sample[:3], "given": sample[:MAX_GIVEN]}  # fmt: skip
     by_name = isinstance(sample[0], dict)
     names = loaded.names
     if by_name:
@@ -536,7 +545,8 @@ def schema_of_sample(loaded: Loaded, sample: List[Any]) -> Dict[str, Any]:
     if not by_name and kinds == {"number", "integer"}:
         for column in columns:
             column["kind"] = "number"  # one list of numbers is one array, as numpy would make it
-    return {"layout": "rows", "columns": columns, "source": "sample_input", "example": sample[:3]}
+    return {"layout": "rows", "columns": columns, "source": "sample_input", "example": sample[:3],
+            "given": sample[:MAX_GIVEN]}  # fmt: skip
 
 
 def _kind(values: List[Any]) -> str:
@@ -583,6 +593,136 @@ def _allows_missing(estimator: Any) -> bool:
         return bool(tags.get("allow_nan"))
     except Exception:  # not one of scikit-learn's own
         return False
+
+
+# ---------------------------------------------------------------- what `fit` saw, as far as it left traces
+
+
+def seen_by_fit(loaded: Loaded, columns: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
+    """Per column {"low", "high"} of numbers or {"values"}: from where rows may be drawn; {} where unknown."""
+    names = loaded.names or [""] * len(columns)
+    seen = [{} for _ in columns]  # type: List[Dict[str, Any]]
+    where = {n: i for i, n in enumerate(c["name"] for c in columns) if n}
+    with contextlib.suppress(Exception):  # an estimator that is built otherwise tells nothing
+        for position, told in _traces(loaded.model, list(range(len(names))), names):
+            column = where.get(names[position], -1) if names[position] else position
+            if 0 <= column < len(columns) and not seen[column]:
+                seen[column] = told
+    return seen
+
+
+def kept_rows(loaded: Loaded, columns: List[Dict[str, Any]]) -> List[List[float]]:
+    """Some of the rows that the estimator itself remembers, if it meets the given rows first."""
+    if {c["kind"] for c in columns} != {"number"}:
+        return []
+    for name in KEPT_ROWS:
+        kept = getattr(steps(loaded.model)[0], name, None)  # type: Any
+        if len(getattr(kept, "shape", ())) == 2 and kept.shape[1] == len(columns) and hasattr(kept, "tolist"):
+            return kept[:: max(1, len(kept) // MAX_KEPT)][:MAX_KEPT].astype(float).tolist()  # type: ignore
+    return []
+
+
+def _traces(model: Any, positions: List[int], names: List[str]) -> Iterator[Tuple[int, Dict[str, Any]]]:
+    """What each step tells of the columns at these positions, as long as they are still the given ones."""
+    filled_in = []  # type: List[Tuple[int, Dict[str, Any]]]  #: by imputers: one value each, better than none
+    for step in steps(model):
+        if step is not model and steps(step) != [step]:
+            for found in _traces(step, positions, names):
+                yield found
+            return
+        if hasattr(step, "transformers_"):
+            for _, inner, selected in step.transformers_:
+                if not isinstance(inner, str):
+                    for found in _traces(inner, _positions(selected, names), names):
+                        yield found
+            return
+        if hasattr(step, "transformer_list"):
+            for _, inner in step.transformer_list:
+                for found in _traces(inner, positions, names):
+                    yield found
+            return
+        if hasattr(step, "vocabulary_"):
+            words = sorted(step.vocabulary_)
+            yield positions[0], {"values": words[:: max(1, len(words) // MAX_VALUES)][:MAX_VALUES]}
+            return
+        for position, _, values in _categories(step, positions):
+            yield position, {"values": values[:MAX_VALUES]}
+        for position, ends in zip(positions, _ranges(step, len(positions))):
+            if ends is not None:
+                yield position, {"low": ends[0], "high": ends[1]}
+        if not type(step).__name__.endswith("Imputer"):
+            break  # what comes next sees other values
+        for position, value in zip(positions, getattr(step, "statistics_", [])):
+            if isinstance(value, float):  # numpy's is one
+                filled_in.append((position, {"low": float(value) - 1, "high": float(value) + 1}))
+    for found in filled_in:
+        yield found
+
+
+def _ranges(step: Any, count: int) -> List[Optional[Tuple[float, float]]]:
+    """(low, high) per column, from the first kind of trace that the estimator has."""
+    import numpy as np
+
+    def of(name: str) -> Any:
+        found = np.asarray(getattr(step, name), dtype=float)
+        if found.shape[-1:] != (count,):
+            raise ValueError(name)
+        return found
+
+    def around(middle: Any, spread: Any) -> Tuple[Any, Any]:
+        return middle - 2 * spread, middle + 2 * spread
+
+    def rows(name: str) -> Tuple[Any, Any]:
+        return of(name).min(axis=0), of(name).max(axis=0)
+
+    variance = "var_" if hasattr(step, "var_") else "sigma_"  # its name until scikit-learn 0.24
+    ways = (
+        lambda: (of("data_min_"), of("data_max_")),  # MinMaxScaler
+        lambda: around(of("mean_"), of("scale_")),  # StandardScaler
+        lambda: around(of("center_"), of("scale_")),  # RobustScaler
+        lambda: (-of("max_abs_"), of("max_abs_")),
+        lambda: rows("quantiles_"),
+        lambda: tuple(zip(*((e[0], e[-1]) for e in step.bin_edges_))),  # KBinsDiscretizer
+        lambda: rows(next(n for n in KEPT_ROWS if hasattr(step, n))),
+        lambda: (
+            (of("theta_") - 2 * of(variance) ** 0.5).min(axis=0),  # GaussianNB
+            (of("theta_") + 2 * of(variance) ** 0.5).max(axis=0),
+        ),
+        lambda: around(of("mean_"), np.sqrt(step.explained_variance_.dot(of("components_") ** 2))),  # PCA
+        lambda: rows("means_"),
+        lambda: around(of("xbar_"), 1.0),
+        lambda: tuple(zip(*_split_at(step, count))),
+    )
+    for way in ways:
+        try:
+            low, high = way()
+            pairs = [(float(a), float(b)) for a, b in zip(low, high)]
+        except Exception:  # not that kind of estimator
+            continue
+        if len(pairs) == count:
+            return [p if np.isfinite(p).all() else None for p in pairs]
+    return [None] * count
+
+
+def _split_at(model: Any, count: int) -> List[Tuple[float, float]]:
+    """Where trees split each column, and a little beyond."""
+    ends = {}  # type: Dict[int, List[float]]
+    bins = getattr(getattr(model, "_bin_mapper", None), "bin_thresholds_", None)
+    for feature, edges in enumerate(bins if bins is not None else []):
+        ends[feature] = [float(edges[0]), float(edges[-1])] if len(edges) else [0.0, 1.0]
+    inner = getattr(model, "estimators_", model)  # of gradient boosting it is an array
+    found = parts(list(inner.ravel()) if hasattr(inner, "ravel") else inner)
+    trees = (p.tree_ for p in found if hasattr(p, "tree_") and p.tree_.n_features == count)
+    for tree, _ in zip(trees, range(100)):
+        for feature, threshold in zip(tree.feature.tolist(), tree.threshold.tolist()):
+            if feature >= 0:
+                low, high = ends.get(feature, [threshold, threshold])
+                ends[feature] = [min(low, threshold), max(high, threshold)]
+    if not ends:
+        raise ValueError("no trees")
+    beyond = {f: max(0.25 * (high - low), 0.1 * abs(low), 1e-3) for f, (low, high) in ends.items()}
+    return [(ends[f][0] - beyond[f], ends[f][1] + beyond[f]) if f in ends else (0.0, 1.0)
+            for f in range(count)]  # fmt: skip
 
 
 def versions() -> Dict[str, str]:
@@ -647,7 +787,8 @@ class Child:
             return {}, b""
         if op == "load":
             loaded = self.models[header["model"]] = load(header["path"])
-            return {"estimator": type(loaded.model).__name__, "warnings": loaded.said}, b""
+            wrote = {"python": platform.python_version(), "packages": versions()}
+            return {"estimator": type(loaded.model).__name__, "warnings": loaded.said, "versions": wrote}, b""
         if op == "unload":
             self.models.pop(header["model"], None)
             return {}, b""

@@ -13,12 +13,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
 import numpy as np
 
 from fitq.errors import FitqError, InputRejected, ScoringFailed, Unavailable
 from fitq.logs import get_logger
-from fitq.records import InputSchema
+from fitq.records import InputSchema, Versions
 from fitq.scorer import process
+from fitq.scorer.arrays import arrays_in
+from fitq.scorer.golden import Answer, Golden, Replay, answer_of, compared, failed, unhealthy
 from fitq.scorer.inspection import inspect_model
 from fitq.scorer.link import Link
 from fitq.scorer.reasons import why_unusable
@@ -39,6 +42,8 @@ class ModelFile(NamedTuple):
     key: str  #: name:version
     path: Path
     input_schema: InputSchema
+    golden: Golden | None = None  #: what it answered when it was registered; asked again at every load
+    tolerated: bool = False  #: an operator wants it served although it answers otherwise here
 
 
 class Outcome(NamedTuple):
@@ -92,14 +97,18 @@ class Scorer:
         except TimeoutError as exc:
             raise Unavailable("The scorer is busy.", retry_after=1) from exc
 
-    async def load(self, model: ModelFile) -> None:
+    async def load(self, model: ModelFile) -> Replay | None:
         """Have a model in memory. Many callers at once cause one load.
+
+        Returns:
+            how its recorded answers compare to those it gives here; None if none were recorded.
 
         Raises:
             ModelUnusable: it cannot be loaded here; the message says why.
+            ModelUnhealthy: it answers otherwise here, and nobody tolerates that.
             Unavailable: the child ended while it loaded.
         """
-        await self._loaded(await self._live(), model)
+        return await self._loaded(await self._live(), model)
 
     async def predict(self, model: ModelFile, method: str, rows: Rows) -> Outcome:
         """Call a method of a model, loading it first where needed.
@@ -107,6 +116,7 @@ class Scorer:
         Raises:
             InputRejected: the model refuses these rows, for what stands in them.
             ScoringFailed: the model raised.
+            ModelUnhealthy: as `load`.
             Unavailable: the child ended, or took too long.
         """
         link = await self._live()
@@ -151,7 +161,7 @@ class Scorer:
                 hint="The scoring log has what it printed. Train and register it again.",
             )
 
-    async def _loaded(self, link: Link, model: ModelFile) -> None:
+    async def _loaded(self, link: Link, model: ModelFile) -> Replay | None:
         self._check_record(model.key)
         known = link.models.get(model.key)
         if known is None:
@@ -160,8 +170,12 @@ class Scorer:
         link.models.move_to_end(model.key)
         if not known.done() or known.exception() is not None:
             await asyncio.shield(known)
+        replay: Replay | None = known.result()
+        if replay is not None and replay.difference is not None and not model.tolerated:
+            raise unhealthy(model.key, replay)
+        return replay
 
-    async def _load_into(self, link: Link, model: ModelFile) -> None:
+    async def _load_into(self, link: Link, model: ModelFile) -> Replay | None:
         try:
             header = {"op": "load", "model": model.key, "path": str(model.path)}
             what = f"Loading {model.key}"
@@ -170,9 +184,25 @@ class Scorer:
             if not answer["ok"]:
                 raise why_unusable(answer["error"], model.path)
             log.info("model_loaded", model=model.key, seconds=round(time.perf_counter() - began, 3))
+            serving = msgspec.convert(answer["versions"], type=Versions)
+            return await self._replayed(link, model, serving) if model.golden else None
         except FitqError:
             link.models.pop(model.key, None)
             raise
+
+    async def _replayed(self, link: Link, model: ModelFile, serving: Versions) -> Replay:
+        """Ask for the recorded answers again, before anybody else can ask for any."""
+        golden = model.golden
+        assert golden is not None
+        answers: dict[str, Answer] = {}
+        for method in golden.answers:
+            header = {"op": "predict", "model": model.key, "method": method, "rows": golden.rows}
+            what = f"Replaying {method} of {model.key}"
+            answer, data = await link.ask(header, golden.payload, seconds=_LOAD_SECONDS, what=what)
+            if not answer["ok"]:
+                return _logged(model.key, failed(golden, method, _cause(answer["error"]), serving))
+            answers[method] = answer_of(answer, data)
+        return _logged(model.key, compared(golden, answers, serving))
 
     async def _make_room(self, link: Link) -> None:
         while len(link.models) > _MAX_MODELS:
@@ -204,19 +234,25 @@ def _described(rows: Rows, schema: InputSchema) -> tuple[dict[str, Any], bytes]:
 def _predictions(answer: dict[str, Any], data: bytes) -> Any:
     if "arrays" not in answer:
         return json.loads(data)
-    arrays, offset = [], 0
-    for spec in answer["arrays"]:
-        dtype, count = np.dtype(spec["dtype"]), int(np.prod(spec["shape"]))
-        arrays.append(np.frombuffer(data, dtype, count, offset).reshape(spec["shape"]))
-        offset += count * dtype.itemsize
+    arrays = list(arrays_in(answer, data))
     if not answer["several"]:
         return arrays[0].tolist() if arrays[0].dtype.kind == "U" else arrays[0]
     # predict_proba of several outputs is a list per output; an answer has one entry per row
     return [list(row) for row in zip(*(a.tolist() for a in arrays), strict=True)]
 
 
+def _logged(key: str, replay: Replay) -> Replay:
+    if replay.difference is not None:
+        log.error("model_answers_otherwise", model=key, difference=str(replay.difference))
+    return replay
+
+
+def _cause(error: dict[str, Any]) -> str:
+    return f"{error['type']}: {error['message']}"
+
+
 def _refused(error: dict[str, Any], key: str) -> FitqError:
-    cause = f"{error['type']}: {error['message']}"
+    cause = _cause(error)
     if error["rows_at_fault"]:
         return InputRejected(
             f"The model refuses these rows: {error['message']}",

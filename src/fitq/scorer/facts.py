@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from fitq.records import InputSchema, Json, Versions
+from fitq.scorer.golden import Golden
 
 
 class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,3 +21,6 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     versions: Versions = Versions()  #: of the interpreter that looked
     output_shape: list[int] = []  #: of the default method's answer to the example rows
     warnings: list[str] = []
+    given: list[Any] = []  #: the first rows of the sample input, in the order of the schema's columns
+    seen: list[dict[str, Any]] = []  #: what `fit` saw, per column: see `child.seen_by_fit`
+    golden: Golden | None = None  #: what it answered; None if it cannot be scored

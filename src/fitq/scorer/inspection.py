@@ -6,18 +6,23 @@ import contextlib
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from fitq.errors import ModelUnusable
 from fitq.scorer import child, process
 from fitq.scorer.facts import ModelFacts
+from fitq.scorer.golden import Answer, Golden, answer_of
 from fitq.scorer.reasons import why_unusable
+from fitq.scorer.sample import samples
+
+#: What is kept of one method's answers, so that a look at every load stays cheap.
+_ANSWER_BYTES = 1_000_000
 
 
 def inspect_model(path: Path, *, sample_input: list[Any] | None = None, seconds: float = 60.0) -> ModelFacts:
-    """Load a model in a fresh child and let it tell about itself.
+    """Load a model in a fresh child and let it tell about itself, and answer rows that it can be asked again.
 
     Args:
         path: a joblib or pickle file.
@@ -28,28 +33,96 @@ def inspect_model(path: Path, *, sample_input: list[Any] | None = None, seconds:
         ModelUnusable: the file is not a model, needs what is not here, refuses its sample, or takes too long.
     """
     scorer = process.start()
-    deadline = time.monotonic() + seconds
+    asked = _Asked(scorer, time.monotonic() + seconds, path)
     try:
-        _ask(scorer, {"op": "load", "model": "it", "path": str(path)}, None, deadline, path)
-        facts = _ask(scorer, {"op": "facts", "model": "it"}, sample_input, deadline, path)
-        return msgspec.convert(facts, type=ModelFacts)
+        asked.for_header({"op": "load"})
+        facts = msgspec.convert(
+            asked.for_header({"op": "facts"}, json.dumps(sample_input).encode()), type=ModelFacts
+        )
+        return _with_golden(asked, facts)
     except TimeoutError as exc:
         raise ModelUnusable(f"Reading the model took longer than {seconds:.0f} seconds.") from exc
     finally:
         scorer.kill()
 
 
-def _ask(
-    scorer: process.ScorerProcess, header: dict[str, Any], payload: object, deadline: float, path: Path
-) -> dict[str, Any]:
-    scorer.link.settimeout(max(0.01, deadline - time.monotonic()))
-    answer = None
-    with contextlib.suppress(ConnectionError):
-        scorer.link.sendall(child.pack({**header, "id": 0}, json.dumps(payload).encode()))
-        with scorer.link.makefile("rb") as stream:
-            answer = child.read_frame(stream)
-    if answer is None:
-        raise ModelUnusable(f"Reading the model ended the process that did so ({scorer.how_it_ended()}).")
-    if not answer[0]["ok"]:
-        raise why_unusable(answer[0]["error"], path)
-    return answer[0]
+def _with_golden(asked: _Asked, facts: ModelFacts) -> ModelFacts:
+    """The facts with recorded answers, where there are rows that every method answers."""
+    schema = facts.input_schema
+    if schema is None or not facts.methods:
+        return facts
+    for source, rows in samples(schema, facts.seen, facts.given):
+        try:
+            golden = _recorded(asked, facts, source, rows)
+        except ModelUnusable:
+            continue  # not rows it answers
+        said = [
+            f"{method} answers otherwise each time it is asked: its answers are not compared at load."
+            for method in golden.random
+        ]
+        said += [f"The answers of {m} are too large to be compared at load." for m in golden.too_large]
+        return msgspec.structs.replace(facts, golden=golden, warnings=[*facts.warnings, *said])
+    return facts
+
+
+def _recorded(asked: _Asked, facts: ModelFacts, source: str, rows: list[Any]) -> Golden:
+    """What each method answers to all rows together, asked twice.
+
+    Raises:
+        ModelUnusable: one of them does not.
+    """
+    assert facts.input_schema is not None
+    described, payload = child.as_request(msgspec.to_builtins(facts.input_schema), rows)
+    answers: dict[str, Answer] = {}
+    random, too_large = [], []
+    for method in facts.methods:
+        header = {"op": "predict", "method": method, "rows": described}
+        once, again = (answer_of(*asked.whole(header, bytes(payload))) for _ in range(2))
+        if once != again:
+            random.append(method)
+        elif len(once.data) > _ANSWER_BYTES:
+            too_large.append(method)
+        else:
+            answers[method] = once
+    return Golden(
+        rows=described,
+        payload=bytes(payload),
+        count=len(rows),
+        source=source,
+        answers=answers,
+        random=random,
+        too_large=too_large,
+        versions=facts.versions,
+    )
+
+
+class _Asked(NamedTuple):
+    """A child with one model in it, and until when it may answer."""
+
+    scorer: process.ScorerProcess
+    deadline: float
+    path: Path
+
+    def for_header(self, header: dict[str, Any], payload: bytes = b"null") -> dict[str, Any]:
+        return self.whole(header, payload)[0]
+
+    def whole(self, header: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
+        """The answer to one request about the model.
+
+        Raises:
+            ModelUnusable: it is an error, or the child ended.
+            TimeoutError: it did not come in time.
+        """
+        link, about = self.scorer.link, {"id": 0, "model": "it", "path": str(self.path)}
+        link.settimeout(max(0.01, self.deadline - time.monotonic()))
+        answer = None
+        with contextlib.suppress(ConnectionError):
+            link.sendall(child.pack({**about, **header}, payload))
+            with link.makefile("rb") as stream:
+                answer = child.read_frame(stream)
+        if answer is None:
+            how = self.scorer.how_it_ended()
+            raise ModelUnusable(f"Reading the model ended the process that did so ({how}).")
+        if not answer[0]["ok"]:
+            raise why_unusable(answer[0]["error"], self.path)
+        return answer[0], bytes(answer[1])

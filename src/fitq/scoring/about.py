@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from fitq.errors import FitqError, Unavailable
+from fitq.errors import FitqError, ModelUnhealthy, Unavailable
 from fitq.records import to_builtins
 from fitq.scoring.answers import Answer, to_json
 from fitq.scoring.call import Call
@@ -23,7 +23,7 @@ async def describe_model(call: Call) -> Answer:
     problem = target.served.problem
     shown = ("name", "version", "created_at", "run", "experiment", "sha256", "size_bytes", "framework",
              "framework_version", "versions", "estimator", "methods", "default_method", "input_schema",
-             "classes", "warnings", "tags", "description")  # fmt: skip
+             "classes", "warnings", "tags", "description", "tolerated")  # fmt: skip
     fields = to_builtins(record)
     body = {name: fields[name] for name in shown} | {
         "id": record.id,
@@ -32,11 +32,23 @@ async def describe_model(call: Call) -> Answer:
         "batching": target.served.batching,
         "state": "Unhealthy" if problem else "Healthy",
         "problem": problem.message if problem else None,
+        "hint": problem.hint if problem else "",
+        "replay": replay_body(target),
         "scoring_uri": f"{address}{target.path}",
         "swagger_uri": f"{address}{target.path.removesuffix('/score')}/swagger.json",
         "curl": target.curl(address),
     }
     return Answer(to_json(body), headers=[(b"x-fitq-model", record.id.encode())])
+
+
+def replay_body(target: Target) -> dict[str, Any]:
+    """How the answers that were recorded at registration compare to those given here."""
+    served = target.served
+    if served.replay is not None:
+        return served.replay.to_body()
+    if isinstance(served.problem, ModelUnhealthy):
+        return {"state": "different", **served.problem.data}
+    return {"state": "not recorded" if not served.record.golden else "not asked"}
 
 
 async def get_swagger(call: Call) -> Answer:
@@ -62,8 +74,11 @@ async def example_answer(call: Call, target: Target) -> Any:
 async def model_ready(call: Call) -> Answer:
     """KServe V1's `{"name", "ready"}`; also answers to MLflow's ping."""
     target = _target(call)
-    body = {"name": target.served.record.name, "ready": target.served.problem is None}
-    return Answer(to_json(body), 503 if target.served.problem else 200)
+    name, problem = target.served.record.name, target.served.problem
+    if problem is None:
+        return Answer(to_json({"name": name, "ready": True}))
+    why = {"state": "Unhealthy", "message": problem.message, "error": problem.message, "hint": problem.hint}
+    return Answer(to_json({**problem.data, **why, "name": name, "ready": False}), 503)
 
 
 async def healthy(_: Call) -> Answer:

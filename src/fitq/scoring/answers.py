@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import orjson
 from starlette.types import Send
 
-from fitq.errors import FitqError, MethodNotAllowed, ScoringFailed
+from fitq.errors import FitqError, MethodNotAllowed, ModelUnhealthy, ScoringFailed
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -36,7 +36,7 @@ def error_answer(exc: FitqError, request_id: str) -> Answer:
     headers: Headers = []
     if exc.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
-    if exc.status == 503:
+    if exc.status == 503 and not isinstance(exc, ModelUnhealthy):  # waiting does not mend that one
         headers.append((b"retry-after", str(exc.data.get("retry_after", 2)).encode()))
     if isinstance(exc, ScoringFailed):
         headers.append((b"x-ms-run-function-failed", b"True"))

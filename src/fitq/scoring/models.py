@@ -14,11 +14,12 @@ from typing import IO, Any
 
 import msgspec
 
-from fitq.errors import ModelUnusable, ScoringFailed
+from fitq.errors import ModelUnhealthy, ModelUnusable, NotFound, ScoringFailed
 from fitq.names import check_name, version_number
-from fitq.records import InputSchema, ModelRecord
+from fitq.records import InputSchema, ModelRecord, from_json
 from fitq.schema import ArraySchema
 from fitq.scorer.client import ModelFile, Scorer
+from fitq.scorer.golden import Golden, Replay
 from fitq.scoring.calls import Calls
 from fitq.scoring.dialects import azure
 from fitq.scoring.watch import Watch
@@ -36,7 +37,10 @@ class ServedModel:
         self.record = record
         self.file = ModelFile(record.id, path, record.input_schema or _NOTHING)
         self.loaded_at = 0.0  #: on the monotonic clock
-        self.problem: ModelUnusable | None = None  #: why it does not load, when it does not
+        self.problem: ModelUnusable | ModelUnhealthy | None = (
+            None  #: why it does not answer, when it does not
+        )
+        self.replay: Replay | None = None  #: how its recorded answers compare to those it gives here
         self.tried_at = -math.inf  #: when that was found
         self.example_answers: dict[str, Any] = {}  #: method → answer to the example rows, once asked for
         self._calls: dict[str, Calls] = {}
@@ -45,10 +49,27 @@ class ServedModel:
         """Pass if the model answers.
 
         Raises:
+            ModelUnhealthy: it answers otherwise here than when it was registered.
             ScoringFailed: it does not load here; the caller cannot mend that.
         """
+        if isinstance(self.problem, ModelUnhealthy):
+            raise ModelUnhealthy(self.problem.message, hint=self.problem.hint, **self.problem.data)
         if self.problem is not None:
             raise unusable_here(self.record, self.problem)
+
+    def change(self, record: ModelRecord) -> None:
+        """Follow what may change of a version, such as whether other answers are tolerated."""
+        self.record = record
+        self.file = self.file._replace(tolerated=record.tolerated)
+        self.loaded_at, self.tried_at = 0.0, -math.inf
+        self._calls.clear()
+
+    @property
+    def warning(self) -> str:
+        """What every answer says beside it; empty when all is well."""
+        if self.replay is None or self.replay.difference is None:
+            return ""
+        return f"answers otherwise than when it was registered: {self.replay.difference}"
 
     def calls(self, method: str, scorer: Scorer, seconds: float) -> Calls:
         """How one of its methods is called; `seconds` is how long a request may wait."""
@@ -118,11 +139,15 @@ class Models:
         number = version_number(version)
         if number is None:
             number = await asyncio.to_thread(self._catalog.resolve, name, version)
-        served = self._served.get((name, number))
-        if served is None or not served.is_settled:
-            # versions never change: from the second look on, the number is all there is to ask
+        try:
             record = await asyncio.to_thread(self._catalog.model, name, number)
-            served = self._served.setdefault((name, number), ServedModel(record, self._cache / record.sha256))
+        except NotFound:
+            self._served.pop((name, number), None)
+            raise
+        served = self._served.setdefault((name, number), ServedModel(record, self._cache / record.sha256))
+        if served.record != record:
+            served.change(record)
+        if not served.is_settled:
             await self._prepare(served)
         return served
 
@@ -136,10 +161,23 @@ class Models:
                 if not served.file.path.exists():
                     await asyncio.to_thread(self._download, record, served.file.path)
                 if record.input_schema is not None:
-                    await self._scorer.load(served.file)
+                    golden = await asyncio.to_thread(self._golden, record)
+                    served.file = served.file._replace(golden=golden, tolerated=record.tolerated)
+                    served.replay = await self._scorer.load(served.file)
                 served.loaded_at, served.problem = time.monotonic(), None
-            except ModelUnusable as exc:
+            except (ModelUnusable, ModelUnhealthy) as exc:
                 served.tried_at, served.problem = time.monotonic(), exc
+
+    def _golden(self, record: ModelRecord) -> Golden | None:
+        """The answers recorded at registration, only if they are the recorded ones."""
+        if not record.golden:
+            return None
+        data = self._catalog.golden(record)
+        if data is not None and hashlib.sha256(data).hexdigest() == record.golden:
+            return from_json(data, Golden)
+        if record.tolerated:
+            return None
+        raise ModelUnusable("The answers it gave when it was registered are no longer in the object store.")
 
     def _download(self, record: ModelRecord, path: Path) -> None:
         """Bytes from the object store, kept only if they are the ones that were registered."""

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from fitq.errors import InvalidRequest, ModelUnusable, TooLarge, UnsupportedMediaType
+from fitq.errors import InvalidRequest, ModelUnhealthy, ModelUnusable, TooLarge, UnsupportedMediaType
 from fitq.schema import Rows
 from fitq.scorer.client import Outcome
 from fitq.scoring.answers import Answer, to_json
@@ -155,6 +155,9 @@ async def _predicted(call: Call, method: str, rows: Rows) -> Outcome:
         )
     except ModelUnusable as exc:  # it had to be loaded again, and that failed
         raise unusable_here(served.record, exc) from exc
+    except ModelUnhealthy as exc:  # or it answered otherwise than before
+        served.problem = exc
+        raise
 
 
 def _headers(target: Target, outcome: Outcome) -> list[tuple[bytes, bytes]]:
@@ -164,4 +167,6 @@ def _headers(target: Target, outcome: Outcome) -> list[tuple[bytes, bytes]]:
     ]
     if target.cold_seconds is not None:
         headers.append((b"x-cold-start-ms", b"%.1f" % (target.cold_seconds * 1000)))
+    if target.served.warning:
+        headers.append((b"x-fitq-warning", ascii(target.served.warning)[1:-1].encode()))
     return headers

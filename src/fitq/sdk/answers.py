@@ -85,6 +85,8 @@ class DeployedEndpoint(EndpointRecord, frozen=True, kw_only=True):
     scoring_uri: str = ""
     swagger_uri: str = ""
     state: str = "Transitioning"  #: Transitioning, Healthy, Unhealthy or Failed
+    problem: str = ""  #: why it is not healthy
+    hint: str = ""  #: what to do then
 
 
 class EndpointKeys(Record, frozen=True, kw_only=True):

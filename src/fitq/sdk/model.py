@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from fitq.errors import Conflict, InvalidRequest, NotFound
+from fitq.records import ChangeRequest
 from fitq.sdk.absent import absent
 from fitq.sdk.answers import RegisteredModel
 from fitq.sdk.finding import Wanted, cached, find
@@ -228,6 +229,30 @@ class Model:
         if target.exists() and not (exist_ok or exists_ok):
             raise Conflict(f"{target} exists already.", hint="Pass exist_ok=True to replace it.")
         return str(self.workspace.client.download_model(self.name, self.version, target))
+
+    def delete(self) -> None:
+        """Delete this version. Its number is not used again.
+
+        Raises:
+            Conflict: an alias or an endpoint still points to it.
+        """
+        self.workspace.client.delete_model(self.name, self.version)
+
+    def add_tags(self, tags: Mapping[str, Any]) -> None:
+        """Add tags, or change those of these names."""
+        self._change(ChangeRequest(tags={str(k): str(v) for k, v in tags.items()}))
+
+    def remove_tags(self, tags: Sequence[str]) -> None:
+        """Take tags away."""
+        self._change(ChangeRequest(tags=dict.fromkeys(tags)))
+
+    def update(self, tags: Mapping[str, Any] | None = None, description: str | None = None) -> None:
+        """Add or change tags, and change the description."""
+        changed = {str(k): str(v) for k, v in (tags or {}).items()}
+        self._change(ChangeRequest(tags=dict(changed), description=description))
+
+    def _change(self, request: ChangeRequest) -> None:
+        self.record = self.workspace.client.change_model(self.name, self.version, request)
 
     @staticmethod
     def get_model_path(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fitq.errors import InvalidRequest
-from fitq.records import EndpointRequest, RegisterRequest
+from fitq.records import ChangeRequest, EndpointRequest, RegisterRequest
 from fitq.sdk.answers import (
     AliasAnswer,
     DeployedEndpoint,
@@ -57,6 +57,16 @@ class ModelRoutes(Exchange):
         """Let an alias such as `champion` point to a version."""
         path = f"/v1/models/{part(name)}/aliases/{part(alias)}"
         return read_answer(self.put(path, {"version": version}), AliasAnswer)
+
+    def change_model(self, name: str, version: int | str, request: ChangeRequest) -> RegisteredModel:
+        """Change tags, description, or whether other answers are tolerated."""
+        path = f"/v1/models/{part(name)}/versions/{part(version)}"
+        return read_answer(self.patch(path, said(request)), RegisteredModel)
+
+    def delete_model(self, name: str, version: int | None = None) -> None:
+        """Delete one version of a model; all of them if None."""
+        pinned = f"/versions/{version}" if version is not None else ""
+        self.delete(f"/v1/models/{part(name)}{pinned}")
 
     # Endpoints
 

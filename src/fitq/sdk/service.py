@@ -114,7 +114,9 @@ class Endpoint:
         waited, pause = 0.0, _FIRST_PAUSE_SECONDS
         while self.get_state() == "Transitioning":
             if waited >= limit:
-                raise Unavailable(f"Endpoint {self.name!r} is not healthy after {limit:.0f} seconds.")
+                raise Unavailable(
+                    f"Endpoint {self.name!r} is not healthy after {limit:.0f} seconds. {self.record.problem}"
+                )
             if show_output:
                 sys.stdout.write("." if waited else "Running")
                 sys.stdout.flush()
@@ -123,7 +125,8 @@ class Endpoint:
             pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
         if self.state != "Healthy":
             raise FitqError(
-                f"Endpoint {self.name!r} is {self.state}.", hint="The log of the scoring service says why."
+                f"Endpoint {self.name!r} is {self.state}. {self.record.problem}".strip(),
+                hint=self.record.hint or "The log of the scoring service says why.",
             )
         if show_output:
             sys.stdout.write("\n" if waited else "")

@@ -3,6 +3,7 @@ answers while Redis is away. Writing them is `fitq.registry`'s business."""
 
 from __future__ import annotations
 
+import contextlib
 from typing import NamedTuple
 
 import msgspec
@@ -35,9 +36,19 @@ class Catalog:
 
     def versions(self, name: str) -> list[int]:
         """Version numbers, oldest first; empty if there is no such model."""
+        used, deleted = self._numbers(name)
+        return sorted(used - deleted)
+
+    def used(self, name: str) -> list[int]:
+        """Every version number that was ever given, also of deleted ones, oldest first."""
+        used, deleted = self._numbers(name)
+        return sorted(used | deleted)
+
+    def _numbers(self, name: str) -> tuple[set[int], set[int]]:
         prefix = self.keys.model_versions(check_name("model", name))
-        stems = (o.key[len(prefix) :].removesuffix(".json") for o in self.objects.list(prefix))
-        return sorted(int(stem) for stem in stems if stem.isdigit())
+        files = [o.key[len(prefix) :].partition(".") for o in self.objects.list(prefix)]
+        used = {int(stem) for stem, _, kind in files if kind == "json" and stem.isdigit()}
+        return used, {int(stem) for stem, _, kind in files if kind == "deleted" and stem.isdigit()}
 
     def aliases(self, name: str) -> dict[str, int]:
         prefix = self.keys.model_aliases(check_name("model", name))
@@ -55,10 +66,19 @@ class Catalog:
             NotFound: says which versions and aliases there are.
         """
         number = self.resolve(name, version)
-        data = self.objects.get(self.keys.model_version(name, number))
-        if data is None:
+        record = self.kept(name, number)
+        if record is None or record.deleted_at is not None:
             raise self._no_version(name, str(version or number))
-        return from_json(data, ModelRecord)
+        return record
+
+    def kept(self, name: str, number: int) -> ModelRecord | None:
+        """What stands under a version number, also of a deleted one."""
+        data = self.objects.get(self.keys.model_version(name, number))
+        return None if data is None else from_json(data, ModelRecord)
+
+    def golden(self, record: ModelRecord) -> bytes | None:
+        """What a version answered when it was registered, as it was kept then."""
+        return self.objects.get(self.keys.model_golden(record.name, record.golden))
 
     def resolve(self, name: str, version: str | int | None = None) -> int:
         """The version number that a version, an alias or nothing means now."""
@@ -85,7 +105,11 @@ class Catalog:
         return ModelSummary(name, versions, self.aliases(name), self.model(name, versions[-1]))
 
     def summaries(self) -> list[ModelSummary]:
-        return [self.summary(name) for name in self.model_names()]
+        found = []
+        for name in self.model_names():
+            with contextlib.suppress(NotFound):  # all its versions are deleted, or the first is not there yet
+                found.append(self.summary(name))
+        return found
 
     def endpoint(self, name: str) -> EndpointRecord:
         data = self.objects.get(self.keys.endpoint(check_name("endpoint", name)))

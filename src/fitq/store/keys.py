@@ -33,9 +33,11 @@ Object store, under `<workspace>/`
                                         Written before 202: it is what "accepted" means.
     runs/<run>/attempts/<n>-<claim>/<path>  files of one attempt
     runs/<run>/final.json               FinalRecord, put if absent: the one truth about a run that ended
-    models/<name>/versions/<v>.json     ModelRecord, put if absent
+    models/<name>/versions/<v>.json     ModelRecord, put if absent; later only tags and the like change
+    models/<name>/versions/<v>.deleted  there when that version was deleted; its number is never used again
     models/<name>/aliases/<alias>.json  {"version": n}
     models/<name>/files/<sha256>        the bytes of a model
+    models/<name>/golden/<sha256>.json  what it answered when it was registered; named by its own hash
     data/<name>/versions/<v>.json       DataRecord, put if absent
     data-parts/<sha256>                 bytes of files of data, shared by whatever holds the same
     endpoints/<name>.json               EndpointRecord
@@ -88,6 +90,9 @@ class ObjectKeys:
     def model_version(self, name: str, version: int) -> str:
         return f"{self._root}/models/{name}/versions/{version}.json"
 
+    def model_tombstone(self, name: str, version: int) -> str:
+        return f"{self._root}/models/{name}/versions/{version}.deleted"
+
     def model_aliases(self, name: str) -> str:
         return f"{self._root}/models/{name}/aliases/"
 
@@ -114,6 +119,9 @@ class ObjectKeys:
 
     def data_part(self, sha256: str) -> str:
         return f"{self._root}/data-parts/{sha256}"
+
+    def model_golden(self, name: str, sha256: str) -> str:
+        return f"{self._root}/models/{name}/golden/{sha256}.json"
 
     def endpoints(self) -> str:
         return f"{self._root}/endpoints/"

@@ -1,0 +1,110 @@
+"""What may change of a registered version, and what deleting leaves behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import joblib
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from fitq import endpoints, upkeep
+from fitq.backend import Backend
+from fitq.errors import Conflict, InvalidRequest, NotFound
+from fitq.records import ChangeRequest, EndpointRequest, ModelRecord, RegisterRequest
+from fitq.registry import catalog, register, set_alias
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("upkeep") / "model.joblib"
+    joblib.dump(LogisticRegression().fit([[0.0], [1.0]], [0, 1]), path)
+    return path
+
+
+def registered(backend: Backend, file: Path, **fields: object) -> ModelRecord:
+    return register(backend, RegisterRequest(name="iris", **fields), upload=file)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def backend(memory_backend: Backend, file: Path) -> Backend:
+    """With two versions of a model, of the same bytes; the first is `prod`."""
+    registered(memory_backend, file, tags={"by": "ana", "old": "1"})
+    registered(memory_backend, file)
+    set_alias(memory_backend, "iris", "prod", 1)
+    return memory_backend
+
+
+def test_tags_are_added_changed_and_taken_away_and_the_rest_stays(backend: Backend) -> None:
+    before = catalog(backend).model("iris", 1)
+    upkeep.change(backend, "iris", "prod", ChangeRequest(tags={"by": "eva", "old": None, "new": "2"}))
+    after = catalog(backend).model("iris", 1)
+    assert after.tags == {"by": "eva", "new": "2"}
+    assert (after.description, after.tolerated, after.sha256) == ("", False, before.sha256)
+    upkeep.change(backend, "iris", 1, ChangeRequest(tolerated=True, description="kept"))
+    last = catalog(backend).model("iris", 1)
+    assert (last.tags, last.description, last.tolerated) == (after.tags, "kept", True)
+
+
+def test_a_deleted_version_is_in_no_list_and_its_number_is_not_used_again(
+    backend: Backend, file: Path
+) -> None:
+    upkeep.delete_version(backend, "iris", 2)
+    assert catalog(backend).versions("iris") == [1]
+    assert catalog(backend).model("iris").version == 1
+    with pytest.raises(NotFound, match="no version 2"):
+        catalog(backend).model("iris", 2)
+    upkeep.delete_version(backend, "iris", 2)  # twice is fine
+    with pytest.raises(NotFound):
+        upkeep.delete_version(backend, "iris", 7)
+    assert registered(backend, file).version == 3
+
+
+def test_bytes_stay_while_another_version_needs_them(backend: Backend) -> None:
+    record = catalog(backend).model("iris", 2)
+    golden = backend.keys.model_golden("iris", record.golden)
+    upkeep.delete_version(backend, "iris", 2)
+    assert backend.objects.size(record.object_key) == record.size_bytes
+    assert backend.objects.size(golden)
+    upkeep.delete_model(backend, "iris")
+    assert backend.objects.size(record.object_key) is None
+    assert backend.objects.size(golden) is None
+
+
+def test_what_an_alias_or_an_endpoint_points_to_is_not_deleted(backend: Backend) -> None:
+    with pytest.raises(Conflict, match="prod"):
+        upkeep.delete_version(backend, "iris", 1)
+    endpoints.deploy(backend, "flowers", EndpointRequest(model="iris", traffic={"2": 100}))
+    with pytest.raises(Conflict, match="flowers"):
+        upkeep.delete_version(backend, "iris", 2)
+    with pytest.raises(Conflict, match="flowers"):
+        upkeep.delete_model(backend, "iris")
+    assert catalog(backend).versions("iris") == [1, 2]
+
+
+def test_a_deleted_model_is_gone_with_its_aliases_and_counts_on_when_registered_again(
+    backend: Backend, file: Path
+) -> None:
+    upkeep.delete_model(backend, "iris")
+    upkeep.delete_model(backend, "iris")  # twice is fine
+    with pytest.raises(NotFound):
+        upkeep.delete_model(backend, "roses")
+    assert catalog(backend).summaries() == []
+    with pytest.raises(NotFound, match="no model 'iris'"):
+        catalog(backend).model("iris", "prod")
+    assert registered(backend, file).version == 3
+    assert catalog(backend).aliases("iris") == {}
+
+
+def test_deleting_that_was_interrupted_can_be_done_again(backend: Backend) -> None:
+    backend.objects.put(backend.keys.model_tombstone("iris", 2), b"")
+    assert catalog(backend).versions("iris") == [1]
+    upkeep.delete_version(backend, "iris", 2)
+    with pytest.raises(NotFound):
+        catalog(backend).model("iris", 2)
+
+
+@pytest.mark.parametrize("version", ["prod", "latest", "-1", "²", ""])
+def test_only_a_number_can_be_deleted(version: str) -> None:
+    with pytest.raises(InvalidRequest, match="not a version number"):
+        upkeep.check_number(version)
