@@ -32,6 +32,7 @@ from tests.dashboard.samples import (
     [
         ("/", "fitq submit train.py"),
         ("/runs", "fitq submit train.py"),
+        ("/data", "fitq data upload"),
         ("/models", "fitq models register"),
         ("/endpoints", "fitq endpoints deploy"),
         ("/pools", "fitq up --functions"),

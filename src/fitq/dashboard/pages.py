@@ -16,7 +16,16 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from fitq.backend import Backend
-from fitq.dashboard import endpoint_pages, login, model_pages, overview, pool_pages, run_files, run_pages
+from fitq.dashboard import (
+    data_pages,
+    endpoint_pages,
+    login,
+    model_pages,
+    overview,
+    pool_pages,
+    run_files,
+    run_pages,
+)
 from fitq.dashboard.error_pages import show_error
 from fitq.dashboard.headers import SafeHeaders
 from fitq.dashboard.session import SessionGate, Sessions, posted
@@ -39,6 +48,9 @@ PAGES: list[BaseRoute] = [
     Route("/runs/{id}/log", run_files.whole_log),
     Route("/runs/{id}/events", run_files.events),
     Route("/runs/{id}/artifacts/{path:path}", run_files.artifact),
+    Route("/data", data_pages.listing),
+    Route("/data/{name}", data_pages.show),
+    Route("/data/{name}/versions/{version}", data_pages.show),
     Route("/models", model_pages.listing),
     Route("/models/{name}", model_pages.show),
     Route("/models/{name}/versions/{version}", model_pages.show),
