@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -56,6 +57,79 @@ SCRIPTS = {
     "a thread raises": "import threading\ndef f(): raise ValueError('in a thread')\nt = threading.Thread(target=f, name='T')\nt.start(); t.join()",
     "atexit": "import atexit\natexit.register(print, 'first registered')\natexit.register(print, 'last')\nprint('end')",
     "destructors at exit": "class Last:\n    def __del__(self): print('gone')\nkept = Last()\nf = open('left-open', 'w'); f.write('x')",
+    "exits with True": "import sys; sys.exit(True)",
+    "exits with a large number": "import sys; sys.exit(2**40 + 3)",
+    "exits with a negative number": "import sys; sys.exit(-2)",
+    "exits with a tuple": "import sys; sys.exit((1, 2))",
+    "exits inside a function that holds things": (
+        "class Last:\n    def __del__(self): print('gone')\ndef main():\n    kept = Last()\n    raise SystemExit(3)\nmain()"
+    ),
+    "atexit raises": "import atexit\natexit.register(lambda: 1/0)\natexit.register(print, 'before')\nprint('end')",
+    "atexit exits": "import atexit, sys\natexit.register(lambda: sys.exit(5))\nprint('end')",
+    "a finalizer": "import weakref\nclass Kept: pass\nkept = Kept()\nweakref.finalize(kept, print, 'finalized')",
+    "a destructor raises": "kept = type('Last', (), {'__del__': eval('lambda self: 1/0')})()",
+    "a destructor uses what is there": (
+        "import json, sys\nWORD = 'w'\nclass Last:\n    def __init__(self): self.me = self\n"
+        "    def __del__(self): print(WORD, json is None, sys.argv)\nkept = Last()"
+    ),
+    "destructors in order": (
+        "class Last:\n    def __init__(self, n): self.n = n\n    def __del__(self): print(self.n)\n"
+        "a, _b, c = Last('a'), Last('_b'), Last('c')\na.other = c\nc.other = a\ndef f(): return a"
+    ),
+    "a destructor in a module of its own": (
+        "import helper\nclass Last:\n    def __del__(self): print('gone', helper.WHAT)\nhelper.kept = Last()"
+    ),
+    "a destructor kept by a library": (
+        "import json, sklearn\nclass Last:\n    def __del__(self): print('gone')\nsklearn.kept = Last()\njson.kept = [Last()]"
+    ),
+    "a destructor kept by a hook": (
+        "import sys\nclass Last:\n    def __del__(self): print('gone')\n    def __call__(self, *_): pass\nsys.excepthook = Last()"
+    ),
+    "a file kept by a library": "import json\njson.kept = open('left-open', 'w'); json.kept.write('x' * 10)",
+    "a file in a module of its own": "import helper\nhelper.kept = open('left-open', 'w'); helper.kept.write('x' * 10)",
+    "stdout is a file": "import sys\nsys.stdout = open('left-open', 'w'); print('kept')",
+    "stdout is a tee": (
+        "import sys\nclass Tee:\n    def __init__(self): self.file, self.out = open('left-open', 'w'), sys.stdout\n"
+        "    def write(self, text): self.file.write(text); self.out.write(text)\n"
+        "    def flush(self): self.out.flush()\nsys.stdout = Tee()\nprint('both')"
+    ),
+    "stdout cannot be flushed": (
+        "import sys\nclass Bad:\n    def write(self, text): pass\n    def flush(self): raise OSError('full')\nsys.stdout = Bad()"
+    ),
+    "stdout is closed": "import sys; sys.stdout.close()",
+    "stdout is gone": "import sys; sys.stdout = None; del sys.stderr",
+    "a generator is not finished": "def f():\n    try:\n        yield 1\n    finally:\n        print('closed')\ng = f(); next(g)",
+    "a daemon thread prints": (
+        "import threading, time\ndef f():\n    while True: time.sleep(.001); str(threading)\n"
+        "for _ in range(5): threading.Thread(target=f, daemon=True).start()\ntime.sleep(.05); print('end')"
+    ),
+    "an executor still works": (
+        "import time\nfrom concurrent.futures import ThreadPoolExecutor\npool = ThreadPoolExecutor(2)\n"
+        "def f(n): time.sleep(.2); print('late')\nfor n in range(2): pool.submit(f, n)\nprint('end')"
+    ),
+    "is interrupted while it waits for a thread": (
+        "import signal, threading, time\nmain = threading.main_thread().ident\n"
+        "def f(): time.sleep(.3); signal.pthread_kill(main, signal.SIGINT); time.sleep(.3)\n"
+        "threading.Thread(target=f).start()\nprint('end')"
+    ),
+    "a pool that nobody closed": (
+        "import multiprocessing as mp" + MAIN + "pool = mp.get_context('fork').Pool(2); print(pool.map(abs, [-1]))"
+    ),
+    "a temporary folder": "import tempfile, os\nd = tempfile.TemporaryDirectory()\nopen(os.path.join(d.name, 'x'), 'w').close()",
+    "its log is shut down": (
+        "import logging, logging.handlers\nh = logging.handlers.MemoryHandler(99, target=logging.FileHandler('left-open'))\n"
+        "logging.getLogger().addHandler(h); logging.getLogger().warning('kept')"
+    ),
+    "C prints": "import ctypes; ctypes.CDLL(None).printf(b'from C')",
+    "a fork of its own ends": (
+        "import os, atexit\natexit.register(print, 'twice')\npid = os.fork()\n"
+        "if pid: os.waitpid(pid, 0)\nclass Last:\n    def __del__(self): print('gone', pid == 0)\nkept = Last()"
+    ),
+    "a signal handler keeps something": (
+        "import signal\nclass Last:\n    def __del__(self): print('gone')\nkept = Last()\n"
+        "signal.signal(signal.SIGUSR1, lambda *_: kept)"
+    ),
+    "it imports more": "import sqlite3, xml.dom.minidom, asyncio\nprint(asyncio.run(asyncio.sleep(0, 'done')))",
     "unbuffered and merged": "import sys, os\nprint('a', end='')\nprint('b', file=sys.stderr, end='')\nos.write(1, b'c')\nprint('d')",
     "reads stdin": "import sys\nprint(repr(sys.stdin.read()), sys.stdout.encoding, sys.stdout.line_buffering)",
     "descriptors": "import os\nprint(sorted(os.listdir('/proc/self/fd'))[:3], os.path.exists('/proc/self/fd/5'))",
@@ -120,7 +194,7 @@ class Place:
             timeout=60,
             check=False,
         )
-        return done.stdout.decode(), done.returncode
+        return shown(done.stdout), done.returncode
 
     def start(self, name: str = "train.py") -> RunProcess:
         command = [sys.executable, "-u", name, *ARGUMENTS]
@@ -139,7 +213,12 @@ class Place:
             output += process.read(0.05)
         output += process.sweep()
         assert process.exit_code is not None
-        return output.decode(), process.exit_code
+        return shown(output), process.exit_code
+
+
+def shown(output: bytes) -> str:
+    """As text, without the addresses of objects."""
+    return re.sub("0x[0-9a-f]{6,}", "0x…", output.decode())
 
 
 def _no_core() -> None:
@@ -211,6 +290,20 @@ def test_what_is_decided_at_start_is_decided_for_each_run(
     place.environment[name] = value
     place.write(code)
     assert place.warmly() == place.plainly()
+
+
+def test_what_nobody_notices_is_left_out(place: Place) -> None:
+    """The C library's own end, and Python's, which would copy all memory of the parent."""
+    place.write("import ctypes\nlibc = ctypes.CDLL(None)\nlibc.on_exit(libc.abort, None)\nprint('end')")
+    assert place.plainly() == ("end\n", -signal.SIGABRT)
+    assert place.warmly() == ("end\n", 0)
+
+
+def test_a_library_of_the_scripts_own_has_its_end(place: Place) -> None:
+    place.write(
+        "import ctypes, _sqlite3\nlibc = ctypes.CDLL(None)\nlibc.on_exit(libc.abort, None)\nprint('end')"
+    )
+    assert place.warmly() == place.plainly() == ("end\n", -signal.SIGABRT)
 
 
 def test_runs_draw_different_lots(place: Place) -> None:

@@ -36,12 +36,15 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, NoReturn, 
 
 if TYPE_CHECKING:
     from fitq.isolation import family
+    from fitq.worker import ending
 else:
-    _folder = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "isolation")
-    sys.path.insert(0, _folder)
+    _here = os.path.dirname(os.path.abspath(__file__))
+    _folders = [os.path.join(os.path.dirname(_here), "isolation"), _here]
+    sys.path[:0] = _folders
     family = importlib.import_module("family")
-    sys.path.remove(_folder)
-    del sys.modules["family"]  # a user's module may be called so
+    ending = importlib.import_module("ending")
+    del sys.path[: len(_folders)]
+    del sys.modules["family"], sys.modules["ending"]  # a user's modules may be called so
 
 NOTHING_TO_WARM = 3  #: exit code: without scikit-learn there is nothing to save
 _PR_SET_DUMPABLE = 4
@@ -80,8 +83,8 @@ def prepare(worker: int) -> None:
     os.umask(0o077)
 
 
-def warm_up() -> None:
-    """Import what training usually imports."""
+def warm_up() -> "ending.Ending":
+    """Import what training usually imports; how a script's process ends after that."""
     try:
         importlib.import_module("sklearn")
     except ImportError:
@@ -93,8 +96,10 @@ def warm_up() -> None:
             pass
     if threading.active_count() != 1:
         raise SystemExit("importing started threads: %s" % threading.enumerate())
+    end = ending.Ending()
     gc.collect()
     gc.freeze()  # or the first collection in each child would copy every page
+    return end
 
 
 class Request:
@@ -286,15 +291,23 @@ def _main_module(path: str) -> types.ModuleType:
     return main
 
 
-def run(code: types.CodeType, namespace: Dict[str, Any]) -> None:
-    """The script. Its end, however it comes, is left to the interpreter: exit codes, threads, atexit."""
+def run(request: Request, at_end: "ending.Ending") -> None:
+    """The script, and its end. One that failed is left to the interpreter, which has something to say."""
+    code, namespace = become(request)
+    exit_code = 0
     try:
         exec(code, namespace)
-    except SystemExit:
-        raise
+    except SystemExit as exc:
+        simple = ending.code_of(exc)
+        if simple is None:
+            raise
+        exit_code = simple
     except BaseException:
         sys.excepthook = _without_our_frames(sys.excepthook)
         raise
+    del code, namespace
+    at_end.end(exit_code)
+    raise SystemExit(exit_code)
 
 
 def _without_our_frames(shown: Callable[..., Any]) -> Callable[..., Any]:
@@ -310,7 +323,7 @@ if __name__ == "__main__":
     sys.path.pop(0)  # our own folder is not the user's
     prepare(int(sys.argv[1]))
     _control = socket.socket(fileno=int(sys.argv[2]))
-    warm_up()
+    _ending = warm_up()
     _control.send(b"ready")
     _main = sys.modules["__main__"]  # kept: what runs below are its functions
-    run(*become(serve(_control)))
+    run(serve(_control), _ending)
