@@ -27,6 +27,7 @@ def print_run(run: RunRecord) -> None:
             ("Command", run.command),
             ("Arguments", " ".join(run.arguments)),
             ("Parameters", pairs_text(run.parameters)),
+            ("Inputs", pairs_text(run.inputs)),
             ("Tags", pairs_text(run.tags)),
             ("Registers", "\n".join(_registration(r) for r in run.register)),
             ("Pool", run.pool),
