@@ -84,10 +84,10 @@ async def test_what_arrives_during_a_call_shares_the_next() -> None:
     scorer = Doubler()
     lane = batches(scorer)
     scorer.go.clear()
-    first = asyncio.create_task(lane.predict(rows(1)))
+    first = asyncio.ensure_future(lane.predict(rows(1)))
     while not scorer.calls:
         await asyncio.sleep(0)
-    later = [asyncio.create_task(lane.predict(rows(v))) for v in (2, 3)]
+    later = [asyncio.ensure_future(lane.predict(rows(v))) for v in (2, 3)]
     await asyncio.sleep(0)
     scorer.go.set()
     assert [o.predictions.tolist() for o in await asyncio.gather(first, *later)] == [[2], [4], [6]]
@@ -133,10 +133,10 @@ async def test_a_caller_that_gives_up_disturbs_no_other() -> None:
     scorer = Doubler()
     lane = batches(scorer)
     scorer.go.clear()
-    running = [asyncio.create_task(lane.predict(rows(v))) for v in (1, 2)]
+    running = [asyncio.ensure_future(lane.predict(rows(v))) for v in (1, 2)]
     while not scorer.calls:
         await asyncio.sleep(0)
-    waiting = [asyncio.create_task(lane.predict(rows(v))) for v in (3, 4)]
+    waiting = [asyncio.ensure_future(lane.predict(rows(v))) for v in (3, 4)]
     await asyncio.sleep(0)
     running[0].cancel()
     waiting[0].cancel()

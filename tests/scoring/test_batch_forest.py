@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 
 import numpy as np
@@ -34,7 +33,7 @@ def test_the_loop_answers_the_same_to_the_last_bit(name: str, method: str) -> No
     expected = [child.answer_frame(child._called(loaded, method, ROWS[i : i + 7])) for i in range(5)]
     given = [child.answer_frame(child.predict(loaded, method, ROWS[i : i + 7])) for i in range(5)]
     assert given == expected
-    assert loaded.loops == {method: True}
+    assert loaded.quick == {method: True}
     assert _forest.Parallel is usual
 
 
@@ -43,6 +42,6 @@ def test_where_the_loop_answers_otherwise_it_is_not_taken(monkeypatch: pytest.Mo
     answers = iter([np.array([1.0]), np.array([2.0]), np.array([3.0])])
     monkeypatch.setattr(child, "_called", lambda *_: next(answers))
     assert child.predict(loaded, "predict", ROWS).tolist() == [1.0]
-    assert loaded.loops == {"predict": False}
-    monkeypatch.setattr(child, "looping", lambda: contextlib.nullcontext(pytest.fail("it is not taken")))
+    assert loaded.quick == {"predict": False}
+    monkeypatch.setattr(child, "_quickly", lambda *_: pytest.fail("it is not taken"))
     assert child.predict(loaded, "predict", ROWS).tolist() == [3.0]

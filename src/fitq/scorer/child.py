@@ -6,10 +6,14 @@ an exception in a model is an answer. When its parent goes, it goes too.
 
 A frame, in both directions, on the socket whose number is the first argument:
 
-    4 bytes   length of the header, big-endian
-    8 bytes   length of the payload, big-endian
-    header    JSON: request {"id", "op", …}; answer {"id", "ok": true, …} or {"id", "ok": false, "error": {…}}
+    4 bytes   number of the request, repeated by its answer, big-endian
+    4 bytes   length of the header
+    8 bytes   length of the payload
+    header    JSON: request {"op", …}; answer {"ok": true, …} or {"ok": false, "error": {…}}
     payload   raw bytes: an array in C order, or JSON where a header says so
+
+Requests for predictions of one model repeat the same header, byte for byte (a shape may be [-1, width]), so
+each is read once.
 
     op        request                                        answer
     ping                                                     {"memory_bytes", "models"}
@@ -17,7 +21,8 @@ A frame, in both directions, on the socket whose number is the first argument:
     load      model, path                                    {"estimator", "warnings", "versions"}
     facts     model; payload: sample input or null           see `facts`
     predict   model, method, rows {layout, dtype, shape,     {"arrays": [{dtype, shape}, …], "several"} or
-              kinds}; payload: array, or JSON of columns     {"json": true}, and "seconds"; payload: answer
+              kinds, checked}; payload: array, or JSON of    {"json": true}, and "seconds"; payload: answer
+              columns
     unload    model                                          {}
 """
 
@@ -37,7 +42,7 @@ import warnings
 from collections import OrderedDict
 from typing import Any, BinaryIO, Dict, Iterator, List, Optional, Set, Tuple
 
-HEAD = struct.Struct("!IQ")
+HEAD = struct.Struct("!IIQ")
 #: Predict-like methods, the one used by default first.
 METHODS = (
     "predict_proba",
@@ -54,6 +59,8 @@ CALLERS_FAULT = ("Found unknown categories", "Input X contains", "Input contains
 MAX_GIVEN, MAX_KEPT, MAX_VALUES = 32, 16, 64
 #: Where estimators keep rows that `fit` saw, or rows among them.
 KEPT_ROWS = ("_fit_X", "support_vectors_", "X_train_", "cluster_centers_")
+#: Headers that are kept when read; a model has one per method.
+MAX_HEADERS = 4096
 _PR_SET_PDEATHSIG = 1
 
 
@@ -65,22 +72,33 @@ class Loaded:
         self.names = feature_names(model)
         self.said = said  #: warnings while it was loaded
         self.has_forest = any(is_forest(p) for p in parts(model))
-        self.loops = {}  # type: Dict[str, bool]  #: method → whether `Loop` was seen to answer the same
+        self.goes_by_name = any(goes_by_name(p) for p in parts(model))
+        self.quick = {}  # type: Dict[str, bool]  #: method → whether the quick way was seen to answer the same
 
 
-def pack(header: Dict[str, Any], payload: bytes = b"") -> bytes:
+def pack(header: Dict[str, Any], payload: bytes = b"", number: int = 0) -> bytes:
     """One frame."""
-    text = json.dumps(header).encode("utf-8")
-    return HEAD.pack(len(text), len(payload)) + text + payload
+    return frame(json.dumps(header).encode("utf-8"), payload, number)
+
+
+def frame(header: bytes, payload: bytes, number: int) -> bytes:
+    """One frame whose header is written already."""
+    return b"".join((HEAD.pack(number, len(header), len(payload)), header, payload))
 
 
 def read_frame(stream: BinaryIO) -> Optional[Tuple[Dict[str, Any], bytearray]]:
-    """The next frame, or None when the other side is gone."""
+    """Header and payload of the next frame, or None when the other side is gone."""
+    raw = read_raw(stream)
+    return None if raw is None else (json.loads(raw[1].decode("utf-8")), raw[2])
+
+
+def read_raw(stream: BinaryIO) -> Optional[Tuple[int, bytes, bytearray]]:
+    """Number, header and payload of the next frame, or None when the other side is gone."""
     head = stream.read(HEAD.size)
     if len(head) < HEAD.size:
         return None
-    header_size, payload_size = HEAD.unpack(head)
-    header = json.loads(stream.read(header_size).decode("utf-8"))
+    number, header_size, payload_size = HEAD.unpack(head)
+    header = stream.read(header_size)
     payload = bytearray(payload_size)  # writable: some estimators insist
     view, done = memoryview(payload), 0
     while done < payload_size:
@@ -88,7 +106,7 @@ def read_frame(stream: BinaryIO) -> Optional[Tuple[Dict[str, Any], bytearray]]:
         if not n:
             return None
         done += n
-    return header, payload
+    return number, header, payload
 
 
 # ---------------------------------------------------------------- looking into fitted estimators
@@ -204,6 +222,15 @@ def model_input(loaded: Loaded, rows: Dict[str, Any], payload: bytearray) -> Any
     return table
 
 
+def checked_matrix(loaded: Loaded, rows: Dict[str, Any], payload: bytearray) -> Any:
+    """The rows as a matrix that needs no further check, where the parent says they are that; else None."""
+    if not rows.get("checked") or loaded.goes_by_name or loaded.names not in ([], rows["names"]):
+        return None
+    import numpy as np
+
+    return np.frombuffer(payload, dtype=rows["dtype"]).reshape(rows["shape"])
+
+
 def _column(values: List[Any], kind: str) -> Any:
     import numpy as np
 
@@ -230,6 +257,18 @@ def is_forest(estimator: Any) -> bool:
     return any(c.__name__ == "BaseForest" for c in type(estimator).__mro__)
 
 
+def goes_by_name(estimator: Any) -> bool:
+    """Whether it may look at column names, so that an array is something else to it than a DataFrame."""
+    kind = type(estimator)
+    return not kind.__module__.startswith("sklearn.") or kind.__name__ in (
+        "ColumnTransformer",
+        "FunctionTransformer",
+    )
+
+
+# ---------------------------------------------------------------- quick ways to the same answer
+
+
 class Loop:
     """In place of joblib's `Parallel` inside forests, whose dispatch takes longer than the trees."""
 
@@ -240,40 +279,95 @@ class Loop:
         return [getattr(f, "function", f)(*args, **named) for f, args, named in tasks]
 
 
-@contextlib.contextmanager
-def looping() -> Iterator[None]:
-    """Forests go through their trees in a plain loop."""
-    forests = sys.modules.get("sklearn.ensemble._forest")
-    usual = getattr(forests, "Parallel", None)
-    if usual is None:
-        yield
-        return
-    forests.Parallel = Loop  # type: ignore[union-attr]
-    try:
-        yield
-    finally:
-        forests.Parallel = usual  # type: ignore[union-attr]
+class Checked:
+    """In place of scikit-learn's `validate_data`, which takes longer than a small prediction.
+
+    Rows that were checked at the door come back as they are, where the usual check would not change them.
+    """
+
+    #: what it may be asked for without a difference to a finite float64 matrix in C order
+    SAME = frozenset(
+        ("reset", "accept_sparse", "accept_large_sparse", "dtype", "order", "copy", "force_writeable",
+         "ensure_all_finite", "ensure_2d", "ensure_min_samples", "ensure_min_features", "skip_check_array")
+    )  # fmt: skip
+
+    ACCEPTS = ("float64", "float", "numeric", "None")  #: a `dtype` that float64 already is
+
+    def __init__(self, usual: Any) -> None:
+        self.usual = usual
+        self.rows = None  # type: Any  #: the rows of the call that runs, where they were checked
+
+    def __call__(self, estimator: Any, X: Any = "no_validation", *more: Any, **asked: Any) -> Any:  # noqa: N803
+        if X is not self.rows or X is None or more or not self._would_pass(estimator, asked):
+            return self.usual(estimator, X, *more, **asked)
+        return X.copy() if asked.get("copy") else X
+
+    def _would_pass(self, estimator: Any, asked: Dict[str, Any]) -> bool:
+        dtype = asked.get("dtype", "numeric")
+        accepted = dtype if isinstance(dtype, (list, tuple)) else (dtype,)
+        width = self.rows.shape[1]
+        return (
+            asked.get("reset") is False
+            and asked.keys() <= self.SAME
+            and asked.get("order") in (None, "C")
+            and any(str(getattr(d, "__name__", d)) in self.ACCEPTS for d in accepted)
+            and getattr(estimator, "n_features_in_", width) == width
+        )
 
 
-def predict(loaded: Loaded, method: str, rows: Any) -> Any:
+def checked() -> Any:
+    """The one `Checked`, in place wherever scikit-learn has `validate_data`; None before 1.6."""
+    usual = getattr(sys.modules.get("sklearn.utils.validation"), "validate_data", None)
+    if usual is None or isinstance(usual, Checked):
+        return usual
+    instead = Checked(usual)
+    for name, module in list(sys.modules.items()):
+        if name.startswith("sklearn.") and vars(module).get("validate_data") is usual:
+            module.validate_data = instead  # type: ignore[attr-defined]
+    return instead
+
+
+def predict(loaded: Loaded, method: str, rows: Any, matrix: Any = None) -> Any:
     """Call a method; an array, or for several outputs a list of arrays.
 
-    A forest's first quick answer is made both ways; only if they are equal to the last bit, later ones are
-    made in the quicker one.
+    Its first quick answer is made both ways; only if they are equal to the last bit, later ones are made in
+    the quicker one.
+
+    Args:
+        rows: what the model was fitted on: a matrix, a DataFrame, a list of texts.
+        matrix: the same rows as a finite float64 matrix in C order, if they are that.
     """
-    if not loaded.has_forest or loaded.loops.get(method) is False:
+    if loaded.quick.get(method) is False or (matrix is None and not loaded.has_forest):
         return _called(loaded, method, rows)
-    if loaded.loops.get(method):
-        with looping():
-            return _called(loaded, method, rows)
+    if loaded.quick.get(method):
+        return _quickly(loaded, method, rows, matrix)
     began = time.perf_counter()
     answer = _called(loaded, method, rows)
     if time.perf_counter() - began > 1:
         return answer  # nobody waits twice as long for this; a smaller request will show it
-    loaded.loops[method] = False
-    with contextlib.suppress(Exception), looping():
-        loaded.loops[method] = answer_frame(_called(loaded, method, rows)) == answer_frame(answer)
+    loaded.quick[method] = False
+    with contextlib.suppress(Exception):
+        quick = _quickly(loaded, method, rows, matrix)
+        loaded.quick[method] = answer_frame(quick) == answer_frame(answer)
     return answer
+
+
+def _quickly(loaded: Loaded, method: str, rows: Any, matrix: Any) -> Any:
+    """Call a method with forests in a plain loop, and rows that were checked not checked again."""
+    forests = sys.modules.get("sklearn.ensemble._forest")
+    parallel = getattr(forests, "Parallel", None)
+    check = checked()
+    try:
+        if parallel is not None:
+            forests.Parallel = Loop  # type: ignore[union-attr]
+        if check is not None:
+            check.rows = matrix
+        return _called(loaded, method, rows if matrix is None else matrix)
+    finally:
+        if parallel is not None:
+            forests.Parallel = parallel  # type: ignore[union-attr]
+        if check is not None:
+            check.rows = None
 
 
 def _called(loaded: Loaded, method: str, rows: Any) -> Any:
@@ -796,7 +890,12 @@ class Child:
         if op == "facts":
             return facts(loaded, json.loads(payload.decode("utf-8"))), b""
         began = time.perf_counter()
-        answer = predict(loaded, header["method"], model_input(loaded, header["rows"], payload))
+        method, rows = header["method"], header["rows"]
+        matrix = checked_matrix(loaded, rows, payload)
+        if matrix is not None and loaded.quick.get(method):
+            answer = _quickly(loaded, method, None, matrix)
+        else:
+            answer = predict(loaded, method, model_input(loaded, rows, payload), matrix)
         described, data = answer_frame(answer)
         described["seconds"] = time.perf_counter() - began
         return described, data
@@ -829,16 +928,22 @@ def main() -> None:
     link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=int(sys.argv[1]))
     stream, child, pid = link.makefile("rb"), Child(), os.getpid()
     warnings.simplefilter("ignore")
+    headers = {}  # type: Dict[bytes, Dict[str, Any]]
     while True:
-        frame = read_frame(stream)
-        if frame is None:
+        raw = read_raw(stream)
+        if raw is None:
             return
-        header, payload = frame
+        number, text, payload = raw
+        header = headers.get(text)
+        if header is None:
+            if len(headers) >= MAX_HEADERS:
+                headers.clear()
+            header = headers[text] = json.loads(text.decode("utf-8"))
         try:
             described, data = child.answer(header, payload)
-            answer = pack(dict(described, id=header["id"], ok=True), data)
+            answer = pack(dict(described, ok=True), data, number)
         except (Exception, SystemExit) as exc:
-            answer = pack({"id": header["id"], "ok": False, "error": failure(exc)})
+            answer = pack({"ok": False, "error": failure(exc)}, number=number)
         if os.getpid() != pid:
             os._exit(0)  # a model forked; only the original speaks on this socket
         link.sendall(answer)

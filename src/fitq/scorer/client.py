@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import time
 from pathlib import Path
@@ -61,6 +62,7 @@ class Scorer:
         self._interpreter = interpreter
         self._link: Link | None = None
         self._opening = asyncio.Lock()
+        self._headers: dict[tuple[str, str], bytes] = {}  #: (model, method) → how its matrices are announced
         self._ended: dict[str, list[float]] = {}  #: model → when it ended its child, lately
         self._stopped = False
 
@@ -110,8 +112,8 @@ class Scorer:
         """
         return await self._loaded(await self._live(), model)
 
-    async def predict(self, model: ModelFile, method: str, rows: Rows) -> Outcome:
-        """Call a method of a model, loading it first where needed.
+    def predict(self, model: ModelFile, method: str, rows: Rows) -> asyncio.Future[Outcome]:
+        """Call a method of a model, loading it first where needed. To be awaited.
 
         Raises:
             InputRejected: the model refuses these rows, for what stands in them.
@@ -119,15 +121,40 @@ class Scorer:
             ModelUnhealthy: as `load`.
             Unavailable: the child ended, or took too long.
         """
+        if self._link is not None and self._is_hot(self._link, model):
+            return self._sent(self._link, model, method, rows)
+        return asyncio.ensure_future(self._predict_cold(model, method, rows))
+
+    async def _predict_cold(self, model: ModelFile, method: str, rows: Rows) -> Outcome:
         link = await self._live()
         await self._loaded(link, model)
-        described, payload = _described(rows, model.input_schema)
-        header = {"op": "predict", "model": model.key, "method": method, "rows": described}
+        return await self._sent(link, model, method, rows)
+
+    def _is_hot(self, link: Link, model: ModelFile) -> bool:
+        """Whether a model is loaded and nothing speaks against asking it."""
+        known = link.models.get(model.key)
+        if known is None or not known.done() or not link.is_alive or model.key in self._ended:
+            return False
+        link.models.move_to_end(model.key)
+        return not known.cancelled() and known.exception() is None and _is_as_recorded(model, known.result())
+
+    def _sent(self, link: Link, model: ModelFile, method: str, rows: Rows) -> asyncio.Future[Outcome]:
         what = f"{method} of {model.key}"
-        answer, data = await link.ask(header, payload, seconds=self._seconds, what=what)
-        if not answer["ok"]:
-            raise _refused(answer["error"], model.key)
-        return Outcome(_predictions(answer, data), float(answer["seconds"]))
+        read = functools.partial(_outcome, model.key)
+        header, payload = self._written(model, method, rows)
+        return link.send(header, payload, read, seconds=self._seconds, what=what, model=model.key)
+
+    def _written(self, model: ModelFile, method: str, rows: Rows) -> tuple[bytes, bytes]:
+        """Header and payload. The header of a matrix is the same every time, so that both sides know it."""
+        header = {"op": "predict", "model": model.key, "method": method}
+        if rows.raw is None:
+            described = _described(model.input_schema)
+            return msgspec.json.encode({**header, "rows": described}), msgspec.json.encode(rows.columns)
+        key = (model.key, method)
+        if key not in self._headers:
+            described = _described_matrix(model.input_schema, rows.dtype)
+            self._headers[key] = msgspec.json.encode({**header, "rows": described})
+        return self._headers[key], rows.raw
 
     async def _live(self) -> Link:
         link = self._link
@@ -171,7 +198,7 @@ class Scorer:
         if not known.done() or known.exception() is not None:
             await asyncio.shield(known)
         replay: Replay | None = known.result()
-        if replay is not None and replay.difference is not None and not model.tolerated:
+        if replay is not None and not _is_as_recorded(model, replay):
             raise unhealthy(model.key, replay)
         return replay
 
@@ -219,16 +246,37 @@ async def _warm(link: Link) -> None:
         await link.ask({"op": "warm"}, b"", seconds=_LOAD_SECONDS, what="Starting")
 
 
-def _described(rows: Rows, schema: InputSchema) -> tuple[dict[str, Any], bytes]:
-    names = [c.name for c in schema.columns if c.name]
-    if rows.matrix is not None:
-        matrix = np.ascontiguousarray(rows.matrix)
-        described = {"layout": "matrix", "dtype": matrix.dtype.str, "shape": matrix.shape, "names": names}
-        return described, matrix.tobytes()
-    payload = json.dumps(rows.columns).encode()
+def _is_as_recorded(model: ModelFile, replay: Replay | None) -> bool:
+    """Whether it may answer: as it did when it was registered, or as an operator tolerates."""
+    return replay is None or replay.difference is None or model.tolerated
+
+
+def _described(schema: InputSchema) -> dict[str, Any]:
     if schema.layout == "texts":
-        return {"layout": "texts"}, payload
-    return {"layout": "table", "kinds": [c.kind for c in schema.columns], "names": names}, payload
+        return {"layout": "texts"}
+    return {"layout": "table", "kinds": [c.kind for c in schema.columns], "names": _names(schema)}
+
+
+def _described_matrix(schema: InputSchema, dtype: str) -> dict[str, Any]:
+    """How a matrix is announced; `checked` if every number in it was found finite."""
+    checked = dtype == "<f8" and not any(c.nullable for c in schema.columns)
+    shape = (-1, schema.width)
+    return {"layout": "matrix", "dtype": dtype, "shape": shape, "names": _names(schema), "checked": checked}
+
+
+def _names(schema: InputSchema) -> list[str]:
+    return [c.name for c in schema.columns if c.name]
+
+
+def _outcome(key: str, answer: dict[str, Any], data: bytes) -> Outcome:
+    """What an answer says.
+
+    Raises:
+        InputRejected, ScoringFailed: it says that.
+    """
+    if not answer["ok"]:
+        raise _refused(answer["error"], key)
+    return Outcome(_predictions(answer, data), answer["seconds"])
 
 
 def _predictions(answer: dict[str, Any], data: bytes) -> Any:

@@ -10,7 +10,7 @@ Only for methods that were seen to answer the same, bit for bit, for rows alone 
 from __future__ import annotations
 
 import asyncio
-import time
+import functools
 from collections import deque
 from typing import NamedTuple
 
@@ -30,7 +30,7 @@ MAX_ROWS = 1024
 
 class _Request(NamedTuple):
     rows: Rows
-    arrived: float  #: on the monotonic clock
+    arrived: float  #: by the clock of the event loop
     answer: asyncio.Future[Outcome]
 
 
@@ -43,35 +43,47 @@ class Batches:
         self._method = method
         self._seconds = seconds
         self._waiting: deque[_Request] = deque()
-        self._running: asyncio.Task[None] | None = None
+        self._again: list[list[_Request]] = []  #: halves of a batch that failed
+        self._is_running = False
 
-    async def predict(self, rows: Rows) -> Outcome:
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for the next call."""
+        return len(self._waiting)
+
+    def predict(self, rows: Rows) -> asyncio.Future[Outcome]:
         """The answer to these rows, as if they had come alone. A caller that gives up disturbs no other.
 
         Raises:
-            InputRejected, ScoringFailed: for these rows.
+            InputRejected, ScoringFailed: when awaited, for these rows.
             Unavailable: too many wait already, it waited too long, or the scorer ended.
         """
+        loop = asyncio.get_running_loop()
+        request = _Request(rows, loop.time(), loop.create_future())
         if len(self._waiting) >= MAX_WAITING:
-            raise Unavailable(f"{MAX_WAITING} requests wait for this model already.", retry_after=1)
-        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Request(rows, time.monotonic(), answer))
-        if self._running is None:
-            self._running = asyncio.create_task(self._run())  # begins in the next turn of the loop
-        return await answer
+            _fail(
+                [request], Unavailable(f"{MAX_WAITING} requests wait for this model already.", retry_after=1)
+            )
+            return request.answer
+        self._waiting.append(request)
+        if not self._is_running:
+            self._is_running = True
+            loop.call_soon(self._go)  # in the next turn of the loop, with all that arrive in this one
+        return request.answer
 
-    async def _run(self) -> None:
-        """Answer until nobody waits."""
-        try:
-            while batch := self._next():
-                await self._answer(batch)
-        finally:
-            self._running = None
+    def _go(self) -> None:
+        """Send the next batch off; `_answered` calls this again, until nobody waits."""
+        batch = self._again.pop() if self._again else self._next(asyncio.get_running_loop().time())
+        self._is_running = bool(batch)
+        if batch:
+            rows = joined([request.rows for request in batch])
+            call = asyncio.ensure_future(self._scorer.predict(self._model, self._method, rows))
+            call.add_done_callback(functools.partial(self._answered, batch))
 
-    def _next(self) -> list[_Request]:
+    def _next(self, now: float) -> list[_Request]:
         """Those who came first, as many as may share a call; without those who left or waited too long."""
         batch: list[_Request] = []
-        size, oldest = 0, time.monotonic() - self._seconds
+        size, oldest = 0, now - self._seconds
         while self._waiting and (not batch or size + self._waiting[0].rows.size <= MAX_ROWS):
             request = self._waiting.popleft()
             if request.answer.done():
@@ -84,39 +96,45 @@ class Batches:
             size += request.rows.size
         return batch
 
-    async def _answer(self, batch: list[_Request]) -> None:
+    def _answered(self, batch: list[_Request], call: asyncio.Future[Outcome]) -> None:
         """Give each its part of one shared answer; halve a batch that fails, until the fault stands alone."""
         try:
-            whole = await call(self._scorer, self._model, self._method, joined([r.rows for r in batch]))
+            whole = complete(call.result(), sum(r.rows.size for r in batch), self._model, self._method)
         except (ScoringFailed, InputRejected) as exc:
             if len(batch) == 1:
                 _fail(batch, exc)
-                return
-            middle = len(batch) // 2
-            await self._answer(batch[:middle])
-            await self._answer(batch[middle:])
+            else:
+                middle = len(batch) // 2
+                self._again += [batch[middle:], batch[:middle]]
         except FitqError as exc:
             _fail(batch, exc)
+        except asyncio.CancelledError:
+            _fail(batch, Unavailable("Scoring is stopping.", retry_after=5))
         except Exception:
             log.exception("batch_failed", model=self._model.key, method=self._method)
             _fail(batch, InternalError())
         else:
-            start = 0
-            for request in batch:
-                end = start + request.rows.size
-                if not request.answer.done():
-                    request.answer.set_result(whole._replace(predictions=whole.predictions[start:end]))
-                start = end
+            _share(batch, whole)
+        self._go()
+
+
+def _share(batch: list[_Request], whole: Outcome) -> None:
+    start = 0
+    for request in batch:
+        end = start + request.rows.size
+        if not request.answer.done():
+            request.answer.set_result(Outcome(whole.predictions[start:end], whole.seconds))
+        start = end
 
 
 def joined(parts: list[Rows]) -> Rows:
     """The rows of several requests for the same model, one after another."""
+    first = parts[0]
     if len(parts) == 1:
-        return parts[0]
-    size = sum(p.size for p in parts)
-    matrices = [p.matrix for p in parts if p.matrix is not None]
-    if matrices:
-        return Rows(size, np.concatenate(matrices), [])
+        return first
+    size = sum([p.size for p in parts])
+    if first.raw is not None:
+        return Rows(size, b"".join([p.raw or b"" for p in parts]), [], dtype=first.dtype)
     columns = [
         [v for values in column for v in values] for column in zip(*(p.columns for p in parts), strict=True)
     ]
@@ -130,8 +148,16 @@ async def call(scorer: Scorer, model: ModelFile, method: str, rows: Rows) -> Out
         ScoringFailed: also when the number of entries is another.
         InputRejected, Unavailable, ModelUnusable: as `Scorer.predict`.
     """
-    outcome = await scorer.predict(model, method, rows)
-    if _size(outcome.predictions) != rows.size:
+    return complete(await scorer.predict(model, method, rows), rows.size, model, method)
+
+
+def complete(outcome: Outcome, size: int, model: ModelFile, method: str) -> Outcome:
+    """An outcome with one entry per row.
+
+    Raises:
+        ScoringFailed: the number of entries is another.
+    """
+    if _size(outcome.predictions) != size:
         raise ScoringFailed(
             "An unexpected error occurred in scoring script. Check the logs for more info.",
             hint=f"{method} of model {model.key} does not answer one entry per row.",

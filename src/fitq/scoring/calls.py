@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
 from fitq.logs import get_logger
 from fitq.schema import ArraySchema, Rows
@@ -33,14 +34,15 @@ class Calls:
         """`shared`, `alone`, or `unknown` before the first answer."""
         return {None: "unknown", True: "shared", False: "alone"}[self._is_alike]
 
-    async def predict(self, rows: Rows) -> Outcome:
+    def predict(self, rows: Rows) -> Awaitable[Outcome]:
         """The answer to these rows.
 
         Raises:
             InputRejected, ScoringFailed, Unavailable, ModelUnusable.
         """
-        if self._is_alike:
-            return await self._batches.predict(rows)
+        return self._batches.predict(rows) if self._is_alike else self._alone(rows)
+
+    async def _alone(self, rows: Rows) -> Outcome:
         outcome = await call(self._scorer, self._model, self._method, rows)
         if self._looking is None:
             self._looking = asyncio.create_task(self._look())
