@@ -70,7 +70,7 @@ MODULES = {
         "revisions",
         "publishing",
     },
-    "programs": {"programs"},
+    "programs": {"programs", "onewrite"},
 }
 #: The front door names everything, lazily, and belongs to no layer.
 OUTSIDE = {"__init__.py", "__main__.py"}

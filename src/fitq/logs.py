@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import json
 import logging
 import sys
+import time
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import structlog
 from structlog.typing import FilteringBoundLogger
 
 get_logger = structlog.get_logger
+
+
+class _Sink(NamedTuple):
+    """Where lines go that are written without structlog, and in which words."""
+
+    program: str
+    handler: logging.StreamHandler[Any]
+    format: str
+    is_told: bool  #: whether events of level info are wanted
+
+
+_sink: _Sink | None = None
 
 
 def configure(program: str, *, level: str = "info", format: str = "text") -> None:
@@ -48,10 +66,53 @@ def configure(program: str, *, level: str = "info", format: str = "text") -> Non
     for noisy in ("uvicorn.access", "httpx2", "httpcore2", "urllib3", "sse_starlette"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     structlog.contextvars.bind_contextvars(program=program)
+    global _sink
+    is_told = logging.getLevelName(level.upper()) <= logging.INFO
+    _sink = None if sys.stderr.isatty() else _Sink(program, handler, format, is_told)
+
+
+def tell(event: str, told: Iterable[tuple[float, dict[str, Any]]]) -> None:
+    """Many events of one kind, as `get_logger().info(event, **fields)` writes them, but in one write.
+
+    Args:
+        told: for each its time, in seconds since 1970, and its fields, whose names are in alphabetical order.
+    """
+    if _sink is None:
+        for _, fields in told:
+            get_logger(__name__).info(event, **fields)
+    elif _sink.is_told:
+        line = _json_line if _sink.format == "json" else _text_line
+        text = "".join([line(at, event, {**fields, "program": _sink.program}) for at, fields in told])
+        with _sink.handler.lock or contextlib.nullcontext():
+            _sink.handler.stream.write(text)
+            _sink.handler.flush()
+
+
+def _text_line(at: float, event: str, fields: dict[str, Any]) -> str:
+    shown = " ".join([f"{name}={_shown(fields[name])}" for name in sorted(fields)])
+    return f"{_iso(at)} [info     ] {event:<30} {shown}\n"
+
+
+def _json_line(at: float, event: str, fields: dict[str, Any]) -> str:
+    return json.dumps({**fields, "event": event, "level": "info", "timestamp": _iso(at)}) + "\n"
+
+
+def _shown(value: Any) -> str:
+    text = str(value)
+    return repr(text) if " " in text or "=" in text else text
+
+
+def _iso(at: float) -> str:
+    return f"{_second(int(at))}.{int(at % 1 * 1_000_000):06d}Z"
+
+
+@functools.lru_cache(maxsize=4)
+def _second(at: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))
 
 
 def _unchanged(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     return event
 
 
-__all__ = ["FilteringBoundLogger", "configure", "get_logger"]
+__all__ = ["FilteringBoundLogger", "configure", "get_logger", "tell"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from fitq import logs
 from fitq.backend import open_backend, open_objects
@@ -32,12 +33,15 @@ def run_api(settings: Settings) -> None:
 
 def run_scoring(settings: Settings) -> None:
     """Scoring, until SIGTERM or SIGINT."""
+    from fitq.onewrite import OneWriteProtocol
     from fitq.scoring.app import create_app
 
     _begin("scoring", settings)
     _need_token(settings)
     app = create_app(settings, open_objects(settings))
-    _serve(app, settings.scoring_host, settings.scoring_port, "scoring_port")
+    # nothing here asks for the address or the scheme that a proxy saw
+    options = {"http": OneWriteProtocol, "loop": "uvloop", "proxy_headers": False}
+    _serve(app, settings.scoring_host, settings.scoring_port, "scoring_port", **options)
 
 
 def run_worker(settings: Settings) -> None:
@@ -80,7 +84,7 @@ def _need_token(settings: Settings) -> None:
         )
 
 
-def _serve(app: object, host: str, port: int, setting: str) -> None:
+def _serve(app: object, host: str, port: int, setting: str, **options: Any) -> None:
     import uvicorn
 
     bound = _bind(host, port, setting)
@@ -91,6 +95,7 @@ def _serve(app: object, host: str, port: int, setting: str) -> None:
         server_header=False,
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
         h11_max_incomplete_event_size=64 * 1024,
+        **options,
     )
     uvicorn.Server(config).run(sockets=[bound])
 

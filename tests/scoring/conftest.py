@@ -38,7 +38,7 @@ class Scoring:
         self.client = client
         self.objects = objects
         self._folder = folder
-        self.service = client.app.state.service  # type: ignore[attr-defined]
+        self.service = client.app_state["service"]
 
     def register(self, name: str, model: object, sample_input: list[Any] | None = None) -> ModelRecord:
         """What the registry does: look into the file, keep bytes and record."""

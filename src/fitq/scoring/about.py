@@ -30,6 +30,7 @@ async def describe_model(call: Call) -> Answer:
         "all_versions": known.versions,
         "aliases": known.aliases,
         "batching": target.served.batching,
+        "latency": call.service.latency(record),
         "state": "Unhealthy" if problem else "Healthy",
         "problem": problem.message if problem else None,
         "hint": problem.hint if problem else "",
@@ -130,6 +131,7 @@ async def _said(asked: Any) -> str:
 
 async def metrics(call: Call) -> Answer:
     """Prometheus' scrape format."""
+    call.service.journal.tell()
     return Answer(call.service.measures.text(), content_type="text/plain; version=0.0.4; charset=utf-8")
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 
-from starlette.applications import Starlette
-from starlette.routing import Route
+from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from fitq.errors import NotFound
@@ -61,20 +60,19 @@ ROUTES = [
 ]
 
 
-def create_app(settings: Settings, objects: ObjectStore) -> Starlette:
-    """The scoring app. Its lifespan starts the scorer child and ends it, leaving no process behind."""
-    service = Service(settings, objects)
+def create_app(settings: Settings, objects: ObjectStore) -> Router:
+    """The scoring app. Its lifespan starts the scorer child and ends it, leaving no process behind.
+
+    A router alone: what Starlette puts around one, every `Door` does itself.
+    """
 
     @contextlib.asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+    async def lifespan(_: object) -> AsyncIterator[dict[str, Service]]:
+        service = Service(settings, objects)
         async with service.running():
-            yield
+            yield {"service": service}
 
-    app = Starlette(routes=ROUTES, lifespan=lifespan)
-    app.state.service = service
-    app.router.redirect_slashes = False
-    app.router.default = _not_found
-    return app
+    return Router(ROUTES, redirect_slashes=False, default=_not_found, lifespan=lifespan)
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:

@@ -125,6 +125,9 @@ class Models:
             NotFound: names the versions and aliases there are.
             Unavailable: the object store is away and this model was never loaded.
         """
+        hot = self.watch.hot((name, version))
+        if hot is not None:
+            return hot, None
         began = time.monotonic()
         served = await self.watch.get((check_name("model", name), _checked_version(version)))
         return served, (time.monotonic() - began if served.loaded_at > began else None)

@@ -79,6 +79,8 @@ def _read(call: Call, body: bytes, accepted: tuple[Dialect, ...]) -> Asked:
 
 
 def _media_type(given: str, takes_tables: bool) -> str:
+    if given == "application/json":
+        return given
     kind = given.partition(";")[0].strip().lower()
     if not kind or kind == "application/json" or kind.endswith("+json"):
         return "application/json"

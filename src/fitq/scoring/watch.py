@@ -35,6 +35,14 @@ class Watch(Generic[K, T]):
         self._known: dict[K, T] = {}
         self._asked: dict[K, float] = {}
 
+    def hot(self, key: K) -> T | None:
+        """The value where it is hot, else None."""
+        now = time.monotonic()
+        if now - self._asked.get(key, -IDLE_SECONDS) >= IDLE_SECONDS or key not in self._known:
+            return None
+        self._asked[key] = now
+        return self._known[key]
+
     async def get(self, key: K) -> T:
         """The value, at once where it is hot.
 

@@ -1,0 +1,63 @@
+"""What was answered: remembered as it happens, told in bulk.
+
+One line through structlog takes as long as a small prediction. So an answer is first only a tuple; many of
+them become log lines and counts together, within `TELL_SECONDS` and before metrics are read. None is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import NamedTuple
+
+from fitq import logs
+from fitq.scoring.measures import Measures
+
+TELL_SECONDS = 0.1
+
+
+class Answered(NamedTuple):
+    """One answer to a request about a model."""
+
+    request_id: str
+    model: str  #: name of one that exists, else empty
+    version: int
+    rows: int
+    status: int
+    began: float  #: by `time.perf_counter`
+    ended: float
+
+
+class Journal:
+    """Remembers answers until they are told."""
+
+    def __init__(self, measures: Measures) -> None:
+        self._measures = measures
+        self._untold: list[Answered] = []
+
+    def remember(self, answered: Answered) -> None:
+        """Keep an answer; the first one since the last time sees to it that all are told soon."""
+        if not self._untold:
+            asyncio.get_running_loop().call_later(TELL_SECONDS, self.tell)
+        self._untold.append(answered)
+
+    def tell(self) -> None:
+        """Write the lines and count the answers that were not told yet."""
+        told, self._untold = self._untold, []
+        began = time.time() - time.perf_counter()
+        logs.tell("answered", ((began + a.ended, _fields(a)) for a in told))
+        for answered in told:
+            self._measures.answered(
+                answered.model, answered.version, answered.status, answered.rows,
+                answered.ended - answered.began,
+            )  # fmt: skip
+
+
+def _fields(answered: Answered) -> dict[str, object]:
+    return {
+        "model": f"{answered.model}:{answered.version}" if answered.model else "",
+        "ms": round((answered.ended - answered.began) * 1000, 2),
+        "request_id": answered.request_id,
+        "rows": answered.rows,
+        "status": answered.status,
+    }
