@@ -13,7 +13,6 @@ def arrays_in(described: Mapping[str, Any], data: bytes) -> Iterator[NDArray[Any
     """The arrays of an answer, without a copy; `described` is the child's header with `arrays`."""
     offset = 0
     for spec in described["arrays"]:
-        dtype, shape = np.dtype(spec["dtype"]), tuple(spec["shape"])
-        count = int(np.prod(shape))
-        yield np.frombuffer(data, dtype, count, offset).reshape(shape)
-        offset += count * dtype.itemsize
+        array: NDArray[Any] = np.ndarray(spec["shape"], spec["dtype"], data, offset)
+        yield array
+        offset += array.nbytes

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
-import numpy as np
 
 from fitq.errors import FitqError, InputRejected, ScoringFailed, Unavailable
 from fitq.logs import get_logger
