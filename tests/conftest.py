@@ -52,6 +52,12 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
         yield Servers(redis, objects, access_key, secret_key)
 
 
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One package cache for every environment that tests build: nothing is fetched twice."""
+    return tmp_path_factory.mktemp("packages")
+
+
 def settings_for(servers: Servers, **changes: object) -> Settings:
     """Settings of a fresh workspace on the test servers."""
     given: dict[str, object] = {
@@ -70,7 +76,7 @@ def settings_for(servers: Servers, **changes: object) -> Settings:
 
 @pytest.fixture
 def settings(servers: Servers, tmp_path: Path) -> Settings:
-    return settings_for(servers, work_dir=str(tmp_path / "work"))
+    return settings_for(servers, work_dir=str(tmp_path / "work"), environments=str(tmp_path / "environments"))
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import pytest
 
 from fitq import runs, submission
 from fitq.backend import Backend
+from fitq.environments.opening import open_environments
 from fitq.queue import NullQueue
 from fitq.records import Resources, RunRecord, RunRequest, RunStatus
 from fitq.settings import Settings
@@ -42,6 +43,7 @@ class Bench:
             work_dir=Path(settings.work_dir),
             worker_id="bench",
             find_function=lambda _: None,
+            environments=open_environments(settings, backend.objects),
             starter=starter or Starter(),
         )
 
@@ -356,20 +358,6 @@ def test_a_second_delivery_changes_nothing(bench: Bench) -> None:
     bench.executor.execute("nobody-1")
     assert runs.find(bench.backend, run.id) == before
     assert bench.log(run) == "once\n"
-
-
-def test_an_environment_that_was_not_built_is_warned_of(bench: Bench) -> None:
-    run = bench.run(
-        "print('x')",
-        environment={
-            "name": "myenv",
-            "conda": {"dependencies": ["python=3.6.2", {"pip": ["azureml-defaults"]}]},
-        },
-    )
-    assert run.environment.resolved_to == "worker"
-    (warning,) = run.warnings
-    assert "'myenv' (python=3.6.2, azureml-defaults) was not built" in warning
-    assert warning in bench.log(run)
 
 
 def test_a_run_that_kills_its_keeper_is_tried_again_and_then_given_up(bench: Bench) -> None:

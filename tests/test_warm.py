@@ -15,9 +15,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fitq.worker.folder import Program, interpreter_environment
+from fitq.worker.folder import Program
 from fitq.worker.forked import ForkedProcess
 from fitq.worker.process import ColdProcess, RunProcess, adopt_orphans
+from fitq.worker.runtime import OWN
 from fitq.worker.starter import Starter
 from tests.conftest import eventually
 
@@ -164,7 +165,7 @@ class Place:
         self.folder, self.starter = folder, starter
         (folder / "helper.py").write_text("WHAT = 'sibling'")
         self.environment = {
-            **interpreter_environment(),
+            **OWN.variables(),
             "FITQ_RUN_ID": "warm-1",
             "MINE": "ä=given",
             "TZ": "Asia/Tokyo",
@@ -337,7 +338,7 @@ def test_no_credential_was_ever_in_the_parent(place: Place, monkeypatch: pytest.
     finally:
         other.close()
     assert "canary" not in environment.values()
-    assert set(environment) <= {*interpreter_environment(), "FITQ_PADDING"}
+    assert set(environment) <= {*OWN.variables(), "FITQ_PADDING"}
 
 
 def test_a_request_leaves_nothing_for_the_next_run(place: Place) -> None:
@@ -480,11 +481,11 @@ def test_a_killed_worker_leaves_neither_parent_nor_run(tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text("import time; time.sleep(1000)")
     code = (
         "import sys, time\nfrom pathlib import Path\nfrom fitq.worker.starter import Starter\n"
-        "from fitq.worker.folder import Program, interpreter_environment\n"
+        "from fitq.worker.folder import Program\nfrom fitq.worker.runtime import OWN\n"
         "s = Starter(); s.keep_warm(); assert s.wait_until_warm(60)\n"
         f"d = Path({str(tmp_path)!r})\n"
         "p = s.start(Program(command=[sys.executable, '-u', 'train.py'], modules=d), cwd=d,\n"
-        "            environment={**interpreter_environment(), 'FITQ_RUN_ID': 'x'})\n"
+        "            environment={**OWN.variables(), 'FITQ_RUN_ID': 'x'})\n"
         "print('\\npids', s.warm_parent, p._pid, flush=True)\ntime.sleep(1000)\n"
     )
     worker = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)

@@ -101,8 +101,12 @@ class EnvironmentRecord(Record, frozen=True, kw_only=True):
     """The packages a run asked for and what it really got."""
 
     name: str = "worker"  #: as the user called it
-    spec: dict[str, Any] | None = None  #: conda specification or pip requirements, if one was sent
-    resolved_to: str = ""  #: "worker": the interpreter of the worker itself
+    spec: dict[str, Any] | None = None  #: as it was sent, in one of the forms of `environments/reading.py`
+    resolved_to: str = ""  #: "worker", the name of a curated one, or the first 12 digits of `hash`
+    hash: str = ""  #: of exact packages, Python and platform; empty: the interpreter of the worker itself
+    python: str = ""  #: release of the interpreter that was really used
+    substitutions: list[str] = []  #: what was not taken as it was asked for, a sentence each
+    warnings: list[str] = []  #: those of them that may matter
 
 
 class Versions(Record, frozen=True, kw_only=True):

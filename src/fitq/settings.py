@@ -61,6 +61,24 @@ class Settings:
     warm_start: int = _setting(
         1, "1: scripts and functions start as forks of a process that has imported scikit-learn; 0: afresh"
     )
+    environments: str = _setting(
+        "",
+        "where environments are built and kept; ~/.cache/fitq/environments if empty",
+        example="/environments",
+    )
+    environments_bytes: int = _setting(
+        20_000_000_000, "disk for environments; the least recently used are removed", example="20000000000"
+    )
+    pythons: str = _setting(
+        "", "more interpreters for environments, separated by ':'", example="/opt/python3.8/bin/python"
+    )
+    warm_environments: int = _setting(
+        4,
+        "so many environments keep a process that has imported scikit-learn, for runs to start as its forks",
+    )
+    index_seconds: float = _setting(
+        60.0, "how long a run waits for a package index that is away, before it goes back to its queue"
+    )
     grace_seconds: float = _setting(3.0, "between SIGTERM and SIGKILL of a run", example="3")
     lease_seconds: float = _setting(
         15.0, "after so long without a sign of its worker a run is given to another", example="15"

@@ -14,6 +14,8 @@ import msgspec
 
 from fitq import data, pools, publishing
 from fitq.backend import Backend
+from fitq.environments.curated import CURATED, find_curated
+from fitq.environments.reading import read_spec
 from fitq.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from fitq.functions import check_parameters
 from fitq.logs import get_logger
@@ -193,6 +195,12 @@ def _plan_function(backend: Backend, request: RunRequest) -> RunRecord:
             at="arguments",
             hint='Send {"parameters": {"penalty": 1.0}}.',
         )
+    if _environment(request.environment) != EnvironmentRecord():
+        raise InvalidRequest(
+            "A training function runs with its worker's own packages, not in an environment.",
+            at="environment",
+            hint="Submit its file as a script, or call it in a pool whose workers have these packages.",
+        )
     function = find_function(backend, request.function or "", request.pool)
     run = _record(backend, request, function.pool, check_parameters(function, request.parameters))
     if request.snapshot:  # a rerun keeps the code of the run that it repeats
@@ -298,14 +306,21 @@ _CARRIED = {
 
 
 def _environment(asked: str | dict[str, object] | None) -> EnvironmentRecord:
-    if asked is None:
+    if asked is None or asked == EnvironmentRecord().name:
         return EnvironmentRecord()
     if isinstance(asked, str):
-        return EnvironmentRecord(name=asked[:200])
-    return EnvironmentRecord(
-        name=str(asked.get("name") or "unnamed")[:200],
-        spec={k: v for k, v in asked.items() if k != "name"},
-    )
+        if find_curated(asked) is None:
+            known = [c.name for c in CURATED]
+            raise NotFound(
+                f"There is no environment {asked[:200]!r}. {did_you_mean(asked, known)}".strip(),
+                at="environment",
+                hint=f"By name there are {', '.join(known)}; or send a conda file or requirements.",
+                environments=known,
+            )
+        return EnvironmentRecord(name=asked)
+    spec = {k: v for k, v in asked.items() if k != "name"}
+    read_spec(spec)
+    return EnvironmentRecord(name=str(asked.get("name") or "unnamed")[:200], spec=spec)
 
 
 def _digest(data: bytes) -> str:

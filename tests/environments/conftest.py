@@ -15,12 +15,6 @@ from fitq.store.memory import MemoryObjects
 TINY = "iniconfig==1.1.1"
 
 
-@pytest.fixture(scope="session")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """uv's cache, shared by all machines of these tests."""
-    return tmp_path_factory.mktemp("packages")
-
-
 Machine = Callable[..., Environments]
 
 

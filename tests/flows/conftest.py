@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,8 +27,10 @@ def whoami(run: RunContext, text: str = "x") -> None:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(tmp_path_factory: pytest.TempPathFactory, packages: Path) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("stack")
+    (folder / "environments").mkdir()
+    (folder / "environments" / "packages").symlink_to(packages)
     functions = shutil.copytree(FUNCTIONS, folder / "functions")
     (functions / "small.py").write_text(_SMALL)
     (functions / "broken.py").write_text("import package_that_is_not_there\n")
@@ -37,6 +40,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         pools={"default": 1, "small": 2},
         api_port=0,
         scoring_port=0,
+        environment={**os.environ, "FITQ_ENVIRONMENTS": str(folder / "environments")},
     ) as stack:
         yield stack
 

@@ -52,8 +52,11 @@ def _registration(wanted: Registration) -> str:
 
 
 def _environment(run: RunRecord) -> str:
-    resolved = "the worker's own" if run.environment.resolved_to == "worker" else run.environment.resolved_to
-    return f"{run.environment.name} (resolved to {resolved})" if resolved else run.environment.name
+    got = run.environment
+    if not got.resolved_to:
+        return got.name
+    what = "the worker's own" if got.resolved_to == "worker" else f"{got.resolved_to}, Python {got.python}"
+    return f"{got.name} (resolved to {what})"
 
 
 def versions_text(versions: Versions) -> str:

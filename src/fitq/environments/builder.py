@@ -57,6 +57,10 @@ class EnvironmentFolder:
         """Name → version."""
         return self.kept.packages
 
+    def held_too(self) -> EnvironmentFolder:
+        """The same for one more user, who closes it too."""
+        return EnvironmentFolder(self.path, self.kept, self.release, self._lock.shared_too())
+
     def close(self) -> None:
         """From now on it may be removed. Twice is fine."""
         self._lock.release()

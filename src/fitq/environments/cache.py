@@ -34,6 +34,7 @@ class Lock:
     """The right to use (shared) or to make and remove (exclusive) one environment on this machine."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
     def take(self, *, exclusive: bool, interrupted: Callable[[], bool] = lambda: False) -> None:
@@ -59,6 +60,12 @@ class Lock:
         """Give it up for a moment of random length, so that of several who do one can have it."""
         fcntl.flock(self._fd, fcntl.LOCK_UN)
         time.sleep(random.uniform(0, _LOOK_SECONDS))
+
+    def shared_too(self) -> Lock:
+        """One more shared lock on the same, for holders of one."""
+        other = Lock(self._path)
+        assert other.try_take(exclusive=False)
+        return other
 
     def release(self) -> None:
         """Give it up for good. Twice is fine."""

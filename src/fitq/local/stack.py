@@ -128,6 +128,7 @@ class Stack:
             scoring_port=scoring,
             functions=str(self._functions or ""),
             work_dir=given.work_dir or str(self.home.folder / "work"),
+            environments=given.environments or str(self.home.folder / "environments"),
         )
 
     def _start_stores(self) -> None:

@@ -19,7 +19,10 @@ import msgspec
 from fitq import attempts, registrations
 from fitq.attempts import LOG_PATH, Fenced
 from fitq.backend import Backend
-from fitq.errors import FitqError, Unavailable
+from fitq.environments.builder import Environments
+from fitq.environments.building import Watcher
+from fitq.environments.tool import Interrupted
+from fitq.errors import EnvironmentPostponed, FitqError, Unavailable
 from fitq.logs import get_logger
 from fitq.records import ArtifactRecord, Failure, FunctionRecord, ModelRecord, RunRecord, RunStatus, Usage
 from fitq.settings import Settings
@@ -29,10 +32,11 @@ from fitq.worker.children import keep_children
 from fitq.worker.failure import diagnose
 from fitq.worker.folder import RunFolder
 from fitq.worker.inputs import Inputs
+from fitq.worker.preparing import Prepared, prepare
 from fitq.worker.process import RunProcess
 from fitq.worker.starter import Starter
 from fitq.worker.std_log import StdLog
-from fitq.worker.versions import own_versions, substitution
+from fitq.worker.waiting import Waiting
 from fitq.worker.watch import Ended, Watch
 
 log = get_logger(__name__)
@@ -49,6 +53,7 @@ class Executor:
     work_dir: Path
     worker_id: str
     find_function: Callable[[RunRecord], FunctionRecord | None]
+    environments: Environments
     starter: Starter = field(default_factory=Starter)
     stopping: threading.Event = field(default_factory=threading.Event)
     held: dict[str, RunRecord] = field(default_factory=dict)  #: what it executes, for leases and reports
@@ -94,22 +99,26 @@ class Executor:
             self.backend.queue.send(pool=run.pool, actor=run.actor, run_id=run_id)
 
     def _bring_to_end(self, run: RunRecord, folder: RunFolder) -> None:
-        try:
-            run, process, std_log = self._start(run, folder)
-        except Unavailable:
-            raise
-        except FitqError as exc:
-            self._fail_before_start(run, Failure(kind=exc.code, message=exc.message, hint=exc.hint))
-            return
-        except OSError as exc:  # no room for its folder, or words too long for a process
-            kind = "disk_full" if exc.errno == errno.ENOSPC else "start_failed"
-            message = f"The run could not be started: {exc.strerror or exc}."
-            self._fail_before_start(run, Failure(kind=kind, message=message))
-            return
-        try:
+        with contextlib.ExitStack() as held:
+            try:
+                run, process, std_log = self._start(run, folder, held)
+            except Unavailable:
+                raise
+            except Interrupted:
+                self._stop_before_start(run, folder)
+                return
+            except EnvironmentPostponed as exc:
+                self._postpone(run, folder, exc)
+                return
+            except FitqError as exc:
+                self._fail_before_start(run, folder, _failure_of(exc, exc.code))
+                return
+            except OSError as exc:  # no room for its folder, or words too long for a process
+                kind = "disk_full" if exc.errno == errno.ENOSPC else "start_failed"
+                message = f"The run could not be started: {exc.strerror or exc}."
+                self._fail_before_start(run, folder, Failure(kind=kind, message=message))
+                return
             self._see_through(run, folder, process, std_log)
-        finally:
-            std_log.close()
 
     def _see_through(self, run: RunRecord, folder: RunFolder, process: RunProcess, std_log: StdLog) -> None:
         watch = Watch(self.backend, run, folder, process, std_log, self.settings, self.stopping)
@@ -124,7 +133,9 @@ class Executor:
             return
         self._finalize(run, folder, watch, ended)
 
-    def _start(self, run: RunRecord, folder: RunFolder) -> tuple[RunRecord, RunProcess, StdLog]:
+    def _start(
+        self, run: RunRecord, folder: RunFolder, held: contextlib.ExitStack
+    ) -> tuple[RunRecord, RunProcess, StdLog]:
         before = self._log_of_earlier_attempts(run)
         patiently(lambda: folder.make(self.backend), what="fetch the snapshot", stop=self.stopping)
         patiently(
@@ -133,19 +144,33 @@ class Executor:
             stop=self.stopping,
         )
         std_log = StdLog(folder.std_log, max_bytes=self.settings.log_bytes, before=before)
+        held.callback(std_log.close)
         if before:
             std_log.note(f"attempt {run.attempt}")
-        warnings = [w for w in (substitution(run.environment),) if w]
-        for warning in warnings:
-            std_log.note(f"warning: {warning}")
-        program = folder.program(self._functions, self.find_function(run))
+        prepared = self._prepare(run, std_log)
+        runtime, environment = prepared.runtime, prepared.record
+        held.callback(runtime.close)
+        program = folder.program(self._functions, self.find_function(run), runtime)
 
-        resolved = msgspec.structs.replace(run.environment, resolved_to="worker")
         run = self._advance(
-            run, RunStatus.RUNNING, environment=resolved, versions=own_versions(), warnings=warnings
+            run,
+            RunStatus.RUNNING,
+            environment=environment,
+            versions=runtime.versions,
+            warnings=environment.warnings,
         )
-        process = self.starter.start(program, cwd=folder.code, environment=folder.environment())
+        process = self.starter.start(program, cwd=folder.code, environment=folder.environment(runtime))
+        if self.settings.warm_start and environment.hash:
+            self.starter.keep_warm(self.settings.slots, runtime)
+            self.starter.keep_at_most(self.settings.warm_environments)
         return run, process, std_log
+
+    def _prepare(self, run: RunRecord, std_log: StdLog) -> Prepared:
+        """What the run executes in; what is built for it is shown in its log."""
+        waiting = Waiting(self.backend, run, std_log, self.stopping)
+        watcher = Watcher(say=waiting.say, interrupted=waiting.is_over)
+        seconds = self.settings.index_seconds
+        return prepare(self.environments, run.environment, watcher, patience_seconds=seconds)
 
     @property
     def _inputs(self) -> Inputs:
@@ -180,12 +205,34 @@ class Executor:
                 self.backend.state.add_run(run)
                 log.warning("run_put_back", run_id=run.id)
 
-    def _fail_before_start(self, run: RunRecord, failure: Failure) -> None:
+    def _fail_before_start(self, run: RunRecord, folder: RunFolder, failure: Failure) -> None:
+        self._end_before_start(run, folder, RunStatus.FAILED, failure)
+
+    def _stop_before_start(self, run: RunRecord, folder: RunFolder) -> None:
+        """It was canceled, given to somebody else, or this worker stops, while it was Preparing."""
+        if self.stopping.is_set():
+            self._hand_back(run, "the worker was stopped")
+        else:  # whoever has it by now makes this raise Fenced
+            failure = Failure(kind="canceled", message="Canceled before it started.")
+            self._end_before_start(run, folder, RunStatus.CANCELED, failure)
+
+    def _postpone(self, run: RunRecord, folder: RunFolder, reason: EnvironmentPostponed) -> None:
+        """Not the run's fault, so it gets another attempt, perhaps on another worker; but not for ever."""
+        if run.attempt < run.max_attempts:
+            self._hand_back(run, reason.message)
+        else:
+            self._fail_before_start(run, folder, _failure_of(reason, "environment_failed"))
+
+    def _end_before_start(
+        self, run: RunRecord, folder: RunFolder, status: RunStatus, failure: Failure
+    ) -> None:
+        files = [(LOG_PATH, folder.std_log)] if folder.std_log.is_file() else []
+        artifacts = [collect.keep_file(self.backend, run, name, path) for name, path in files]
         patiently(
-            lambda: attempts.finish(self.backend, run, RunStatus.FAILED, failure=failure),
+            lambda: attempts.finish(self.backend, run, status, failure=failure, artifacts=artifacts),
             what="end the run",
         )
-        log.info("run_ended", run_id=run.id, status=RunStatus.FAILED, kind=failure.kind)
+        log.info("run_ended", run_id=run.id, status=status, kind=failure.kind)
 
     def _hand_back(self, run: RunRecord, reason: str) -> None:
         try:
@@ -267,6 +314,11 @@ class Executor:
     def _keep(self, run: RunRecord, folder: RunFolder, files: list[tuple[str, Path]]) -> list[ArtifactRecord]:
         everything = [*files, (LOG_PATH, folder.std_log)]
         return [collect.keep_file(self.backend, run, name, path) for name, path in everything]
+
+
+def _failure_of(exc: FitqError, kind: str) -> Failure:
+    lines = [str(line) for line in exc.data.get("lines", [])]
+    return Failure(kind=kind, message=exc.message, hint=exc.hint, lines=lines)
 
 
 def _usage(run: RunRecord, watch: Watch) -> Usage:

@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,12 +27,10 @@ from fitq.names import INPUT_REFERENCE
 from fitq.records import FunctionRecord, RunRecord
 from fitq.snapshots import unpack
 from fitq.worker.inputs import Input, Inputs
+from fitq.worker.runtime import OWN, Runtime
 from fitq.worker.sagemaker import all_arguments, sagemaker_environment
 
 _HERE = Path(__file__).parent
-SHIMS = _HERE / "shims"
-#: What a run sees of the worker's own environment: no address, no key, no token of the platform.
-_INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,16 +38,13 @@ class Program:
     """What is to be started for a run."""
 
     command: list[str]
-    modules: Path | None = None  #: for Python of this interpreter, the folder that it imports from
+    runtime: Runtime = OWN  #: whose interpreter runs it
+    modules: Path | None = None  #: for Python of that interpreter, the folder that it imports from
 
     @property
     def script_argv(self) -> list[str]:
-        """The script and its arguments, without the interpreter."""
-        return self.command[len(_PYTHON) :]
-
-
-#: How this interpreter starts a script.
-_PYTHON = (sys.executable, "-u")
+        """The script and its arguments, without the interpreter and its `-u`."""
+        return self.command[2:]
 
 
 class RunFolder:
@@ -92,15 +85,17 @@ class RunFolder:
         self._holding.close()
         shutil.rmtree(self.path, ignore_errors=True)
 
-    def program(self, functions: Path | None, function: FunctionRecord | None) -> Program:
+    def program(
+        self, functions: Path | None, function: FunctionRecord | None, runtime: Runtime = OWN
+    ) -> Program:
         """The program that is this run."""
         if self.run.command is not None:
             words = self._told([self.run.command, *self.run.arguments])
-            return Program(command=["/bin/sh", "-c", *words])
+            return Program(command=["/bin/sh", "-c", *words], runtime=runtime)
         if self.run.script is not None:
             script = self.code / self.run.script
-            command = [*_PYTHON, self.run.script, *self._told(all_arguments(self.run))]
-            return Program(command=command, modules=script.parent)
+            command = [runtime.python, "-u", self.run.script, *self._told(all_arguments(self.run))]
+            return Program(command=command, runtime=runtime, modules=script.parent)
         if self.run.snapshot:  # published code: this run's own copy of it
             functions = self.code
         if functions is None or function is None:
@@ -112,22 +107,22 @@ class RunFolder:
             "parameters": self.run.parameters,
         }
         (self.path / "call.json").write_text(json.dumps(call))
-        command = [*_PYTHON, str(_HERE / "call.py"), str(self.path / "call.json")]
+        command = [OWN.python, "-u", str(_HERE / "call.py"), str(self.path / "call.json")]
         return Program(command=command, modules=functions.resolve())
 
     def _told(self, words: list[str]) -> list[str]:
         """Words of a command, with paths where they name inputs."""
         return [INPUT_REFERENCE.sub(lambda found: str(self.inputs[found[1]].path), word) for word in words]
 
-    def environment(self) -> dict[str, str]:
+    def environment(self, runtime: Runtime = OWN) -> dict[str, str]:
         """The process's whole environment."""
         run, outputs = self.run, str(self.code / "outputs")
         return {
-            **interpreter_environment(),
+            **runtime.variables(),
             "TMPDIR": str(self.path / "tmp"),
             **_thread_limits(run.resources.cpus),
             **run.environment_variables,
-            "PYTHONPATH": str(SHIMS),
+            "PYTHONPATH": runtime.python_path,
             "FITQ_RUN_ID": run.id,
             "FITQ_RUN_FOLDER": str(self.path),
             "FITQ_EXPERIMENT": run.experiment,
@@ -140,17 +135,6 @@ class RunFolder:
             **{f"FITQ_INPUT_{name.upper()}": str(given.path) for name, given in self.inputs.items()},
             **sagemaker_environment(run, outputs, {n: str(i.folder) for n, i in self.inputs.items()}),
         }
-
-
-def interpreter_environment() -> dict[str, str]:
-    """The part of the environment that is the same for every run."""
-    return {
-        **{name: os.environ[name] for name in _INHERITED if name in os.environ},
-        "PYTHONUNBUFFERED": "1",
-        "PYTHONFAULTHANDLER": "1",
-        "MPLBACKEND": "Agg",
-        "PYTHONPATH": str(SHIMS),
-    }
 
 
 def _thread_limits(cpus: float | None) -> dict[str, str]:

@@ -13,7 +13,7 @@ import msgspec
 
 from fitq.logs import get_logger
 from fitq.records import FunctionRecord
-from fitq.worker.folder import SHIMS
+from fitq.worker.runtime import SHIMS
 
 log = get_logger(__name__)
 _CATALOGUE = Path(__file__).with_name("catalogue.py")

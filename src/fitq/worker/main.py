@@ -19,6 +19,7 @@ from dramatiq.middleware import Middleware
 
 from fitq.backend import Backend, open_backend
 from fitq.credentials import hide_this_process
+from fitq.environments.opening import open_environments
 from fitq.errors import InvalidRequest, Unavailable
 from fitq.isolation.family import adopt_orphans
 from fitq.logs import get_logger
@@ -76,6 +77,7 @@ class Worker(Middleware):
             work_dir=Path(self._work),
             worker_id=f"{socket.gethostname()}-{os.getpid()}",
             find_function=self._function_of,
+            environments=open_environments(self.settings, self.backend.objects),
             stopping=self._stopping,
         )
 

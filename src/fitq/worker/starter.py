@@ -6,15 +6,15 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 
 from fitq.logs import get_logger
-from fitq.worker.folder import Program, interpreter_environment
+from fitq.worker.folder import Program
 from fitq.worker.forked import ForkedProcess
 from fitq.worker.process import ColdProcess, RunProcess, pid_from
+from fitq.worker.runtime import OWN, Runtime
 
 log = get_logger(__name__)
 _WARM = Path(__file__).with_name("warm.py")
@@ -35,13 +35,13 @@ class WarmParent:
     It keeps one run at a time: whoever `take`s it forks, and it is free again at that run's end.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, runtime: Runtime = OWN) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-u", str(_WARM), str(os.getpid()), str(theirs.fileno())],
+                [runtime.python, "-u", str(_WARM), str(os.getpid()), str(theirs.fileno())],
                 cwd="/",
-                env={**interpreter_environment(), "FITQ_PADDING": _PADDING},
+                env={**runtime.variables(), "FITQ_PADDING": _PADDING},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
@@ -65,6 +65,11 @@ class WarmParent:
     def is_ready(self) -> bool:
         """Whether it lives and has imported everything."""
         return self._is_ready
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether it has a run."""
+        return self._taken.locked()
 
     def take(self) -> bool:
         """Whether it is ready and has no run; then it is the caller's, who has to `fork`."""
@@ -139,15 +144,15 @@ def _request(program: Program, cwd: Path, environment: dict[str, str]) -> bytes:
 
 
 class Starter:
-    """Starts a worker's runs, and keeps warm parents alive when asked to."""
+    """Starts a worker's runs, and keeps warm parents alive when asked to: some for each runtime."""
 
     def __init__(self) -> None:
-        self._closed = threading.Event()
-        self._places: list[_Place] = []
+        self._warm: dict[str, _Warm] = {}  #: by interpreter, the one used last at the end
+        self._lock = threading.Lock()
 
     def start(self, program: Program, *, cwd: Path, environment: dict[str, str]) -> RunProcess:
         """The program's first process, running."""
-        parent = self._free_parent() if program.modules is not None else None
+        parent = self._free_parent(program.runtime) if program.modules is not None else None
         if parent is not None:
             try:
                 return parent.fork(program, cwd=cwd, environment=environment)
@@ -155,42 +160,87 @@ class Starter:
                 log.warning("run_started_cold", run_id=environment["FITQ_RUN_ID"], error=str(exc))
         return ColdProcess(program.command, cwd=cwd, environment=environment)
 
-    def _free_parent(self) -> WarmParent | None:
-        return next((place.parent for place in self._places if place.parent and place.parent.take()), None)
+    def _free_parent(self, runtime: Runtime) -> WarmParent | None:
+        with self._lock:
+            warm = self._warm.get(runtime.python)
+        return None if warm is None else warm.take()
 
-    def keep_warm(self, slots: int = 1) -> None:
+    def keep_warm(self, slots: int = 1, runtime: Runtime = OWN) -> None:
         """From now on have so many warm parents, or be about to have them: one for each run at a time."""
-        self._places = [_Place(self._closed) for _ in range(slots)]
-        for place in self._places:
-            place.start()
+        with self._lock:
+            known = self._warm.pop(runtime.python, None)
+            self._warm[runtime.python] = known or _Warm(runtime, slots)
 
-    def wait_until_warm(self, seconds: float) -> bool:
-        """Whether every warm parent is ready, at last."""
-        deadline = time.monotonic() + seconds
-        while not all(place.is_ready for place in self._places):
-            if time.monotonic() > deadline or not self._places:
+    def keep_at_most(self, environments: int) -> None:
+        """End what was not used for longest, beyond so many; never the worker's own, nor what has a run."""
+        with self._lock:
+            foreign = [python for python in self._warm if python != OWN.python]
+            idle = [python for python in foreign if not self._warm[python].is_busy]
+            ended = [self._warm.pop(python) for python in idle[: max(0, len(foreign) - environments)]]
+        for warm in ended:
+            warm.close()
+
+    def wait_until_warm(self, seconds: float, runtime: Runtime = OWN) -> bool:
+        """Whether every warm parent of a runtime is ready, at last."""
+        warm, deadline = self._warm.get(runtime.python), time.monotonic() + seconds
+        while warm is not None and not warm.is_ready:
+            if time.monotonic() > deadline:
                 return False
             time.sleep(0.005)
-        return bool(self._places)
+        return warm is not None
 
     @property
     def warm_parent(self) -> int | None:
-        """The process id of a warm parent that is ready."""
-        return next((place.parent.pid for place in self._places if place.parent and place.is_ready), None)
+        """The process id of a warm parent of the worker's own, when one is ready."""
+        warm = self._warm.get(OWN.python)
+        return None if warm is None else warm.pid
 
     def close(self) -> None:
         """End the warm parents, and any run they still have."""
-        self._closed.set()
+        with self._lock:
+            ended, self._warm = list(self._warm.values()), {}
+        for warm in ended:
+            warm.close()
+
+
+class _Warm:
+    """The warm parents of one runtime."""
+
+    def __init__(self, runtime: Runtime, slots: int) -> None:
+        self._runtime = runtime.held_too()
+        self._places = [_Place(self._runtime) for _ in range(slots)]
+        for place in self._places:
+            place.start()
+
+    def take(self) -> WarmParent | None:
+        """One that is ready and has no run: the caller's, who has to `fork`."""
+        return next((place.parent for place in self._places if place.parent and place.parent.take()), None)
+
+    @property
+    def is_ready(self) -> bool:
+        return all(place.is_ready for place in self._places)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a run is a fork of one of them."""
+        return any(place.parent is not None and place.parent.is_taken for place in self._places)
+
+    @property
+    def pid(self) -> int | None:
+        return next((place.parent.pid for place in self._places if place.parent and place.is_ready), None)
+
+    def close(self) -> None:
         for place in self._places:
             place.close()
+        self._runtime.close()
 
 
 class _Place(threading.Thread):
     """Where there is always one warm parent, or about to be."""
 
-    def __init__(self, closed: threading.Event) -> None:
+    def __init__(self, runtime: Runtime) -> None:
         super().__init__(name="warm-parent", daemon=True)
-        self._closed = closed
+        self._runtime, self._closed = runtime, threading.Event()
         self.parent: WarmParent | None = None
 
     @property
@@ -198,6 +248,7 @@ class _Place(threading.Thread):
         return self.parent is not None and self.parent.is_ready
 
     def close(self) -> None:
+        self._closed.set()
         if self.parent is not None:
             self.parent.kill()
         self.join(10)
@@ -205,14 +256,17 @@ class _Place(threading.Thread):
     def run(self) -> None:
         while not self._closed.is_set():
             began = time.monotonic()
-            self.parent = parent = WarmParent()
+            self.parent = parent = WarmParent(self._runtime)
             if self._closed.is_set():
                 parent.kill()
             elif parent.wait_until_ready():
-                log.info("warm_start_ready", seconds=round(time.monotonic() - began, 2))
+                seconds = round(time.monotonic() - began, 2)
+                log.info("warm_start_ready", python=self._runtime.python, seconds=seconds)
             code = parent.wait()
             if code == _NOTHING_TO_WARM:
-                log.info("warm_start_off", reason="scikit-learn is not installed")
+                log.info(
+                    "warm_start_off", python=self._runtime.python, reason="scikit-learn is not installed"
+                )
                 return
             if not self._closed.is_set():
                 log.warning("warm_parent_ended", exit_code=code)

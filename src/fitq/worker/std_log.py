@@ -7,6 +7,7 @@ bar is going on one drawing every few seconds, so that it neither floods the log
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 _REDRAW_SECONDS = 5.0
@@ -24,6 +25,7 @@ class StdLog:
         self._dropped = 0
         self.path = path
         self.size = 0
+        self.sent = 0  #: so much of it was shown to readers
         self._keep(before)
 
     def note(self, text: str) -> None:
@@ -80,6 +82,15 @@ class StdLog:
         with self.path.open("rb") as file:
             file.seek(offset)
             return file.read(min(limit, self.size - offset))
+
+    def send(self, append: Callable[[bytes, int], int]) -> None:
+        """Show readers what they have not seen yet: `append` takes bytes and their offset, and says where to
+        go on. If that is not after them, nothing more is sent now."""
+        while self.sent < self.size:
+            piece, begun = self.read(self.sent), self.sent
+            self.sent = append(piece, begun)
+            if self.sent != begun + len(piece):
+                break
 
     def tail(self, lines: int) -> list[str]:
         """The last lines as text."""

@@ -20,6 +20,7 @@ from fitq.worker import collect
 from fitq.worker.folder import RunFolder
 from fitq.worker.process import RunProcess
 from fitq.worker.std_log import StdLog
+from fitq.worker.waiting import show_log
 
 log = get_logger(__name__)
 _TICK_SECONDS = 0.05  #: output is forwarded this often
@@ -63,7 +64,6 @@ class Watch:
         self.seconds = 0.0
         self._metric_lines = collect.LineReader(folder.metrics)
         self._property_lines = collect.LineReader(folder.properties)
-        self._log_sent = 0
         self._metrics_sent = 0
         self._bad_lines = 0
         self._looked_at = self._uploaded_at = time.monotonic()
@@ -121,20 +121,11 @@ class Watch:
     def _forward(self) -> None:
         """Show readers what is new; when Redis is away they see it later."""
         try:
-            while self._log_sent < self.std_log.size:
-                if not self._forward_log():
-                    break
+            show_log(self._backend, self._run, self.std_log)
             if self._metrics_sent < len(self.metrics):
                 self._forward_metrics()
         except Unavailable as exc:
             log.warning("live_output_delayed", run_id=self._run.id, error=exc.message)
-
-    def _forward_log(self) -> bool:
-        """Whether a piece was taken. If not, the store said where to go on: it forgot, or we are fenced."""
-        piece, sent = self.std_log.read(self._log_sent), self._log_sent
-        writer = Writer(self._run.claim_id, sent)
-        self._log_sent = self._backend.state.append_log(self._run.id, piece, of=writer)
-        return self._log_sent == sent + len(piece)
 
     def _forward_metrics(self) -> None:
         new = self.metrics[self._metrics_sent :]

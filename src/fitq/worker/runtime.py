@@ -1,0 +1,79 @@
+"""The Python that a run executes in: the worker's own, or that of an environment."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from fitq.environments.builder import EnvironmentFolder
+from fitq.records import Versions
+from fitq.worker.versions import own_versions
+
+_HERE = Path(__file__).parent
+SHIMS = _HERE / "shims"
+#: `import fitq` where it is not installed.
+_FITQ = _HERE / "fitq_inside"
+#: What a run sees of the worker's own environment: no address, no key, no token of the platform.
+_INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH")
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """An interpreter with its packages."""
+
+    folder: EnvironmentFolder | None = None  #: None: the worker's own
+
+    @property
+    def python(self) -> str:
+        """The interpreter's path."""
+        return sys.executable if self.folder is None else str(self.folder.python)
+
+    @property
+    def versions(self) -> Versions:
+        """What is really in it."""
+        if self.folder is None:
+            return own_versions()
+        return Versions(python=self.folder.release, packages=self.folder.packages)
+
+    @property
+    def python_path(self) -> str:
+        """What every run can import, whatever is installed."""
+        return str(SHIMS) if self.folder is None else os.pathsep.join(map(str, (SHIMS, _FITQ)))
+
+    def held_too(self) -> Runtime:
+        """The same for one more user, who has to `close` it."""
+        return self if self.folder is None else Runtime(self.folder.held_too())
+
+    def close(self) -> None:
+        """This user needs it no more. Twice is fine."""
+        if self.folder is not None:
+            self.folder.close()
+
+    def variables(self) -> dict[str, str]:
+        """The part of the environment that is the same for every run in it."""
+        return {
+            **{name: os.environ[name] for name in _INHERITED if name in os.environ},
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONFAULTHANDLER": "1",
+            "MPLBACKEND": "Agg",
+            "PYTHONPATH": self.python_path,
+            **self._activated(),
+        }
+
+    def _activated(self) -> dict[str, str]:
+        """What `activate` would have set, so that commands and child processes find the same Python."""
+        if self.folder is None:
+            return {}
+        programs = str(self.folder.path / "bin")
+        found = {
+            "VIRTUAL_ENV": str(self.folder.path),
+            "PATH": os.pathsep.join([programs, os.environ.get("PATH", os.defpath)]),
+        }
+        if self.folder.release.startswith("3.6."):  # before PEP 538, Python took a bare C locale at its word
+            found["PYTHONIOENCODING"] = "utf-8"
+        return found
+
+
+OWN = Runtime()

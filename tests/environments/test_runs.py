@@ -1,0 +1,176 @@
+# ruff: noqa: E501
+"""Runs in environments of their own: what they are given, what is recorded, what is said when it cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fitq import runs
+from fitq.backend import Backend
+from fitq.records import RunStatus
+from fitq.settings import Settings
+from fitq.worker.process import adopt_orphans
+from fitq.worker.starter import Starter
+from tests.conftest import eventually
+from tests.environments.conftest import TINY
+from tests.test_execute import Bench
+
+SHOW = "import sys, iniconfig\nprint(sys.prefix, sys.version.split()[0], iniconfig.__file__)\n"
+
+
+@pytest.fixture
+def bench(backend: Backend, settings: Settings, tmp_path: Path, packages: Path) -> Iterator[Bench]:
+    adopt_orphans()
+    for folder in ("sources", "work", "environments"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "environments" / "packages").symlink_to(packages)
+    bench = Bench(backend, settings, tmp_path / "sources", Starter())
+    yield bench
+    bench.executor.starter.close()
+
+
+def test_a_run_finds_the_packages_that_it_asked_for(bench: Bench) -> None:
+    run = bench.run(SHOW, environment={"name": "mine", "pip": [TINY, "azureml-defaults"]})
+    log = bench.log(run)
+    assert run.status is RunStatus.COMPLETED, log
+    assert str(bench.settings.environments) in log
+    assert run.environment.name == "mine"
+    assert len(run.environment.hash) == 64
+    assert run.environment.resolved_to == run.environment.hash[:12]
+    assert run.versions.packages == {"iniconfig": "1.1.1"}
+    assert run.versions.python == run.environment.python
+    assert any("azureml-defaults is replaced" in s for s in run.environment.substitutions)
+
+
+def test_the_build_is_shown_in_the_log_and_counted_as_preparing(bench: Bench) -> None:
+    run = bench.run(SHOW, environment={"pip": [TINY]})
+    lines = bench.log(run).splitlines()
+    assert f"[fitq] resolving {TINY}" in lines
+    assert any(line.startswith("[fitq] environment ready in") for line in lines)
+    assert [e.status.value for e in run.timeline][1:3] == ["Preparing", "Running"]
+
+
+def test_a_run_in_an_environment_logs_as_any_other(bench: Bench) -> None:
+    code = (
+        "from azureml.core.run import Run\nfrom fitq import RunContext\n"
+        "Run.get_context().log('a', 1)\nRunContext.from_environment().log('b', 2)\n"
+        "import subprocess, sys\nsubprocess.run(['python', '-c', 'import iniconfig'], check=True)\n"
+    )
+    run = bench.run(code, environment={"pip": [TINY]})
+    assert run.status is RunStatus.COMPLETED, bench.log(run)
+    assert set(runs.metrics(bench.backend, run)) == {"a", "b"}
+
+
+def test_a_command_runs_in_the_environment(bench: Bench) -> None:
+    run = bench.run(
+        "python -c 'import iniconfig, sys; print(sys.prefix)'", as_command=True, environment={"pip": [TINY]}
+    )
+    assert str(bench.settings.environments) in bench.log(run)
+
+
+def test_what_cannot_be_built_fails_the_run_with_the_reason_and_its_log(bench: Bench) -> None:
+    run = bench.run(SHOW, environment={"pip": ["scikit-lern==1.2"]})
+    assert run.status is RunStatus.FAILED
+    assert run.failure is not None
+    assert run.failure.kind == "environment_failed"
+    assert "Did you mean 'scikit-learn'" in run.failure.message
+    assert any("scikit-lern" in line for line in run.failure.lines)
+    assert "resolving scikit-lern==1.2" in bench.log(run)
+    assert bench.files(run) == ["user_logs/std_log.txt"]
+
+
+def test_a_package_index_that_is_away_gives_the_run_back_a_few_times(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "environments" / "packages").unlink()  # nothing is cached
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    object.__setattr__(bench.settings, "index_seconds", 0.0)
+    run = bench.run(SHOW, environment={"pip": [TINY]}, max_attempts=2)
+    assert run.status is RunStatus.QUEUED
+    assert "package index does not answer" in run.timeline[-1].reason
+    bench.executor.execute(run.id)
+    run = runs.find(bench.backend, run.id)
+    assert run.status is RunStatus.FAILED
+    assert run.failure is not None
+    assert run.failure.kind == "environment_failed"
+
+
+def test_a_run_is_canceled_while_its_environment_is_built(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    slow = tmp_path / "uv"
+    slow.write_text("#!/bin/sh\necho started >&2\nexec sleep 600\n")
+    slow.chmod(0o755)
+    monkeypatch.setattr("fitq.environments.tool.find_uv", lambda: str(slow))
+    run, thread = bench.start(SHOW, environment={"pip": [TINY]})
+    eventually(lambda: "building" in bench.log(run), what="the build")
+    assert runs.find(bench.backend, run.id).status is RunStatus.PREPARING
+    runs.cancel(bench.backend, run.id)
+    thread.join(20)
+    assert runs.find(bench.backend, run.id).status is RunStatus.CANCELED
+
+
+def test_a_worker_that_stops_gives_back_what_it_prepares(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    slow = tmp_path / "uv"
+    slow.write_text("#!/bin/sh\nexec sleep 600\n")
+    slow.chmod(0o755)
+    monkeypatch.setattr("fitq.environments.tool.find_uv", lambda: str(slow))
+    run, thread = bench.start(SHOW, environment={"pip": [TINY]})
+    eventually(lambda: "building" in bench.log(run), what="the build")
+    bench.executor.stopping.set()
+    thread.join(20)
+    assert runs.find(bench.backend, run.id).status is RunStatus.QUEUED
+
+
+def test_two_runs_that_need_one_environment_build_it_once(bench: Bench) -> None:
+    started = [bench.start(SHOW, environment={"pip": [TINY]}) for _ in range(3)]
+    for _, thread in started:
+        thread.join(60)
+    logs = [bench.log(run) for run, _ in started]
+    assert sum("[fitq] building environment" in log for log in logs) == 1
+    assert all(str(bench.settings.environments) in log for log in logs)
+
+
+def test_an_environment_is_not_removed_under_a_run(bench: Bench) -> None:
+    run, thread = bench.start(
+        SHOW + "input() if 0 else __import__('time').sleep(1.5)\nimport json.tool\n",
+        environment={"pip": [TINY]},
+    )
+    eventually(lambda: runs.find(bench.backend, run.id).status is RunStatus.RUNNING, what="the run")
+    assert bench.executor.environments.trim(0) == []
+    thread.join(30)
+    assert runs.find(bench.backend, run.id).status is RunStatus.COMPLETED
+    bench.executor.starter.close()
+    assert len(bench.executor.environments.trim(0)) == 1
+
+
+def test_a_name_without_packages_is_the_workers_own_with_a_warning(bench: Bench) -> None:
+    run = bench.run("import sklearn", environment={"name": "mine"})
+    assert run.status is RunStatus.COMPLETED
+    assert run.environment.resolved_to == "worker"
+    assert "'mine' names no packages" in run.warnings[0]
+
+
+def test_a_python_that_is_not_here_is_substituted_with_a_warning(bench: Bench) -> None:
+    conda = {"dependencies": ["python=3.6.2", {"pip": ["azureml-defaults"]}]}
+    run = bench.run("import sys; print(sys.version)", environment={"name": "myenv", "conda": conda})
+    assert run.status is RunStatus.COMPLETED, bench.log(run)
+    (warning,) = run.warnings
+    assert f"Python 3.6.2 was asked for; this is {run.environment.python}" in warning
+    assert f"[fitq] warning: {warning}" in bench.log(run)
+    assert warning in run.environment.substitutions
+
+
+def test_strict_takes_no_other_python(bench: Bench) -> None:
+    run = bench.run(
+        "print()", environment={"name": "myenv", "pip": [TINY], "python": "3.6.2", "strict": True}
+    )
+    assert run.failure is not None
+    assert run.failure.kind == "environment_failed"
+    assert "Environment 'myenv' cannot be had on this worker. There is no Python 3.6.2" in run.failure.message
