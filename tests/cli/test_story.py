@@ -61,8 +61,7 @@ def test_a_script_with_its_folder_arguments_and_files(fitq: Fitq, tmp_path: Path
     (work / "train.py").write_text(TRAIN)
     (work / "notes.txt").write_text("kept at home")
     (work / ".fitqignore").write_text("*.txt\n")
-    (tmp_path / "needs.txt").write_text("joblib\n")
-    options = ["--experiment", "cli", "--tag", "by=ana", "--environment", "needs.txt", "--wait"]
+    options = ["--experiment", "cli", "--tag", "by=ana", "--wait"]
     told = fitq("submit", "work/train.py", *options, "--", "--x", "1.0")
     assert told.code == 0, told.err
     assert "Submitting 2 files" in told.err
@@ -82,7 +81,7 @@ def test_a_script_with_its_folder_arguments_and_files(fitq: Fitq, tmp_path: Path
         json.loads(fitq("runs", "show", r, "--json").out)["environment"] for r in (run, again.out.strip())
     )
     assert first == second
-    assert (first["name"], first["spec"]) == ("needs", {"pip": ["joblib"]})
+    assert first["resolved_to"] == "worker"
     listed = json.loads(fitq("runs", "list", "--experiment", "cli", "--oldest-first", "--json").out)
     assert [r["id"] for r in listed] == [run, again.out.strip()]
 
