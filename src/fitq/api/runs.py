@@ -187,11 +187,11 @@ _NOSNIFF = {"x-content-type-options": "nosniff"}
 
 
 async def _pieces(request: Request, run_id: str, offset: int) -> AsyncIterator[runs.LogPiece]:
-    """The log from `offset` as it grows, until the run is final or a store goes away.
+    """The log from `offset` as it grows, until the run is final, a store goes away or this program stops.
 
     A stream has begun and cannot become an error any more: it ends early, and readers come back.
     """
-    while True:
+    while not request.app.state.is_stopping():
         try:
             piece = await run_in_threadpool(runs.read_log, backend_of(request), run_id, offset, _PIECE_BYTES)
         except Unavailable as exc:

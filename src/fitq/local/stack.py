@@ -39,6 +39,8 @@ from fitq.settings import Settings
 log = get_logger(__name__)
 _READY_SECONDS = 90.0
 _LOOK_SECONDS = 0.1
+#: API and scoring answer what they have begun.
+_STOP_SECONDS = 30.0
 
 
 class Stack:
@@ -153,7 +155,7 @@ class Stack:
     def _start_programs(self) -> None:
         began = now()
         for name in ("api", "scoring", "scheduler"):
-            self._start_program(Program(self._child(name, name), stop_seconds=10))
+            self._start_program(Program(self._child(name, name), stop_seconds=_STOP_SECONDS))
         for pool, workers in self.pools.items():
             for _ in range(workers):
                 self._start_worker(pool)

@@ -1,0 +1,106 @@
+"""A web program that is told to stop answers what it has begun, and leaves at once if that is nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from time import monotonic
+
+import httpx2
+import pytest
+from chaos_lab.proxy import Fault, Kind, Proxy
+
+from fitq.backend import Backend
+from fitq.local.ports import free_ports
+from fitq.records import RunRecord, RunStatus, TimelineEntry, now
+from fitq.settings import Settings
+from tests.conftest import Servers, eventually
+
+AUTHORIZATION = {"Authorization": "Bearer test-token"}
+
+
+class Api:
+    """The API as a process."""
+
+    def __init__(self, settings: Settings, log: Path) -> None:
+        (self.port,) = free_ports(1)
+        self.url = f"http://127.0.0.1:{self.port}"
+        environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("FITQ_")},
+            **settings.to_environment(),
+            "FITQ_API_PORT": str(self.port),
+        }
+        with log.open("wb") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "fitq", "api"], env=environment, stdout=out, stderr=out
+            )
+        eventually(lambda: self.answers, what="the API answers")
+
+    @property
+    def answers(self) -> bool:
+        try:
+            return httpx2.get(f"{self.url}/readyz", trust_env=False).status_code == 200
+        except httpx2.TransportError:
+            return False
+
+
+@pytest.fixture
+def to_redis(servers: Servers) -> Iterator[Proxy]:
+    with Proxy(servers.redis.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def api(settings: Settings, backend: Backend, to_redis: Proxy, tmp_path: Path) -> Iterator[Api]:
+    url = settings.redis_url.replace(f":{to_redis.target_port}/", f":{to_redis.port}/")
+    api = Api(dataclasses.replace(settings, redis_url=url), tmp_path / "api.log")
+    yield api
+    api.process.kill()
+    api.process.wait()
+
+
+def test_requests_that_have_begun_are_answered(api: Api, to_redis: Proxy) -> None:
+    def ask(_: int) -> int:
+        return httpx2.get(
+            f"{api.url}/v1/runs", headers=AUTHORIZATION, trust_env=False, timeout=60
+        ).status_code
+
+    with ThreadPoolExecutor(8) as clients, to_redis.during(Fault(kind=Kind.DELAY, seconds=0.4)):
+        answers = clients.map(ask, range(8))
+        eventually(lambda: to_redis.hits >= 8, what="all of them are under way")
+        api.process.send_signal(signal.SIGTERM)
+        assert list(answers) == [200] * 8
+    assert api.process.wait(20) in (0, -signal.SIGTERM)
+    with pytest.raises(httpx2.ConnectError):
+        httpx2.get(f"{api.url}/healthz", trust_env=False)
+
+
+def test_followed_logs_do_not_hold_up_the_stop(api: Api, backend: Backend) -> None:
+    entry = TimelineEntry(status=RunStatus.RUNNING, at=now(), attempt=1)
+    run = RunRecord(
+        id="iris-1", experiment="e", status=RunStatus.RUNNING, created_at=now(), pool="default",
+        function="iris", attempt=1, timeline=[entry],
+    )  # fmt: skip
+    backend.state.add_run(run)
+    backend.state.append_log(run.id, b"one line\n")
+    url = f"{api.url}/v1/runs/{run.id}/logs?follow=true"
+    with (
+        httpx2.Client(headers=AUTHORIZATION, trust_env=False, timeout=30) as client,
+        client.stream("GET", url) as text,
+        client.stream("GET", url, headers={"Accept": "text/event-stream"}) as events,
+    ):
+        lines, more_lines = text.iter_lines(), events.iter_lines()
+        assert next(lines) == "one line"
+        assert next(more_lines)
+        began = monotonic()
+        api.process.send_signal(signal.SIGTERM)
+        assert list(lines) == [], "the stream ends in order"
+        assert [line for line in more_lines if "error" in line] == []
+        api.process.wait(20)
+    assert monotonic() - began < 10
