@@ -40,7 +40,6 @@ class Api:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "fitq", "api"], env=environment, stdout=out, stderr=out
             )
-        eventually(lambda: self.answers, what="the API answers")
 
     @property
     def answers(self) -> bool:
@@ -60,9 +59,12 @@ def to_redis(servers: Servers) -> Iterator[Proxy]:
 def api(settings: Settings, backend: Backend, to_redis: Proxy, tmp_path: Path) -> Iterator[Api]:
     url = settings.redis_url.replace(f":{to_redis.target_port}/", f":{to_redis.port}/")
     api = Api(dataclasses.replace(settings, redis_url=url), tmp_path / "api.log")
-    yield api
-    api.process.kill()
-    api.process.wait()
+    try:
+        eventually(lambda: api.answers, seconds=90, what="the API answers")
+        yield api
+    finally:
+        api.process.kill()
+        api.process.wait()
 
 
 def test_requests_that_have_begun_are_answered(api: Api, to_redis: Proxy) -> None:
