@@ -316,6 +316,68 @@ def test_files_of_attempts_never_meet_although_redis_lost_count(backend: Backend
     assert backend.keys.attempt_file(first, "outputs/m") != backend.keys.attempt_file(again, "outputs/m")
 
 
+# --- after a loss of Redis --------------------------------------------------------------------------
+
+
+def emptied(backend: Backend) -> Backend:
+    """The same platform at the moment after FLUSHALL; its workers have reported again."""
+    empty = Backend("default", MemoryState(), backend.objects, NullQueue())
+    empty.state.publish_functions("default", [IRIS])
+    return empty
+
+
+@pytest.mark.parametrize("is_ended", [False, True])
+def test_a_key_gives_the_same_run_although_redis_lost_it(backend: Backend, is_ended: bool) -> None:
+    def ask(platform: Backend) -> RunRecord:
+        return submission.submit(platform, RunRequest(function="iris"), idempotency_key="k")
+
+    first = ask(backend)
+    if is_ended:
+        attempts.finish(backend, finalizing(backend, first), RunStatus.COMPLETED)
+    empty = emptied(backend)
+    again = ask(empty)
+    assert again.id == first.id
+    assert again.status is (RunStatus.COMPLETED if is_ended else RunStatus.QUEUED)
+    with pytest.raises(Conflict):
+        submission.submit(
+            empty, RunRequest(function="iris", parameters={"penalty": 2.0}), idempotency_key="k"
+        )
+
+
+def test_a_run_is_found_although_redis_lost_it(backend: Backend, queued: RunRecord) -> None:
+    other = submission.submit(backend, RunRequest(function="iris"))
+    ended = attempts.finish(backend, finalizing(backend, other), RunStatus.COMPLETED)
+    empty = emptied(backend)
+    assert runs.find(empty, ended.id) == ended
+    assert runs.find(empty, queued.id).status is RunStatus.QUEUED
+    with pytest.raises(Unavailable):  # a worker may have it
+        runs.cancel(empty, queued.id)
+
+
+def test_a_function_is_not_unknown_before_a_worker_has_spoken(backend: Backend) -> None:
+    empty = Backend("default", MemoryState(), backend.objects, NullQueue())
+    with pytest.raises(Unavailable):
+        submission.submit(empty, RunRequest(function="iris"))
+    empty.state.note_whole()
+    with pytest.raises(NotFound):
+        submission.submit(empty, RunRequest(function="iris"))
+
+
+def test_a_repeated_request_is_in_the_object_store_again(backend: Backend) -> None:
+    """Its first answer was 503, and took the marker back, although Redis did have it."""
+    first = submission.submit(backend, RunRequest(function="iris"), idempotency_key="k")
+    backend.objects.delete(backend.keys.open_run(first.id))
+    assert submission.submit(backend, RunRequest(function="iris"), idempotency_key="k") == first
+    assert backend.objects.get(backend.keys.open_run(first.id))
+
+
+def test_two_runs_never_share_an_id(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = iter(["iris-aaaaaaaa", "iris-aaaaaaaa", "iris-bbbbbbbb"])
+    monkeypatch.setattr(submission, "new_run_id", lambda _: next(ids))
+    first, second = (submission.submit(backend, RunRequest(function="iris")) for _ in range(2))
+    assert (first.id, second.id) == ("iris-aaaaaaaa", "iris-bbbbbbbb")
+
+
 # --- cancel, read, restore ----------------------------------------------------------------------
 
 

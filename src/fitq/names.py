@@ -97,10 +97,15 @@ def version_number(text: str) -> int | None:
     return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else None
 
 
-def new_run_id(stem: str) -> str:
-    """A fresh run id that starts with a readable stem: `iris-k3f9x2ma`."""
+def new_run_id(stem: str, seed: bytes | None = None) -> str:
+    """A fresh run id that starts with a readable stem: `iris-k3f9x2ma`.
+
+    Args:
+        seed: at least 8 bytes that decide the rest; random ones if None.
+    """
     readable = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:24].strip("-") or "run"
-    return f"{readable}-{''.join(secrets.choice(_ALPHABET) for _ in range(8))}"
+    rest = "".join(_ALPHABET[byte % len(_ALPHABET)] for byte in (seed or secrets.token_bytes(8))[:8])
+    return f"{readable}-{rest}"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -16,7 +16,7 @@ import msgspec
 from fitq import attempts, child_runs
 from fitq.attempts import LOG_PATH as LOG_PATH
 from fitq.backend import Backend
-from fitq.errors import Conflict, InvalidRequest, NotFound
+from fitq.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from fitq.names import check_name, did_you_mean
 from fitq.records import (
     ArtifactRecord,
@@ -59,7 +59,7 @@ def find(backend: Backend, run_id: str) -> RunRecord:
     Raises:
         NotFound: with near matches among the newest runs.
     """
-    run = backend.state.get_run(check_name("run", run_id)) or child_runs.find(backend, run_id)
+    run = backend.state.get_run(check_name("run", run_id)) or kept(backend, run_id)
     if run is None:
         newest = [r.id for r in backend.state.list_runs(limit=200)]
         raise NotFound(
@@ -67,6 +67,18 @@ def find(backend: Backend, run_id: str) -> RunRecord:
             hint="List them with: fitq runs list",
         )
     return run
+
+
+def kept(backend: Backend, run_id: str) -> RunRecord | None:
+    """A run that Redis does not know as the object store has it: how it ended, or how it was accepted.
+
+    There are such after Redis lost its data, until they are listed again, and child runs always are.
+    """
+    if final := backend.objects.get(backend.keys.final(run_id)):
+        return from_json(final, FinalRecord).run
+    if accepted := backend.objects.get(backend.keys.open_run(run_id)):
+        return from_json(accepted, RunRecord)
+    return child_runs.find(backend, run_id)
 
 
 def page(
@@ -196,12 +208,15 @@ def cancel(backend: Backend, run_id: str) -> RunRecord:
 
     Raises:
         Conflict: it already ended in another way.
+        Unavailable: Redis lost it, and perhaps a worker has it.
     """
     run = find(backend, run_id)
     if run.status is RunStatus.CANCELED or run.cancel_requested:
         return run
     if run.status.is_final:
         raise Conflict(f"Run {run_id!r} is already {run.status}.", hint="There is nothing to cancel.")
+    if backend.state.get_run(run_id) is None:
+        raise Unavailable("Redis is being filled again after it lost its data.")
     if run.status is RunStatus.QUEUED:
         canceled = attempts.cancel_queued(backend, run)
     else:

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from fitq import data, pools, publishing
+from fitq import data, pools, publishing, runs
 from fitq.backend import Backend
 from fitq.environments.curated import CURATED, find_curated
 from fitq.environments.reading import read_spec
@@ -28,6 +28,7 @@ from fitq.records import (
     RunRequest,
     RunStatus,
     TimelineEntry,
+    from_json,
     now,
     to_json,
 )
@@ -75,30 +76,67 @@ def submit(backend: Backend, request: RunRequest, *, idempotency_key: str | None
     """
     run = _planned(backend, request)
     if idempotency_key:
-        run = msgspec.structs.replace(run, idempotency=_digest(idempotency_key.encode()))
-        first = backend.state.remember_once(run.idempotency, run.id, IDEMPOTENCY_SECONDS)
-        if first != run.id and (known := _same_request(backend, first, run)):
+        run = _named_by_key(backend, run, _digest(idempotency_key.encode()))
+        if known := _accepted_before(backend, run):
             return known
-        run = msgspec.structs.replace(run, id=first)
-    _accept(backend, run)
+    run = _accept(backend, run)
     log.info("run_submitted", run_id=run.id, pool=run.pool, actor=run.actor)
     return run
 
 
-def _accept(backend: Backend, run: RunRecord) -> None:
+def _named_by_key(backend: Backend, run: RunRecord, digest: str) -> RunRecord:
+    """The run under the id that its key was first used for; one that the key decides, if it is new.
+
+    So the same request gets the same id also when Redis lost what it remembered of keys.
+    """
+    stem = run.id.rpartition("-")[0]
+    first = backend.state.remember_once(digest, new_run_id(stem, bytes.fromhex(digest)), IDEMPOTENCY_SECONDS)
+    return msgspec.structs.replace(run, id=first, idempotency=digest)
+
+
+def _accepted_before(backend: Backend, run: RunRecord) -> RunRecord | None:
+    """The run that an earlier request with the same key made.
+
+    Raises:
+        Conflict: that was another request.
+    """
+    known = backend.state.get_run(run.id)
+    if known is None and not backend.state.is_whole():  # it may have ended before Redis lost its data
+        known = runs.kept(backend, run.id)
+    if known is None:
+        return None
+    if known.request_digest != run.request_digest:
+        raise Conflict(
+            f"This Idempotency-Key was already used for run {run.id!r} with another request.",
+            hint="Use a new key for a new run.",
+            run=run.id,
+        )
+    if not known.status.is_final:  # a request that was answered 503 took its marker back
+        backend.objects.put_if_absent(backend.keys.open_run(run.id), to_json(run))
+    return known
+
+
+def _accept(backend: Backend, run: RunRecord) -> RunRecord:
+    """Make the three writes; what comes back is the run that is there."""
     key = backend.keys.open_run(run.id)
-    backend.objects.put(key, to_json(run))
+    is_new = backend.objects.put_if_absent(key, to_json(run))
+    if not is_new and not run.idempotency:  # another run has that id, by chance
+        return _accept(backend, msgspec.structs.replace(run, id=new_run_id(run.id.rpartition("-")[0])))
+    if not is_new:  # the same request was accepted before
+        run = from_json(backend.objects.get(key) or to_json(run), RunRecord)
     try:
         backend.state.add_run(run)
     except Unavailable:
         # Redis went away in between: the caller hears 503, so the run should not exist.
-        _try_delete(backend, key)
+        if is_new:
+            _try_delete(backend, key)
         raise
     try:
         backend.queue.send(pool=run.pool, actor=run.actor, run_id=run.id)
     except Unavailable as exc:
         # Both stores have it, so it will run: the scheduler sends what no message speaks of.
         log.warning("message_not_sent", run_id=run.id, error=exc.message)
+    return run
 
 
 def _try_delete(backend: Backend, key: str) -> None:
@@ -106,17 +144,6 @@ def _try_delete(backend: Backend, key: str) -> None:
         backend.objects.delete(key)
     except Unavailable:
         log.warning("open_run_left_behind", key=key)
-
-
-def _same_request(backend: Backend, run_id: str, run: RunRecord) -> RunRecord | None:
-    known = backend.state.get_run(run_id)
-    if known is not None and known.request_digest != run.request_digest:
-        raise Conflict(
-            f"This Idempotency-Key was already used for run {run_id!r} with another request.",
-            hint="Use a new key for a new run.",
-            run=run_id,
-        )
-    return known
 
 
 def _planned(backend: Backend, request: RunRequest) -> RunRecord:
@@ -215,8 +242,15 @@ def find_function(backend: Backend, name: str, pool: str | None = None) -> Funct
     Raises:
         NotFound: with near matches, or the pools that do know it.
         InvalidRequest: it is known, but its file does not import.
+        Unavailable: no worker has said anything since Redis has its data.
     """
-    known = [f for f in pools.live_functions(backend) if f.name != "run_script"]
+    published = pools.live_functions(backend)
+    if not published and not backend.state.is_whole():
+        raise Unavailable(
+            "No worker has said yet which functions it knows.",
+            hint="Start one with: fitq up. One that runs says so within seconds.",
+        )
+    known = [f for f in published if f.name != "run_script"]
     same = [f for f in known if f.name == name]
     found = next((f for f in same if pool in (None, f.pool)), None)
     if found is None:

@@ -118,4 +118,5 @@ class Care:
         restored = restoring.restore_ended(self._backend)
         if restored:
             log.warning("ended_runs_restored", count=restored)
+        self._backend.state.note_whole()
         return restored

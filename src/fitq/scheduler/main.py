@@ -66,7 +66,8 @@ class Scheduler:
         if self._looked_at - (self._steady_since or 0.0) >= patience(self._lease_seconds):
             # What workers still execute they have put back by now.
             self._now_and_then("restore_open", self._care.restore_open, _RESTORE_OPEN_SECONDS)
-            self._now_and_then("restore_ended", self._care.restore_ended, _RESTORE_ENDED_SECONDS)
+            if "restore_open" in self._done_at:
+                self._now_and_then("restore_ended", self._care.restore_ended, _RESTORE_ENDED_SECONDS)
         # It reads every message there is.
         self._now_and_then("send_messages", self._care.send_missing_messages, self._lease_seconds)
 

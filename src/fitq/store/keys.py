@@ -18,6 +18,7 @@ Redis, under `fitq:<workspace>:`
     workers                hash    <worker id> → WorkerRecord
     leases                 zset    <run>|<n>-<claim> by the server time at which the lease ends
     epoch                  string  there since Redis was last found empty
+    whole                  string  there once everything is back since then
     restoring              string  [runs, of] while an emptied Redis is filled again
     leader                 string  id of the scheduler that leads, for some seconds
 
@@ -201,6 +202,9 @@ class StateKeys:
 
     def epoch(self) -> str:
         return f"{self._root}epoch"
+
+    def whole(self) -> str:
+        return f"{self._root}whole"
 
     def restoring(self) -> str:
         return f"{self._root}restoring"

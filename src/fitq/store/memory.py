@@ -36,7 +36,7 @@ class MemoryState:
         self._workers: dict[str, WorkerRecord] = {}
         self._leases: dict[Lease, float] = {}
         self._leader = ("", 0.0)
-        self._epoch_begun = False
+        self._epoch_begun = self._whole = False
         self._restoring: Restoring | None = None
 
     def ping(self) -> None:
@@ -194,6 +194,12 @@ class MemoryState:
     def is_new_epoch(self) -> bool:
         begun, self._epoch_begun = self._epoch_begun, True
         return not begun
+
+    def note_whole(self) -> None:
+        self._whole = True
+
+    def is_whole(self) -> bool:
+        return self._whole
 
     def note_restoring(self, progress: Restoring | None) -> None:
         self._restoring = progress

@@ -160,6 +160,11 @@ class StateStore(Protocol):
     def is_new_epoch(self) -> bool:
         """True once for a store that knows nothing yet, or no longer: somebody has to fill it."""
 
+    def note_whole(self) -> None:
+        """Say that it knows everything again. It forgets that with everything else."""
+
+    def is_whole(self) -> bool: ...
+
     def note_restoring(self, progress: Restoring | None) -> None:
         """Say how far the filling is; None when it is over."""
 

@@ -383,6 +383,14 @@ class RedisState:
         return bool(self._redis.set(self._keys.epoch(), 1, nx=True))
 
     @translated
+    def note_whole(self) -> None:
+        self._redis.set(self._keys.whole(), 1)
+
+    @translated
+    def is_whole(self) -> bool:
+        return bool(self._redis.exists(self._keys.whole()))
+
+    @translated
     def note_restoring(self, progress: Restoring | None) -> None:
         key = self._keys.restoring()
         if progress is None:
