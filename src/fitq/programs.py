@@ -8,13 +8,16 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fitq import logs
 from fitq.backend import open_backend, open_objects
 from fitq.credentials import hide_this_process
 from fitq.errors import FitqError, InvalidRequest
 from fitq.settings import Settings, variable
+
+if TYPE_CHECKING:  # workers and schedulers do without a web server
+    import uvicorn
 
 #: For requests that have begun when SIGTERM comes. Less than the 30 s after which Kubernetes kills.
 _SHUTDOWN_SECONDS = 25
@@ -29,7 +32,9 @@ def run_api(settings: Settings) -> None:
     _need_token(settings)
     backend = open_backend(settings)
     app = create_app(backend, settings, routes(backend, settings))
-    _serve(app, settings.api_host, settings.api_port, "api_port")
+    server = _server(app)
+    app.state.is_stopping = lambda: server.should_exit
+    _serve(server, settings.api_host, settings.api_port, "api_port")
 
 
 def run_scoring(settings: Settings) -> None:
@@ -42,7 +47,7 @@ def run_scoring(settings: Settings) -> None:
     app = create_app(settings, open_objects(settings))
     # nothing here asks for the address or the scheme that a proxy saw
     options = {"http": OneWriteProtocol, "loop": "uvloop", "proxy_headers": False}
-    _serve(app, settings.scoring_host, settings.scoring_port, "scoring_port", **options)
+    _serve(_server(app, **options), settings.scoring_host, settings.scoring_port, "scoring_port")
 
 
 def run_worker(settings: Settings) -> None:
@@ -85,13 +90,11 @@ def _need_token(settings: Settings) -> None:
         )
 
 
-def _serve(app: Any, host: str, port: int, setting: str, **options: Any) -> None:
-    """Serve a Starlette app until SIGTERM; what has begun is answered, and streams are told to end."""
+def _server(app: object, **options: Any) -> uvicorn.Server:
     import uvicorn
 
-    bound = _bind(host, port, setting)
     config = uvicorn.Config(
-        app,
+        app,  # type: ignore[arg-type]  # an ASGI app; uvicorn's alias is not exported
         log_config=None,
         access_log=False,
         server_header=False,
@@ -99,9 +102,12 @@ def _serve(app: Any, host: str, port: int, setting: str, **options: Any) -> None
         h11_max_incomplete_event_size=64 * 1024,
         **options,
     )
-    server = uvicorn.Server(config)
-    app.state.is_stopping = lambda: server.should_exit
-    server.run(sockets=[bound])
+    return uvicorn.Server(config)
+
+
+def _serve(server: uvicorn.Server, host: str, port: int, setting: str) -> None:
+    """Answer until SIGTERM, and then what has begun."""
+    server.run(sockets=[_bind(host, port, setting)])
 
 
 def _bind(host: str, port: int, setting: str) -> socket.socket:
