@@ -30,7 +30,7 @@ LAYERS: dict[str, set[str]] = {
     },
     "scoring": {
         "words", "things", "store", "environments", "scorer", "msgspec", "numpy", "orjson", "starlette",
-        "anyio", "inference_schema", "prometheus_client",
+        "anyio", "inference_schema", "simdjson", "prometheus_client",
     },
     "api": {
         "words", "things", "store", "queue", "rules", "declared", "msgspec", "starlette", "anyio",

@@ -125,6 +125,20 @@ class ArraySchema:
             exact = bool((np.abs(matrix[finite]) < _EXACT_BELOW).all())
         return Rows(len(matrix), matrix.astype("<f8", copy=False).tobytes(), [], exact)
 
+    def pack_array(self, array: NDArray[Any], columns: list[Any] | None, path: str) -> Rows | None:
+        """Rows that came as one array of numbers; None if they have to be looked at one by one.
+
+        Raises:
+            InputRejected: a number is not finite.
+        """
+        fits = array.ndim == 2 and array.shape[1] == self.schema.width and len(array) > 0
+        is_plain = array.dtype.kind in "fiu" and array.dtype.itemsize <= 8
+        in_order = columns is None or not self.names or columns == self.names
+        if self._dtype is not np.float64 or not (fits and is_plain and in_order):
+            return None
+        rows = self.check_matrix(np.ascontiguousarray(array, dtype=np.float64), path)
+        return rows if rows.exact else None
+
     @functools.cached_property
     def expected(self) -> str:
         """The input in one line for people."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -214,3 +215,127 @@ def test_the_protocol_describes_server_and_models(served: Scoring) -> None:
     ]  # fmt: skip
     assert_one_error_shape(served.get("/v2/models/none"), 404)
     assert_one_error_shape(served.get("/v2/models/iris", token=None), 401)
+
+
+MANY = IRIS[:150].tolist() * 3
+
+
+@pytest.mark.parametrize("rows", [ROWS, MANY], ids=["few", "many"])
+def test_the_same_rows_give_the_same_predictions_through_all_of_them(
+    served: Scoring, iris: Any, rows: list[list[float]]
+) -> None:
+    expected = iris.predict(np.array(rows)).tolist()
+    columns, flat = [list(c) for c in zip(*rows, strict=True)], [v for row in rows for v in row]
+    bodies: list[tuple[str, dict[str, Any]]] = [
+        ("/models/iris/score", {"data": rows, "method": "predict"}),
+        ("/models/iris/score", {"input_data": {"data": rows}, "method": "predict"}),
+        ("/models/iris/score", {"instances": rows, "method": "predict"}),
+        ("/v1/models/iris:predict", {"instances": rows, "method": "predict"}),
+        (
+            "/v2/models/iris/infer",
+            {"inputs": [tensor(rows, [len(rows), 4])], "outputs": [{"name": "predict"}]},
+        ),
+        (
+            "/v2/models/iris/infer",
+            {"inputs": [tensor(flat, [len(rows), 4])], "outputs": [{"name": "predict"}]},
+        ),
+        *(
+            ("/models/iris/invocations", {**body, "params": {"method": "predict"}})
+            for body in (
+                {"inputs": rows},
+                {"inputs": {str(i): column for i, column in enumerate(columns)}},
+                {"dataframe_split": {"columns": list("abcd"), "data": rows}},
+            )
+        ),
+        ("/models/iris/invocations", {"instances": rows, "method": "predict"}),
+    ]
+    for path, body in bodies:
+        answer = served.post(path, body)
+        assert answer.status_code == 200, answer.text
+        told = answer.json()
+        told = told if isinstance(told, list) else told.get("predictions") or told["outputs"][0]["data"]
+        assert told == expected, (path, list(body))
+    csv = "".join(",".join(map(repr, row)) + "\n" for row in rows).encode()
+    assert table(served, "iris", csv, "text/csv", query="?method=predict").json() == expected
+    assert (
+        table(served, "iris", npy(np.array(rows)), "application/x-npy", query="?method=predict").json()
+        == expected
+    )
+    head, values = binary(np.array(rows), "FP64", outputs=[{"name": "predict"}])
+    assert infer(served, head, values).json()["outputs"][0]["data"] == expected
+
+
+def binary(array: Any, datatype: str, **fields: Any) -> tuple[dict[str, Any], bytes]:
+    """The two parts of a body in the binary form."""
+    values = array if isinstance(array, bytes) else array.tobytes()
+    shape = [1] if isinstance(array, bytes) else list(array.shape)
+    told = {
+        "name": "input-0",
+        "shape": shape,
+        "datatype": datatype,
+        "parameters": {"binary_data_size": len(values)},
+    }
+    return {"inputs": [told], **fields}, values
+
+
+SIZE_AT = "$.inputs[0].parameters.binary_data_size"
+
+
+def infer(served: Scoring, head: object, values: bytes, model: str = "iris", size: str = "") -> Any:
+    text = json.dumps(head).encode()
+    headers = {
+        "inference-header-content-length": size or str(len(text)),
+        "content-type": "application/octet-stream",
+    }
+    return served.post(f"/v2/models/{model}/infer", content=text + values, headers=headers)
+
+
+@pytest.mark.parametrize("datatype", ["FP64", "FP32"])
+def test_binary_tensors_are_rows_and_answers(served: Scoring, iris: Any, datatype: str) -> None:
+    rows = np.array(ROWS, dtype={"FP64": "<f8", "FP32": "<f4"}[datatype])
+    answer = infer(served, *binary(rows, datatype, parameters={"binary_data_output": True}))
+    size = int(answer.headers["inference-header-content-length"])
+    told = json.loads(answer.content[:size])["outputs"][0]
+    assert (told["datatype"], told["shape"]) == ("FP64", [2, 3])
+    assert told["parameters"] == {"binary_data_size": 48}
+    found = np.frombuffer(answer.content[size:], "<f8").reshape(2, 3)
+    assert found.tolist() == iris.predict_proba(rows.astype(float)).tolist()
+
+
+def test_binary_texts_are_rows_and_answers(served: Scoring) -> None:
+    text = "güt".encode()
+    answer = infer(served, *binary(len(text).to_bytes(4, "little") + text, "BYTES"), model="mood")
+    assert answer.json()["outputs"][0]["shape"][0] == 1
+    head, values = binary(
+        np.array(ROWS), "FP64", outputs=[{"name": "predict", "parameters": {"binary_data": True}}]
+    )
+    answer = infer(served, head, values, model="species")
+    told = answer.content[int(answer.headers["inference-header-content-length"]) :]
+    labels = SVC().fit(IRIS, SPECIES).predict(ROWS).tolist()
+    assert told == b"".join(len(label).to_bytes(4, "little") + label.encode() for label in labels)
+
+
+@pytest.mark.parametrize(
+    ("head", "values", "size", "at"),
+    ids=range(11),
+    argvalues=[
+        (*binary(np.array(ROWS), "FP64"), "99999", "header inference-header-content-length"),
+        (*binary(np.array(ROWS), "FP64"), "x", "header inference-header-content-length"),
+        (*binary(np.array(ROWS), "FP64"), "3", "$"),
+        (*binary(np.array(ROWS), "FP32"), "", "$.inputs[0].data"),
+        (*binary(np.array(ROWS)[:, :3], "FP64"), "", "row 0"),
+        (*binary(np.array([[np.nan] * 4]), "FP64"), "", "row 0, column 0"),
+        (binary(np.array(ROWS), "FP64")[0], b"short", "", SIZE_AT),
+        (binary(np.array(ROWS), "FP64")[0], bytes(99), "", "$"),
+        ({"inputs": [{**tensor([], [1], "BYTES"), "parameters": {"binary_data_size": 3}}]}, b"abc", "",
+         "$.inputs[0].data"),
+        ({"inputs": [{**tensor([], [1]), "parameters": {"binary_data_size": True}}]}, b"a", "",
+         SIZE_AT),
+        (binary(np.array(ROWS, dtype=np.int64), "INT8")[0], np.array(ROWS, dtype=np.int64).tobytes(), "",
+         "$.inputs[0].data"),
+    ],
+)  # fmt: skip
+def test_a_wrong_binary_tensor_is_refused(
+    served: Scoring, head: dict[str, Any], values: bytes, size: str, at: str
+) -> None:
+    assert assert_one_error_shape(infer(served, head, values, size=size), 400)["at"] == at

@@ -13,7 +13,11 @@ from fitq.scoring.dialects import oip
 
 async def server(_: Call) -> Answer:
     """Name and version of the server."""
-    body = {"name": "fitq", "version": importlib.metadata.version("fitq"), "extensions": []}
+    body = {
+        "name": "fitq",
+        "version": importlib.metadata.version("fitq"),
+        "extensions": ["binary_tensor_data"],
+    }
     return Answer(to_json(body))
 
 

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
 
-from fitq.errors import InvalidRequest, ModelUnhealthy, ModelUnusable, TooLarge, UnsupportedMediaType
-from fitq.schema import Rows
+from fitq.errors import (
+    FitqError,
+    InvalidRequest,
+    ModelUnhealthy,
+    ModelUnusable,
+    TooLarge,
+    UnsupportedMediaType,
+)
+from fitq.schema import ArraySchema, Rows
 from fitq.scorer.client import Outcome
+from fitq.scoring import large
 from fitq.scoring.answers import Answer, to_json
 from fitq.scoring.call import Call, Handler
 from fitq.scoring.dialects import azure, choose, csv_rows, kserve, mlflow, npy, oip
-from fitq.scoring.dialects.form import Dialect, Reply, bare
+from fitq.scoring.dialects.form import Dialect, Input, Reply, bare
 from fitq.scoring.models import unusable_here
 from fitq.scoring.target import Target
 
@@ -40,8 +50,8 @@ def scoring(*accepted: Dialect) -> Handler:
             raise _too_many(call.rows, call.service.settings.score_rows)
         outcome = await _predicted(call, method, asked.rows)
         reply = Reply(served.record, method, asked.body)
-        kind, body = _written(call.header("accept"), asked.dialect, outcome, reply)
-        return Answer(body, content_type=kind, headers=_headers(call.target, outcome))
+        kind, body, own = _written(call.header("accept"), asked.dialect, outcome, reply)
+        return Answer(body, content_type=kind, headers=[*_headers(call.target, outcome), *own])
 
     return handler
 
@@ -59,11 +69,18 @@ def _read(call: Call, body: bytes, accepted: tuple[Dialect, ...]) -> Asked:
     served = call.target.served
     schema = served.schema
     takes_tables = azure.DIALECT in accepted
-    kind = _media_type(call.header("content-type"), takes_tables)
+    kind = _media_type(call, takes_tables)
     if kind in _TABLES:
         given = csv_rows.read(body, schema) if kind == csv_rows.MEDIA_TYPE else npy.read(body)
-        rows = schema.check(given.value, columns=given.columns, path=given.path)
-        return Asked(rows, call.query("method") or None, azure.DIALECT)
+        return Asked(_rows(schema, given), call.query("method") or None, azure.DIALECT)
+    if kind == oip.MEDIA_TYPE:
+        decoded = oip.with_binary(body, call.header(oip.JSON_BYTES))
+        dialect, given = choose.read(decoded, accepted)
+        return Asked(_rows(schema, given), given.method, dialect, decoded)
+    if len(body) >= large.LARGE_BYTES:
+        asked = _read_large(body, schema, accepted)
+        if asked is not None:
+            return asked
     if takes_tables:
         try:
             usual = served.fast_decoder.decode(body)
@@ -74,11 +91,34 @@ def _read(call: Call, body: bytes, accepted: tuple[Dialect, ...]) -> Asked:
             pass  # another dialect, or wrong: below it is told apart and explained
     decoded = _decoded(body)
     dialect, given = choose.read(decoded, accepted)
-    rows = schema.check(given.value, columns=given.columns, path=given.path)
-    return Asked(rows, given.method, dialect, decoded)
+    return Asked(_rows(schema, given), given.method, dialect, decoded)
 
 
-def _media_type(given: str, takes_tables: bool) -> str:
+def _read_large(body: bytes, schema: ArraySchema, accepted: tuple[Dialect, ...]) -> Asked | None:
+    """A body that is plainly numbers; what is not, or is wrong, is read and explained as every other."""
+    with contextlib.suppress(FitqError):
+        decoded = large.decode(body)
+        dialect, given = choose.read(decoded, accepted)
+        if isinstance(given.value, np.ndarray):
+            rows = schema.pack_array(given.value, given.columns, given.path)
+            return Asked(rows, given.method, dialect, decoded) if rows else None
+    return None
+
+
+def _rows(schema: ArraySchema, given: Input) -> Rows:
+    value = given.value
+    if isinstance(value, np.ndarray):
+        rows = schema.pack_array(value, given.columns, given.path)
+        if rows is not None:
+            return rows
+        value = value.tolist()
+    return schema.check(value, columns=given.columns, path=given.path)
+
+
+def _media_type(call: Call, takes_tables: bool) -> str:
+    given = call.header("content-type")
+    if call.header(oip.JSON_BYTES) and not takes_tables:
+        return oip.MEDIA_TYPE
     if given == "application/json":
         return given
     kind = given.partition(";")[0].strip().lower()
@@ -94,13 +134,18 @@ def _media_type(given: str, takes_tables: bool) -> str:
     )
 
 
-def _written(accept: str, dialect: Dialect, outcome: Outcome, reply: Reply) -> tuple[str, bytes]:
-    """The answer, and in which media type: JSON, unless the bare answer is asked for as a table."""
+def _written(
+    accept: str, dialect: Dialect, outcome: Outcome, reply: Reply
+) -> tuple[str, bytes, tuple[tuple[bytes, bytes], ...]]:
+    """The answer, in which media type, and headers of its own: JSON, unless another form is asked for."""
     if dialect.write is bare and csv_rows.MEDIA_TYPE in accept:
-        return csv_rows.MEDIA_TYPE, csv_rows.write(outcome.predictions)
+        return csv_rows.MEDIA_TYPE, csv_rows.write(outcome.predictions), ()
     if dialect.write is bare and npy.MEDIA_TYPE in accept:
-        return npy.MEDIA_TYPE, npy.write(outcome.predictions)
-    return "application/json", to_json(dialect.write(outcome.predictions, reply))
+        return npy.MEDIA_TYPE, npy.write(outcome.predictions), ()
+    if dialect is oip.DIALECT and oip.wants_binary(reply.request):
+        head, data = oip.write_binary(outcome.predictions, reply)
+        return oip.MEDIA_TYPE, head + data, ((oip.JSON_BYTES.encode(), str(len(head)).encode()),)
+    return "application/json", to_json(dialect.write(outcome.predictions, reply)), ()
 
 
 def _decoded(body: bytes) -> Any:

@@ -1,9 +1,11 @@
-"""Open Inference Protocol (KServe V2): rows as one tensor, or a tensor per column; JSON only.
+"""Open Inference Protocol (KServe V2): rows as one tensor, or a tensor per column, in JSON or binary.
 
     {"inputs": [{"name", "shape", "datatype", "data"}], "outputs": [{"name": "predict"}], "id", "parameters"}
     → {"model_name", "model_version", "id", "outputs": [{"name", "shape", "datatype", "data"}]}
 
-The output is named for the method that made it. String labels are BYTES.
+The output is named for the method that made it. String labels are BYTES. In the binary form the JSON is
+followed by the values of the tensors, little-endian; the header `Inference-Header-Content-Length` tells where
+the JSON ends, and each tensor's parameter `binary_data_size` how long its values are.
 """
 
 from __future__ import annotations
@@ -12,7 +14,9 @@ import json
 import math
 from typing import Any
 
+import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from fitq.errors import InvalidRequest
 from fitq.records import InputSchema, ModelRecord
@@ -28,6 +32,91 @@ _TYPES: dict[str, tuple[type, ...]] = {
 }
 _OF_KIND = {"number": "FP64", "integer": "INT64", "boolean": "BOOL", "string": "BYTES"}
 _OF_NUMPY = {"f": "FP64", "i": "INT64", "u": "UINT64", "b": "BOOL"}
+
+
+MEDIA_TYPE = "application/octet-stream"  #: of the binary form
+JSON_BYTES = "inference-header-content-length"  #: the header of the binary form
+_DTYPES = {
+    **{f"INT{bits}": f"<i{bits // 8}" for bits in (8, 16, 32, 64)},
+    **{f"UINT{bits}": f"<u{bits // 8}" for bits in (8, 16, 32, 64)},
+    **{f"FP{bits}": f"<f{bits // 8}" for bits in (16, 32, 64)},
+    "BOOL": "?",
+}
+
+
+def with_binary(body: bytes, json_bytes: str) -> Any:
+    """A body of the binary form, decoded, with the tensors' values as arrays or texts in `data`.
+
+    Raises:
+        InvalidRequest: the sizes do not fit the body, or its first part is not JSON.
+    """
+    size = int(json_bytes[:18]) if json_bytes.isdecimal() else -1
+    if not 0 <= size <= len(body):
+        raise _wrong(f"header {JSON_BYTES}", f"a number of bytes up to {len(body)}", json_bytes[:100])
+    try:
+        decoded = msgspec.json.decode(body[:size])
+    except (ValueError, RecursionError) as exc:
+        raise _wrong("$", f"{size} bytes of JSON before the values", str(exc)[:100]) from exc
+    tensors = decoded.get("inputs") if isinstance(decoded, dict) else None
+    start = size
+    for i, tensor in enumerate(tensors if isinstance(tensors, list) else []):
+        told = tensor.get("parameters") if isinstance(tensor, dict) else None
+        length = told.get("binary_data_size") if isinstance(told, dict) else None
+        if length is None:
+            continue
+        if type(length) is not int or not 0 <= length <= len(body) - start:
+            at = f"$.inputs[{i}].parameters.binary_data_size"
+            raise _wrong(at, f"at most {len(body) - start}, as many bytes are left", str(length)[:100])
+        tensor["data"] = _values(tensor.get("datatype"), body[start : start + length], f"$.inputs[{i}]")
+        start += length
+    if start != len(body):
+        raise _wrong("$", f"{start} bytes, as the tensors say", f"{len(body)} bytes")
+    return decoded
+
+
+def _values(datatype: object, data: bytes, path: str) -> Any:
+    if datatype == "BYTES":
+        return _texts(data, path)
+    dtype = np.dtype(_DTYPES.get(str(datatype), "?"))
+    if len(data) % dtype.itemsize:
+        raise _wrong(f"{path}.parameters.binary_data_size", f"a multiple of {dtype.itemsize}", str(len(data)))
+    return np.frombuffer(data, dtype)
+
+
+def _texts(data: bytes, path: str) -> list[str]:
+    """Each text behind its length in four bytes."""
+    texts, start = [], 0
+    while start < len(data):
+        end = start + 4 + int.from_bytes(data[start : start + 4], "little")
+        try:
+            if end > len(data):
+                raise ValueError("the last text is cut short")
+            texts.append(data[start + 4 : end].decode())
+        except ValueError as exc:
+            raise _wrong(f"{path}.data", "texts in UTF-8, each behind its length", str(exc)) from exc
+        start = end
+    return texts
+
+
+def wants_binary(body: Any) -> bool:
+    """Whether the answer's values are asked for in the binary form."""
+    parameters, outputs = body.get("parameters") or {}, body.get("outputs") or [{}]
+    asked = outputs[0].get("parameters")
+    wanted = asked.get("binary_data") if isinstance(asked, dict) else None
+    return bool(parameters.get("binary_data_output") if wanted is None else wanted)
+
+
+def write_binary(predictions: Any, reply: Reply) -> tuple[bytes, bytes]:
+    """The JSON of an answer in the binary form, and the values that follow it."""
+    answer = _write(predictions, reply)
+    tensor = answer["outputs"][0]
+    values = tensor.pop("data")
+    if tensor["datatype"] == "BYTES":
+        data = b"".join(len(v).to_bytes(4, "little") + v for v in (text.encode() for text in values))
+    else:
+        data = values.astype(_DTYPES[tensor["datatype"]]).tobytes()
+    tensor["parameters"] = {"binary_data_size": len(data)}
+    return msgspec.json.encode(answer), data
 
 
 def _read(body: dict[str, Any]) -> Input:
@@ -46,8 +135,8 @@ def _read(body: dict[str, Any]) -> Input:
     return Input(rows, "$.inputs", [t["name"] for t in tensors], method)
 
 
-def _tensor(tensor: object, path: str) -> list[Any]:
-    """A tensor's data, nested as its shape says."""
+def _tensor(tensor: object, path: str) -> Any:
+    """A tensor's data, nested as its shape says: a list, or an array if it came as one."""
     if not isinstance(tensor, dict) or not {"name", "shape", "datatype", "data"} <= tensor.keys():
         raise _wrong(path, "an object with name, shape, datatype and data", json.dumps(tensor)[:100])
     if not isinstance(tensor["name"], str):
@@ -57,6 +146,8 @@ def _tensor(tensor: object, path: str) -> list[Any]:
         raise _wrong(f"{path}.shape", "one or two sizes", json.dumps(shape)[:100])
     if not isinstance(datatype, str) or datatype not in _TYPES:
         raise _wrong(f"{path}.datatype", " or ".join(_TYPES), json.dumps(datatype)[:100])
+    if isinstance(tensor["data"], np.ndarray):
+        return _shaped(tensor["data"], shape, datatype, path)
     flat = _flat(tensor["data"])
     if len(flat) != math.prod(shape):
         raise _wrong(
@@ -68,6 +159,17 @@ def _tensor(tensor: object, path: str) -> list[Any]:
     if len(shape) == 1:
         return flat
     return [flat[i * shape[1] : (i + 1) * shape[1]] for i in range(shape[0])]
+
+
+def _shaped(array: NDArray[Any], shape: list[int], datatype: str, path: str) -> Any:
+    """Values that came as an array, which are of the tensor's own type or were read as floats."""
+    if array.size != math.prod(shape):
+        raise _wrong(
+            f"{path}.data", f"{math.prod(shape)} values, as shape {shape} says", f"{array.size} values"
+        )
+    if datatype not in _FLOATS and array.dtype != _DTYPES.get(datatype):
+        raise _wrong(f"{path}.data", f"values of {datatype}", "numbers")
+    return array.reshape(shape)
 
 
 def _is_shape(shape: object) -> bool:
@@ -84,7 +186,8 @@ def _flat(data: object) -> list[Any]:
     return [value for part in data for value in (part if isinstance(part, list) else [part])]
 
 
-def _as_column(value: list[Any], path: str) -> list[Any]:
+def _as_column(given: Any, path: str) -> list[Any]:
+    value: list[Any] = given.tolist() if isinstance(given, np.ndarray) else given
     if all(isinstance(row, list) and len(row) == 1 for row in value):
         return [row[0] for row in value]
     if any(isinstance(row, list) for row in value):
