@@ -130,6 +130,12 @@ SCRIPTS = {
         "import signal\nclass Last:\n    def __del__(self): print('gone')\nkept = Last()\n"
         "signal.signal(signal.SIGUSR1, lambda *_: kept)"
     ),
+    "something else in a module's place": (
+        "import sys, types\nclass Odd(types.ModuleType):\n    __slots__ = ()\nclass Odder:\n    __slots__ = ()\n"
+        "    def __del__(self): print('gone')\nsys.modules['odd'], sys.modules['odder'] = Odd('odd'), Odder()\n"
+        "sys.modules['none'] = None"
+    ),
+    "it imports cffi": "import _cffi_backend, cryptography.hazmat.bindings._rust\nprint('x')",
     "it imports more": "import sqlite3, xml.dom.minidom, asyncio\nprint(asyncio.run(asyncio.sleep(0, 'done')))",
     "unbuffered and merged": "import sys, os\nprint('a', end='')\nprint('b', file=sys.stderr, end='')\nos.write(1, b'c')\nprint('d')",
     "reads stdin": "import sys\nprint(repr(sys.stdin.read()), sys.stdout.encoding, sys.stdout.line_buffering)",

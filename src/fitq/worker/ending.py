@@ -38,6 +38,12 @@ class Ending:
 
         Nothing may hold on to the script's module any more.
         """
+        try:
+            self._end(exit_code)
+        except Exception:
+            pass  # something that was not foreseen here, and perhaps is there
+
+    def _end(self, exit_code: int) -> None:
         if _has_threads():
             return  # they are waited for, or cut off at a point that only the interpreter knows
         getattr(threading, "_shutdown")()  # noqa: B009  private; typeshed does not list it
@@ -91,11 +97,13 @@ def _forget_specials() -> None:
 
 def _delete_modules(kept: FrozenSet[str]) -> None:
     """First their names; then, last one first, the contents of those that something holds on to."""
-    deleted: List["weakref.ref[types.ModuleType]"] = []
+    deleted: List["weakref.ref[Any]"] = []
     for name in [n for n in sys.modules if n not in kept]:
         module = sys.modules[name]
-        if isinstance(module, types.ModuleType):
+        try:
             deleted.append(weakref.ref(module))
+        except TypeError:
+            pass  # an object in a module's place, such as cffi's
         sys.modules[name] = None  # type: ignore[assignment]  # as the interpreter does
         del module
     gc.collect()
@@ -104,9 +112,9 @@ def _delete_modules(kept: FrozenSet[str]) -> None:
     gc.collect()
 
 
-def _clear_if_alive(module: Optional[types.ModuleType]) -> None:
+def _clear_if_alive(module: Any) -> None:
     """Names with one underscore go first, as in the interpreter: what others may need goes last."""
-    contents: Dict[str, Any] = module.__dict__ if module is not None else {}
+    contents: Dict[str, Any] = module.__dict__ if isinstance(module, types.ModuleType) else {}
     for name in [n for n in contents if n[:1] == "_" and n[1:2] != "_"]:
         contents[name] = None
     for name in [n for n in contents if n != "__builtins__"]:
