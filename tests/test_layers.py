@@ -33,8 +33,8 @@ LAYERS: dict[str, set[str]] = {
         "anyio", "inference_schema", "simdjson", "prometheus_client",
     },
     "api": {
-        "words", "things", "store", "queue", "rules", "declared", "msgspec", "starlette", "anyio",
-        "sse_starlette", "prometheus_client",
+        "words", "things", "store", "queue", "environments", "rules", "declared", "msgspec", "starlette",
+        "anyio", "sse_starlette", "prometheus_client",
     },
     "dashboard": {
         "words", "things", "store", "queue", "rules", "msgspec", "starlette", "anyio", "sse_starlette",
@@ -52,10 +52,21 @@ LAYERS: dict[str, set[str]] = {
 #: The modules directly in `fitq/`; a folder is a layer of its own name.
 MODULES = {
     "words": {"errors", "names", "units", "settings", "logs", "stopping"},
-    "things": {"records", "context", "functions", "schema", "snapshots", "credentials", "documents"},
+    "things": {
+        "records",
+        "context",
+        "functions",
+        "schema",
+        "snapshots",
+        "script_header",
+        "credentials",
+        "documents",
+    },
     "queue": {"queue", "backend"},
     "rules": {
         "runs",
+        "environment_names",
+        "environment_builds",
         "child_runs",
         "data",
         "submission",

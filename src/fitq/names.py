@@ -41,6 +41,10 @@ PATTERNS: dict[str, tuple[re.Pattern[str], str]] = {
         re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}"),
         "1–64 letters, digits, '_' or '-', starting with a letter",
     ),
+    "environment": (
+        re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"),
+        "1–128 letters, digits, '.', '_' or '-', starting with a letter or digit",
+    ),
     "endpoint": (
         re.compile(r"[a-z]([-a-z0-9]{1,30}[a-z0-9])"),
         "3–32 lower-case letters, digits or '-', starting with a letter, not ending in '-'",
@@ -90,6 +94,11 @@ def stays_inside(path: str) -> bool:
     parts = PurePosixPath(path).parts
     leaves = not parts or path.startswith("/") or ".." in parts or "\\" in path or len(path) > 1000
     return not leaves and not any(ord(c) < 32 or ord(c) == 127 for c in path)
+
+
+def is_sha256(text: str) -> bool:
+    """Whether it looks like a SHA-256 that we wrote."""
+    return PATTERNS["snapshot"][0].fullmatch(text) is not None
 
 
 def version_number(text: str) -> int | None:

@@ -14,8 +14,7 @@ import msgspec
 
 from fitq import data, pools, publishing, runs
 from fitq.backend import Backend
-from fitq.environments.curated import CURATED, find_curated
-from fitq.environments.reading import read_spec
+from fitq.environment_names import asked_for
 from fitq.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from fitq.functions import check_parameters
 from fitq.logs import get_logger
@@ -222,7 +221,7 @@ def _plan_function(backend: Backend, request: RunRequest) -> RunRecord:
             at="arguments",
             hint='Send {"parameters": {"penalty": 1.0}}.',
         )
-    if _environment(request.environment) != EnvironmentRecord():
+    if asked_for(backend, request.environment) != EnvironmentRecord():
         raise InvalidRequest(
             "A training function runs with its worker's own packages, not in an environment.",
             at="environment",
@@ -311,7 +310,7 @@ def _record(backend: Backend, request: RunRequest, pool: str, parameters: dict[s
         arguments=[str(a) for a in request.arguments],
         parameters=parameters,
         inputs=_pinned(backend, request.inputs),
-        environment=_environment(request.environment),
+        environment=asked_for(backend, request.environment),
         timeline=[_queued(backend, pool, created)],
         request_digest=_digest(to_json(request)),
     )
@@ -337,24 +336,6 @@ _CARRIED = {
     "experiment", "function", "snapshot", "script", "command", "resources", "timeout_seconds",
     "max_attempts", "environment_variables", "tags", "display_name", "git", "register",
 }  # fmt: skip
-
-
-def _environment(asked: str | dict[str, object] | None) -> EnvironmentRecord:
-    if asked is None or asked == EnvironmentRecord().name:
-        return EnvironmentRecord()
-    if isinstance(asked, str):
-        if find_curated(asked) is None:
-            known = [c.name for c in CURATED]
-            raise NotFound(
-                f"There is no environment {asked[:200]!r}. {did_you_mean(asked, known)}".strip(),
-                at="environment",
-                hint=f"By name there are {', '.join(known)}; or send a conda file or requirements.",
-                environments=known,
-            )
-        return EnvironmentRecord(name=asked)
-    spec = {k: v for k, v in asked.items() if k != "name"}
-    read_spec(spec)
-    return EnvironmentRecord(name=str(asked.get("name") or "unnamed")[:200], spec=spec)
 
 
 def _digest(data: bytes) -> str:

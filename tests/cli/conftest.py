@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -25,9 +26,14 @@ Fitq = Callable[..., Told]
 
 
 @pytest.fixture(scope="session")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def platform(tmp_path_factory: pytest.TempPathFactory, packages: Path) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("platform")
-    with Stack(folder / ".fitq", functions=FUNCTIONS, api_port=0, scoring_port=0) as stack:
+    (folder / "environments").mkdir()
+    (folder / "environments" / "packages").symlink_to(packages)
+    environment = {**os.environ, "FITQ_ENVIRONMENTS": str(folder / "environments")}
+    with Stack(
+        folder / ".fitq", functions=FUNCTIONS, api_port=0, scoring_port=0, environment=environment
+    ) as stack:
         yield stack
 
 

@@ -62,7 +62,7 @@ def test_a_platform_that_does_not_answer_is_exit_3(alone: Fitq, monkeypatch: pyt
         (["call", "iris", "--parameter", "kernel=lin"], "must be one of"),
         (["call", "iris", "--memory", "much"], "not a size"),
         (["call", "iris", "--timeout", "soon"], "not a duration"),
-        (["call", "iris", "--environment", "train.py"], "neither YAML nor .txt"),
+        (["call", "iris", "--environment", "train.py"], "no header that lists its packages"),
         (["runs", "show", "iris-zzzzzzzz"], "iris-zzzzzzzz"),
         (["models", "register", "m"], "from a run or from a file"),
         (["models", "show", "iris:"], "is not MODEL or MODEL:VERSION"),

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from fitq.environments.reading import header_of, read_spec
+from fitq.environments.reading import read_spec
 from fitq.errors import InvalidRequest
+from fitq.script_header import header_of
 
 ARTICLE = {
     "name": "sklearn-training-env",

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fitq import Environment, FunctionCall, RunConfiguration, RunContext, ScriptRunConfig, function
-from fitq.errors import InvalidRequest, NotFound
+from fitq.errors import InvalidRequest
 from fitq.records import RunRequest
 from fitq.sdk.conda import CondaDependencies
 from fitq.sdk.git import git_facts, without_credentials
@@ -103,10 +103,8 @@ def test_the_articles_environment_travels_as_it_was_written(tmp_path: Path) -> N
     }
 
 
-def test_curated_environments_go_by_name_and_others_are_not_known() -> None:
+def test_curated_environments_go_by_name() -> None:
     assert Environment.get(None, "AzureML-Tutorial").to_request() == "AzureML-Tutorial"  # type: ignore[arg-type]
-    with pytest.raises(NotFound, match="from_conda_specification"):
-        Environment.get(None, "mine")  # type: ignore[arg-type]
 
 
 def test_requirements_travel_as_a_list_and_options_for_pip_do_not(tmp_path: Path) -> None:
@@ -138,10 +136,37 @@ def test_a_specification_without_python_warns(tmp_path: Path) -> None:
         Environment.from_conda_specification("x", file)
 
 
-def test_keeping_an_environment_on_the_platform_does_not_pretend() -> None:
-    env = Environment("x")
-    with pytest.warns(UserWarning, match="not kept"):
-        assert env.register(None) is env  # type: ignore[arg-type]
+HEADER = "# /// script\n# dependencies = []\n# ///"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "form"),
+    [
+        ("env.yml", "dependencies: [numpy]", {"conda": {"dependencies": ["numpy"]}}),
+        ("needs.txt", "numpy\n-r more.txt\n", {"pip": ["numpy", "scipy", "pandas"]}),
+        ("lock.txt", "numpy==1.26 \\\n  --hash=sha256:a \\\n  --hash=sha256:b\n", {"pip": ["numpy==1.26"]}),
+        ("pyproject.toml", "[project]", {"pyproject": "[project]"}),
+        ("train.py", f"{HEADER}\nx = 1", {"script": HEADER}),
+    ],
+)  # fmt: skip
+def test_a_file_that_lists_packages_is_an_environment(
+    tmp_path: Path, name: str, text: str, form: dict[str, object]
+) -> None:
+    (tmp_path / name).write_text(text)
+    (tmp_path / "more.txt").write_text("scipy\n-r needs.txt\npandas  # and that is all\n")
+    env = Environment.from_file(tmp_path / name)
+    assert env.to_request() == {"name": (tmp_path / name).stem, **form}
+    env.strict, env.exclude_newer = True, "2022-01-10"
+    assert env.to_request() == {"name": env.name, **form, "strict": True, "exclude_newer": "2022-01-10"}
+
+
+def test_a_file_that_lists_nothing_is_refused_with_what_does(tmp_path: Path) -> None:
+    (tmp_path / "notes.md").write_text("numpy")
+    with pytest.raises(InvalidRequest, match=r"requirements \(.txt\)"):
+        Environment.from_file(tmp_path / "notes.md")
+    (tmp_path / "plain.py").write_text("import numpy")
+    with pytest.raises(InvalidRequest, match="no header"):
+        Environment.from_file(tmp_path / "plain.py")
 
 
 def test_dependencies_are_put_together_in_code() -> None:

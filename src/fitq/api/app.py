@@ -13,7 +13,7 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute, Route
 
-from fitq.api import data, declared, endpoints, functions, health, models, openapi, pools, runs
+from fitq.api import data, declared, endpoints, environments, functions, health, models, openapi, pools, runs
 from fitq.api.auth import Gate
 from fitq.api.responses import on_error
 from fitq.backend import Backend
@@ -54,6 +54,10 @@ ROUTES: list[BaseRoute] = [
     Route("/v1/models/{model}/versions/{version}/file", models.get_file),
     Route("/v1/models/{model}/aliases/{alias}", models.put_alias, methods=["PUT"]),
     Route("/v1/models/{model}/aliases/{alias}", models.delete_alias, methods=["DELETE"]),
+    Route("/v1/environments", environments.build_environment, methods=["POST"]),
+    Route("/v1/environments", environments.list_environments),
+    Route("/v1/environments/{environment}", environments.get_environment),
+    Route("/v1/environments/{environment}/log", environments.get_environment_log),
     Route("/v1/data", data.add_data, methods=["POST"]),
     Route("/v1/data", data.list_data),
     Route("/v1/data/{data}", data.get_data),

@@ -24,6 +24,7 @@ from fitq.records import (
     FunctionCode,
     FunctionRecord,
     ModelRecord,
+    NamedEnvironment,
     PoolRecord,
     RegisterRequest,
     RunRecord,
@@ -41,6 +42,8 @@ _ANSWERS: dict[tuple[str, str], type] = {
     ("/v1/plan", "POST"): Plan,
     ("/v1/apply", "POST"): Plan,
     ("/v1/models", "POST"): ModelRecord,
+    ("/v1/environments", "POST"): NamedEnvironment,
+    ("/v1/environments/{environment}", "GET"): NamedEnvironment,
     ("/v1/data", "POST"): DataRecord,
     ("/v1/data/{data}/versions/{version}", "GET"): DataRecord,
     ("/v1/models/{model}/versions/{version}", "GET"): ModelRecord,
@@ -52,6 +55,7 @@ _LISTS: dict[str, tuple[str, type]] = {
     "/v1/runs": ("runs", RunRecord),
     "/v1/functions": ("functions", FunctionRecord),
     "/v1/pools": ("pools", PoolRecord),
+    "/v1/environments": ("environments", NamedEnvironment),
     "/v1/runs/{run}/artifacts": ("artifacts", ArtifactRecord),
 }
 _STATUS = {
@@ -59,6 +63,7 @@ _STATUS = {
     ("/v1/runs", "POST"): "202",
     ("/v1/runs/{run}/cancel", "POST"): "202",
     ("/v1/models", "POST"): "201",
+    ("/v1/environments", "POST"): "202",
     ("/v1/data", "POST"): "201",
     ("/v1/data-parts/{sha256}", "PUT"): "204",
     ("/v1/models/{model}", "DELETE"): "204",
@@ -106,6 +111,8 @@ _BODIES: dict[tuple[str, str], dict[str, Any]] = {
 _QUERY = {
     "/v1/runs": ("experiment", "status", "tag", "parent", "order", "limit", "cursor"),
     "/v1/runs/{run}/logs": ("offset", "follow"),
+    "/v1/environments/{environment}": ("version",),
+    "/v1/environments/{environment}/log": ("version",),
     "/v1/documents": ("label",),
 }
 #: What changes carries an `ETag`; whoever writes may name the one that was read.

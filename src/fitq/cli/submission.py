@@ -15,7 +15,7 @@ import msgspec
 from fitq.cli.follow import conclude, talk, watch
 from fitq.cli.given import pairs
 from fitq.cli.output import next_step, result, say
-from fitq.errors import InvalidRequest, RunFailed
+from fitq.errors import RunFailed
 from fitq.names import check_name
 from fitq.records import Registration, Resources, RunRecord, RunRequest
 from fitq.sdk.client import Client
@@ -53,7 +53,7 @@ class RunOptions:
         """
         changes: dict[str, Any] = {
             "experiment": self.experiment,
-            "environment": _environment(self.environment),
+            "environment": environment_given(self.environment) if self.environment else request.environment,
             "pool": self.pool,
             "inputs": pairs("--input", self.input),
             "environment_variables": pairs("--env", self.env),
@@ -75,7 +75,9 @@ _OPTIONS: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = [
         "--experiment", "-e", default="default", show_default=True, help="Under which runs are compared."
     ),
     click.option(
-        "--environment", metavar="NAME_OR_FILE", help="Curated name, conda YAML or requirements file."
+        "--environment",
+        metavar="NAME_OR_FILE",
+        help="Name, conda YAML, requirements.txt, pyproject.toml or script with a header.",
     ),
     click.option("--pool", help="Whose workers run it.  [default: default, or the function's own]"),
     click.option(
@@ -159,16 +161,9 @@ def _tell_models(client: Client, run: RunRecord) -> None:
     next_step(f"fitq score {models[0].name}")
 
 
-def _environment(given: str | None) -> str | dict[str, Any] | None:
-    if given is None:
-        return None
+def environment_given(given: str) -> str | dict[str, Any] | None:
+    """A name, or what a file that lists packages says."""
     file = Path(given)
-    if file.suffix in (".yml", ".yaml"):
-        return environment_request(Environment.from_conda_specification(file.stem, file))
-    if file.suffix == ".txt":
-        return environment_request(Environment.from_pip_requirements(file.stem, file))
-    if file.is_file():
-        raise InvalidRequest(
-            f"--environment {given} is neither YAML nor .txt.", hint="Give a conda YAML or requirements.txt."
-        )
+    if file.suffix in (".yml", ".yaml", ".txt", ".toml", ".py") or file.is_file():
+        return environment_request(Environment.from_file(file))
     return given

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,6 +15,7 @@ from fitq.cli.submission import RunOptions, run_options, submit_and_see
 from fitq.errors import InvalidRequest
 from fitq.names import did_you_mean
 from fitq.records import RunRequest
+from fitq.sdk.environment import Environment, environment_request
 from fitq.sdk.git import git_facts
 from fitq.units import format_bytes
 
@@ -32,7 +34,8 @@ def submit(script_or_dir: Path, arguments: tuple[str, ...], script: str | None, 
     """Submit a script or folder as a run.
 
     Prints the run's id. A script goes together with its folder, without what .fitqignore (or .amlignore,
-    or .gitignore) names. Arguments of the script come after --.
+    or .gitignore) names. Arguments of the script come after --. Without --environment, the packages that the
+    script lists in a header (PEP 723) are its environment.
     """
     folder, path = _folder_and_script(script_or_dir, script)
     with platform() as client:
@@ -47,6 +50,7 @@ def submit(script_or_dir: Path, arguments: tuple[str, ...], script: str | None, 
             snapshot=client.upload_snapshot(packed.data),
             script=path,
             arguments=list(arguments),
+            environment=_own_environment(folder / path),
             git=git_facts(folder),
         )
         submit_and_see(client, request, options)
@@ -63,6 +67,11 @@ def _folder_and_script(given: Path, script: str | None) -> tuple[Path, str]:
         near = did_you_mean(given.name, (p.name for p in given.parent.glob("*")))
         raise InvalidRequest(f"There is no file or folder {given}. {near}".strip(), hint="Give a script.")
     return given, Path(script).as_posix() if script else _only_script(given)
+
+
+def _own_environment(script: Path) -> str | dict[str, Any] | None:
+    """What the script lists in its own header, which --environment overrides."""
+    return environment_request(Environment.of_script(script))
 
 
 def _only_script(folder: Path) -> str:

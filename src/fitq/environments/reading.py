@@ -23,10 +23,10 @@ from fitq.environments.requirement import Read, read_requirement
 from fitq.environments.spec import EnvironmentSpec
 from fitq.errors import InvalidRequest
 from fitq.names import did_you_mean
+from fitq.script_header import header_of
 
 _MORE = ("name", "python", "strict", "exclude_newer")
 _MOST_REQUIREMENTS = 500
-_HEADER = re.compile(r"(?m)^# /// script[ \t]*\r?$\s(?P<toml>(?:^#(?:| .*)\r?$\s)+)^# ///[ \t]*\r?$")
 
 
 class _Form(NamedTuple):
@@ -101,15 +101,6 @@ def _script(value: Any, at: str) -> _Form:
         )
     document = _toml(header, at)
     return _listed(document, document, at)
-
-
-def header_of(script: str) -> str | None:
-    """The TOML in a script's PEP 723 header; None without one."""
-    match = _HEADER.search(script)
-    if match is None:
-        return None
-    lines = match["toml"].splitlines(keepends=True)
-    return "".join(line[2:] if line.startswith("# ") else line[1:] for line in lines)
 
 
 def _listed(table: dict[str, Any], document: dict[str, Any], at: str) -> _Form:

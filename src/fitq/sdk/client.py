@@ -8,11 +8,12 @@ from fitq.errors import Unavailable
 from fitq.sdk.connection import Connection, find_connection
 from fitq.sdk.data_routes import DataRoutes
 from fitq.sdk.declared_routes import DeclaredRoutes
+from fitq.sdk.environment_routes import EnvironmentRoutes
 from fitq.sdk.model_routes import ModelRoutes
 from fitq.sdk.run_routes import RunRoutes
 
 
-class Client(RunRoutes, ModelRoutes, DataRoutes, DeclaredRoutes):
+class Client(RunRoutes, ModelRoutes, EnvironmentRoutes, DataRoutes, DeclaredRoutes):
     """Speaks to one platform.
 
     Example:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import shlex
 from collections.abc import Mapping, Sequence
@@ -149,6 +150,12 @@ class ScriptRunConfig:
             display_name=how.display_name,
             git=dict(git),
         )
+
+    def in_environment(self, environment: Environment | None) -> ScriptRunConfig:
+        """The same in another environment; this one stays as it is."""
+        other, other.run_config = copy.copy(self), copy.copy(self.run_config)
+        other.run_config.environment = environment
+        return other
 
     def _all_arguments(self) -> list[str | int | float]:
         words: list[str | int | float] = [_argument(n, a) for n, a in enumerate(self.arguments)]

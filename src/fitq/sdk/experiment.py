@@ -12,6 +12,7 @@ from fitq.names import check_name, did_you_mean
 from fitq.records import RunRequest
 from fitq.sdk.absent import absent
 from fitq.sdk.config import FunctionCall, ScriptRunConfig
+from fitq.sdk.environment import Environment
 from fitq.sdk.git import git_facts
 from fitq.sdk.run import Run
 
@@ -113,6 +114,8 @@ def request_for(
     if config.script is None and config.command is None:
         raise InvalidRequest("There is nothing to run.", hint='Give script="train.py" or command="…".')
     folder = config.source_directory
+    if config.run_config.environment is None and config.script is not None:
+        config = config.in_environment(Environment.of_script(folder / config.script))
     config.to_request(experiment, "0" * 64, tags=tags)  # what is wrong is said before anything is sent
     snapshot = snapshots.pack(folder)
     if config.script is not None:

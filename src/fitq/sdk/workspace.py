@@ -10,6 +10,7 @@ from typing import Any
 from fitq.records import PoolRecord
 from fitq.sdk.client import Client
 from fitq.sdk.connection import Connection, find_connection
+from fitq.sdk.environment import Environment
 from fitq.sdk.experiment import Experiment
 from fitq.sdk.model import Model
 from fitq.sdk.run import Run
@@ -108,6 +109,11 @@ class Workspace:
     def experiments(self) -> dict[str, Experiment]:
         """Every experiment that has runs, by name."""
         return {e.name: e for e in Experiment.list(self)}
+
+    @property
+    def environments(self) -> dict[str, Environment]:
+        """Every environment that the platform knows by name."""
+        return Environment.list(self)
 
     @property
     def models(self) -> dict[str, Model]:

@@ -47,6 +47,7 @@ Object store, under `<workspace>/`
     applied/<kind>/<name>.json          what `fitq apply` said last about a thing, and its label
     environments/<hash>/environment.json  KeptEnvironment, put if absent: exact packages, for ever
     environments/<hash>/build.log       what the first build said
+    environment-names/<name>/<v>.json   NamedEnvironment, put if absent
     secrets/endpoint-keys               32 random bytes from which endpoint keys are derived
 """
 
@@ -105,6 +106,15 @@ class ObjectKeys:
 
     def environment(self, hash: str) -> str:
         return f"{self._root}/environments/{hash}/environment.json"
+
+    def environment_names(self) -> str:
+        return f"{self._root}/environment-names/"
+
+    def environment_versions(self, name: str) -> str:
+        return f"{self._root}/environment-names/{name}/"
+
+    def environment_version(self, name: str, version: int) -> str:
+        return f"{self._root}/environment-names/{name}/{version}.json"
 
     def environment_log(self, hash: str) -> str:
         return f"{self._root}/environments/{hash}/build.log"
