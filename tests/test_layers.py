@@ -40,7 +40,10 @@ LAYERS: dict[str, set[str]] = {
         "words", "things", "store", "queue", "rules", "msgspec", "starlette", "anyio", "sse_starlette",
         "jinja2", "markupsafe",
     },
-    "programs": {"words", "things", "queue", "worker", "scheduler", "scoring", "api", "dashboard", "uvicorn"},
+    "programs": {
+        "words", "things", "store", "queue", "rules", "worker", "scheduler", "scoring", "api", "dashboard",
+        "uvicorn",
+    },
     "sdk": {"words", "things", "httpx2", "msgspec", "yaml", "rich", "IPython"},
     "local": {
         "words", "things", "store", "queue", "rules", "sdk", "redis", "minio", "urllib3", "psutil", "msgspec",
@@ -68,6 +71,8 @@ MODULES = {
         "environment_names",
         "environment_builds",
         "child_runs",
+        "drafts",
+        "formats",
         "data",
         "submission",
         "attempts",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fitq import registrations, registry
+from fitq import drafts, registry
 from fitq.backend import Backend
 from fitq.errors import NotFound, Unavailable
 from fitq.records import ModelRecord, Registration, RunStatus
@@ -74,7 +74,7 @@ def test_a_worker_lost_after_the_runs_end_leaves_the_models_to_the_scheduler(
         raise Unavailable("The worker ends here.")
 
     with monkeypatch.context() as lost:
-        lost.setattr(registrations, "complete", away)
+        lost.setattr(drafts, "complete", away)
         run = bench.run(SCRIPT)
     assert (run.status, versions(bench, "answer")) == (RunStatus.COMPLETED, [])
     care = Care(bench.backend, 1.0)
@@ -86,5 +86,5 @@ def test_a_worker_lost_after_the_runs_end_leaves_the_models_to_the_scheduler(
 def test_completing_again_and_at_the_same_time_makes_one_version(bench: Bench) -> None:
     run = bench.run(SCRIPT)
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(lambda _: registrations.complete(bench.backend, run.id), range(16)))
+        list(threads.map(lambda _: drafts.complete(bench.backend, run.id), range(16)))
     assert len(versions(bench, "answer")) == 1

@@ -222,7 +222,7 @@ def finish(
 ) -> RunRecord:
     """End a run. The first final record in the object store wins; later ones adopt it.
 
-    With `models`, its marker stays for `registrations.complete`.
+    With `models`, its marker stays for `drafts.complete`.
 
     Raises:
         Fenced: the attempt was over before anything was written.

@@ -10,11 +10,13 @@ import socket
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from fitq import logs
+from fitq import formats, logs
 from fitq.backend import open_backend, open_objects
 from fitq.credentials import hide_this_process
-from fitq.errors import FitqError, InvalidRequest
+from fitq.errors import FitqError, InvalidRequest, Unavailable
 from fitq.settings import Settings, variable
+from fitq.store.keys import ObjectKeys
+from fitq.store.protocols import ObjectStore
 
 if TYPE_CHECKING:  # workers and schedulers do without a web server
     import uvicorn
@@ -31,6 +33,7 @@ def run_api(settings: Settings) -> None:
     _begin("api", settings)
     _need_token(settings)
     backend = open_backend(settings)
+    _check_format(settings, backend.objects, formats.agree)
     app = create_app(backend, settings, routes(backend, settings))
     server = _server(app)
     app.state.is_stopping = lambda: server.should_exit
@@ -44,7 +47,9 @@ def run_scoring(settings: Settings) -> None:
 
     _begin("scoring", settings)
     _need_token(settings)
-    app = create_app(settings, open_objects(settings))
+    objects = open_objects(settings)
+    _check_format(settings, objects, _known)
+    app = create_app(settings, objects)
     # nothing here asks for the address or the scheme that a proxy saw
     options = {"http": OneWriteProtocol, "loop": "uvloop", "proxy_headers": False}
     _serve(_server(app, **options), settings.scoring_host, settings.scoring_port, "scoring_port")
@@ -55,6 +60,7 @@ def run_worker(settings: Settings) -> None:
     from fitq.worker.main import build
 
     _begin("worker", settings)
+    _check_format(settings, open_objects(settings), formats.agree)
     build(settings).run()
 
 
@@ -63,7 +69,9 @@ def run_scheduler(settings: Settings) -> None:
     from fitq.scheduler.main import Scheduler
 
     _begin("scheduler", settings)
-    Scheduler(open_backend(settings), settings.lease_seconds).run()
+    backend = open_backend(settings)
+    _check_format(settings, backend.objects, formats.agree)
+    Scheduler(backend, settings.lease_seconds).run()
 
 
 def exit_code_of(program: Callable[[Settings], None], settings: Settings | Mapping[str, str]) -> int:
@@ -80,6 +88,22 @@ def exit_code_of(program: Callable[[Settings], None], settings: Settings | Mappi
 def _begin(program: str, settings: Settings) -> None:
     hide_this_process()
     logs.configure(program, level=settings.log_level, format=settings.log_format)
+
+
+def _check_format(
+    settings: Settings, objects: ObjectStore, look: Callable[[ObjectStore, ObjectKeys], object]
+) -> None:
+    """Stop before anything is written where a newer version has been at work."""
+    try:
+        look(objects, ObjectKeys(settings.workspace))
+    except Unavailable as exc:  # nothing can be written either, and whoever waits for it says so
+        logs.get_logger(__name__).warning("format_not_checked", error=exc.message)
+
+
+def _known(objects: ObjectStore, keys: ObjectKeys) -> None:
+    """Scoring may only read."""
+    if (found := formats.read(objects, keys)) is not None:
+        formats.check(found)
 
 
 def _need_token(settings: Settings) -> None:

@@ -342,6 +342,7 @@ class WorkerRecord(Record, frozen=True, kw_only=True):
     seen_at: datetime
     started_at: datetime
     runs: list[str] = []  #: what it executes now
+    fitq: str = ""  #: its version of fitq
     versions: Versions = Versions()
 
 

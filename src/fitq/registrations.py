@@ -1,9 +1,7 @@
 """Rules of files that become models when their run completes: asked for at submission, or by the script.
 
 A file is looked into before the run ends, so that one that is no model leaves a warning on the run. What was
-found out stands as a draft in the run's final record, beside bytes that are kept already; a draft becomes a
-version by one put. Until then the marker `open/<run>.json` stays, and whoever finds it, a scheduler
-included, may do it again: one version comes of each draft.
+found out stands as a draft in the run's final record; how it gets its version is in `drafts.py`.
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ from fitq import registry
 from fitq.backend import Backend
 from fitq.errors import FitqError, Unavailable
 from fitq.logs import get_logger
-from fitq.records import FinalRecord, ModelRecord, Registration, RunRecord, RunStatus, from_json
+from fitq.records import ModelRecord, Registration, RunRecord
 
 log = get_logger(__name__)
 
@@ -48,17 +46,3 @@ def draft(backend: Backend, run: RunRecord, wanted: list[Registration], files: M
         except FitqError as exc:
             warnings.append(f"Model {registration.name!r} was not registered: {exc}")
     return Drafts(models, warnings)
-
-
-def complete(backend: Backend, run_id: str) -> list[ModelRecord]:
-    """Make versions of the drafts of a run that has ended, then forget its marker.
-
-    Raises:
-        Unavailable: a store went away; the marker stays, and it may be done again.
-    """
-    data = backend.objects.get(backend.keys.final(run_id))
-    final = None if data is None else from_json(data, FinalRecord)
-    drafts = final.models if final is not None and final.run.status is RunStatus.COMPLETED else []
-    models = [registry.publish(backend, model) for model in drafts]
-    backend.objects.delete(backend.keys.open_run(run_id))
-    return models

@@ -13,6 +13,7 @@ import msgspec
 
 from fitq import runs
 from fitq.backend import Backend
+from fitq.drafts import publish
 from fitq.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from fitq.logs import get_logger
 from fitq.names import check_name, did_you_mean
@@ -22,7 +23,6 @@ from fitq.records import (
     RegisterRequest,
     Registration,
     RunRecord,
-    from_json,
     now,
     to_json,
 )
@@ -36,7 +36,6 @@ _FRAMEWORKS = ("Custom", "TensorFlow", "ScikitLearn", "Onnx", "TfKeras", "PyTorc
 _MODEL_SUFFIXES = (".joblib", ".pkl", ".pickle")
 _USUAL_MODEL = "outputs/model.joblib"
 _INSPECT_SECONDS = 120.0
-_LATELY = 50  #: versions among which one that was made by the same run is looked for
 
 
 class _Source(NamedTuple):
@@ -111,31 +110,6 @@ def _draft(backend: Backend, request: Registration, source: _Source, nonce: str)
         with source.file.open("rb") as content:
             backend.objects.put(record.object_key, content, record.size_bytes)
     return record
-
-
-def publish(backend: Backend, draft: ModelRecord, *, again: bool = True) -> ModelRecord:
-    """Make a draft the next version of its model, by a put that one writer wins. One that is published twice,
-    even at the same time, is one version.
-
-    Args:
-        again: whether it may have been published before.
-    """
-    used = catalog(backend).used(draft.name)
-    known = _with_nonce(backend, draft, used[-_LATELY:]) if again else None
-    if known is not None:
-        return known
-    version = used[-1] + 1 if used else 1
-    while True:
-        numbered = msgspec.structs.replace(draft, version=version)
-        if _won(backend, numbered):
-            log.info("model_registered", model=numbered.id, run=numbered.run)
-            return numbered
-        version += 1
-
-
-def _with_nonce(backend: Backend, record: ModelRecord, versions: list[int]) -> ModelRecord | None:
-    known = (catalog(backend).kept(record.name, version) for version in reversed(versions))
-    return next((k for k in known if k is not None and k.nonce == record.nonce), None)
 
 
 def _check_framework(request: Registration) -> None:
@@ -251,15 +225,6 @@ def _version_warning(request: Registration, packages: dict[str, str]) -> list[st
     if request.framework != "ScikitLearn" or not declared or not real or declared == real:
         return []
     return [f"Declared as scikit-learn {declared}, but written by {real}; it is served by {real}."]
-
-
-def _won(backend: Backend, record: ModelRecord) -> bool:
-    key = backend.keys.model_version(record.name, record.version)
-    if backend.objects.put_if_absent(key, to_json(record)):
-        return True
-    # Our own put may have been applied although its answer was lost.
-    kept = backend.objects.get(key)
-    return kept is not None and from_json(kept, ModelRecord).nonce == record.nonce
 
 
 def set_alias(backend: Backend, name: str, alias: str, version: int) -> dict[str, object]:

@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from fitq import attempts, registrations
+from fitq import attempts, drafts
 from fitq.backend import Backend
 from fitq.logs import get_logger
 from fitq.records import FinalRecord, RunRecord, from_json
@@ -36,7 +36,7 @@ def restore_open(backend: Backend) -> int:
             count += _bring_back(backend, found.key, run_id)
         elif run.status.is_final:
             attempts.forget_live(backend, run)
-            registrations.complete(backend, run_id)
+            drafts.complete(backend, run_id)
             log.warning("run_completed_late", run_id=run_id)
     return count
 
@@ -44,7 +44,7 @@ def restore_open(backend: Backend) -> int:
 def _bring_back(backend: Backend, marker: str, run_id: str) -> bool:
     if (kept := backend.objects.get(backend.keys.final(run_id))) is not None:
         attempts.adopt(backend, from_json(kept, FinalRecord))
-        registrations.complete(backend, run_id)
+        drafts.complete(backend, run_id)
         return True
     accepted = backend.objects.get(marker)
     return accepted is not None and _requeue(backend, from_json(accepted, RunRecord))

@@ -89,8 +89,10 @@ class Container:
         family = self.family()
         self.process.ask_to_stop()
         deadline = time.monotonic() + seconds
-        while (left := [p for p in family if _lives(p)]) and time.monotonic() < deadline:
-            self.process.exit_code  # noqa: B018  # reaps it
+        # A process looks like a zombie a moment before the last of its threads is gone and it can be reaped.
+        while (left := [p for p in family if _lives(p)]) or self.process.exit_code is None:
+            if time.monotonic() > deadline:
+                break
             time.sleep(0.02)
         return left
 

@@ -13,7 +13,19 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute, Route
 
-from fitq.api import data, declared, endpoints, environments, functions, health, models, openapi, pools, runs
+from fitq.api import (
+    data,
+    declared,
+    endpoints,
+    environments,
+    functions,
+    health,
+    models,
+    openapi,
+    pools,
+    runs,
+    versions,
+)
 from fitq.api.auth import Gate
 from fitq.api.responses import on_error
 from fitq.backend import Backend
@@ -75,6 +87,7 @@ ROUTES: list[BaseRoute] = [
     Route("/v1/apply", declared.apply, methods=["POST"]),
     Route("/v1/documents", declared.export),
     Route("/v1/documents/schema", declared.get_schema),
+    Route("/v1/versions", versions.get_versions),
     Route("/healthz", health.healthz),
     Route("/readyz", health.readyz),
     Route("/metrics", health.metrics),

@@ -38,6 +38,9 @@ COMMANDS: dict[str, Promise] = {
     "status": Promise("fitq.cli.up:status", "Show the platform on this machine.", _HERE),
     "dashboard": Promise("fitq.cli.about:dashboard", "Print a link that opens the dashboard.", _HERE),
     "doctor": Promise("fitq.cli.doctor:doctor", "Check that everything needed is there and answers.", _HERE),
+    "upgrade": Promise(
+        "fitq.cli.upgrade:upgrade", "Bring what is kept to the format of this version.", _HERE
+    ),
     "settings": Promise("fitq.cli.about:settings", "List every setting with its value.", _HERE),
     "version": Promise("fitq.cli.about:version", "Print the version.", _HERE),
     "azureml-path": Promise(

@@ -48,6 +48,7 @@ Object store, under `<workspace>/`
     environments/<hash>/environment.json  KeptEnvironment, put if absent: exact packages, for ever
     environments/<hash>/build.log       what the first build said
     environment-names/<name>/<v>.json   NamedEnvironment, put if absent
+    format.json                         FormatRecord, put if absent by the first program
     secrets/endpoint-keys               32 random bytes from which endpoint keys are derived
 """
 
@@ -61,6 +62,9 @@ class ObjectKeys:
 
     def __init__(self, workspace: str) -> None:
         self._root = workspace
+
+    def format(self) -> str:
+        return f"{self._root}/format.json"
 
     def snapshot(self, sha256: str) -> str:
         return f"{self._root}/snapshots/{sha256}.tar.gz"

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from fitq import attempts, registrations
+from fitq import attempts, drafts, registrations
 from fitq.attempts import LOG_PATH, Fenced
 from fitq.backend import Backend
 from fitq.environments.builder import Environments
@@ -307,7 +307,7 @@ class Executor:
 
     def _register(self, run: RunRecord) -> None:
         try:
-            registrations.complete(self.backend, run.id)
+            drafts.complete(self.backend, run.id)
         except Unavailable as exc:  # the scheduler finds the run's marker
             log.warning("registration_delayed", run_id=run.id, error=exc.message)
 

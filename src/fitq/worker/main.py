@@ -17,6 +17,7 @@ import dramatiq
 import msgspec
 from dramatiq.middleware import Middleware
 
+from fitq import __version__
 from fitq.backend import Backend, open_backend
 from fitq.credentials import hide_this_process
 from fitq.environments.opening import open_environments
@@ -186,6 +187,7 @@ class Worker(Middleware):
                 started_at=self._started_at,
                 runs=sorted(self.executor.held),
                 versions=own_versions(),
+                fitq=__version__,
             )
         )
 
