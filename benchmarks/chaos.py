@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import redis
 from chaos_lab.breaker import Breaker
 from chaos_lab.evidence import Evidence, living_processes, read_api, read_bucket, read_redis
-from chaos_lab.judge import Violation, judge, times_without_holder
+from chaos_lab.judge import Violation, judge, nothing_left, times_without_holder
 from chaos_lab.load import FINAL, Load
 from chaos_lab.proxy import Proxy
 from minio import Minio
@@ -31,7 +31,7 @@ from fitq import logs
 from fitq.local.stack import Stack
 
 _QUIET_SECONDS = 240.0
-_SETTLE_SECONDS = 75.0  # the scheduler looks for what was left behind once a minute
+_TIDY_SECONDS = 90.0  # the scheduler looks for what was left behind every 30 s
 
 
 class FragileStack(Stack):
@@ -91,12 +91,20 @@ class Trial:
             say(f"{len(self.load.accepted)} runs, {sum(self.breaker.done.values())} faults")
 
     def _until_quiet(self) -> None:
-        say("mended; waiting until everything is quiet")
-        began = time.monotonic()
-        while time.monotonic() - began < _QUIET_SECONDS and self._unfinished():
-            time.sleep(2)
-        say(f"quiet after {time.monotonic() - began:.0f} s")
-        time.sleep(_SETTLE_SECONDS)
+        say("mended; waiting until every run has ended and nothing is left behind")
+        for seconds, is_busy in ((_QUIET_SECONDS, self._unfinished), (_TIDY_SECONDS, self._left)):
+            began = time.monotonic()
+            while time.monotonic() - began < seconds and is_busy():
+                time.sleep(2)
+            say(f"{is_busy.__name__}: {is_busy()} after {time.monotonic() - began:.0f} s")
+
+    def _left(self) -> int:
+        e = Evidence(runs={run.id: {"status": "Completed"} for run in self.load.accepted})
+        with self._redis() as client:
+            read_redis(e, client)
+        prefix = f"{self.stack.direct.workspace}/open/"
+        markers = self._bucket().list_objects(bucket_name=self.stack.direct.bucket, prefix=prefix)
+        return len(list(markers)) + len(nothing_left(e))
 
     def _unfinished(self) -> int:
         with self._redis() as client:
@@ -115,16 +123,18 @@ class Trial:
         read_api(e, direct.url, direct.token)
         with self._redis() as client:
             read_redis(e, client)
-        endpoint = urlsplit(direct.s3_url).netloc
-        bucket = Minio(
-            endpoint=endpoint,
+        read_bucket(e, self._bucket(), direct.bucket)
+        e.living = living_processes(set(e.runs))
+
+    def _bucket(self) -> Minio:
+        direct = self.stack.direct
+        return Minio(
+            endpoint=urlsplit(direct.s3_url).netloc,
             access_key=direct.s3_access_key,
             secret_key=direct.s3_secret_key,
             secure=False,
             region="us-east-1",
         )
-        read_bucket(e, bucket, direct.bucket)
-        e.living = living_processes(set(e.runs))
 
 
 def say(text: str) -> None:

@@ -27,7 +27,7 @@ def judge(evidence: Evidence, *, longest_without_holder: float = 45.0) -> list[V
     """Every broken promise; empty when all were kept."""
     rules = (
         *(_answers, _every_run_ended, _one_run_per_key, _sides_agree),
-        *(_timelines, _files, _models, _nothing_left),
+        *(_timelines, _files, _models, nothing_left),
     )
     found = [violation for rule in rules for violation in rule(evidence)]
     for run, seconds in times_without_holder(evidence):
@@ -136,7 +136,12 @@ def _models(e: Evidence) -> Iterator[Violation]:
         yield Violation("models", f"versions {sorted(missing)} were answered and are not there")
 
 
-def _nothing_left(e: Evidence) -> Iterator[Violation]:
+def nothing_left(e: Evidence) -> list[Violation]:
+    """What a run that has ended has left behind."""
+    return list(_left(e))
+
+
+def _left(e: Evidence) -> Iterator[Violation]:
     ended = {run_id for run_id, run in e.runs.items() if run["status"] in FINAL}
     for run_id in e.open_runs & ended:
         yield Violation("left", f"marker of {run_id}, which has ended")

@@ -17,11 +17,11 @@ import pytest
 
 from fitq import runs, submission
 from fitq.backend import Backend
-from fitq.records import RunRecord, RunRequest, RunStatus
+from fitq.records import RunRecord, RunRequest, RunStatus, to_json
 from fitq.scheduler.main import Scheduler
 from fitq.settings import Settings
 from fitq.snapshots import pack
-from tests.conftest import eventually
+from tests.conftest import ROOT, eventually
 
 LEASE_SECONDS = 2.0
 
@@ -36,20 +36,28 @@ class Field:
         self._told = threading.Event()
         self._scheduler: threading.Thread | None = None
 
-    def start_worker(self) -> subprocess.Popen[bytes]:
-        n = len(self._workers)
-        environment = {
-            **{k: v for k, v in os.environ.items() if not k.startswith("FITQ_")},
-            **self.settings.to_environment(),
-            "FITQ_WORK_DIR": str(self.folder / f"work{n}"),
-        }
-        log = (self.folder / f"worker{n}.log").open("wb")
-        worker = subprocess.Popen(
-            [sys.executable, "-c", _WORKER], env=environment, stderr=log, start_new_session=True
-        )
-        log.close()
-        self._workers.append(worker)
-        return worker
+    def start_worker(self, step: str = "none", **settings: object) -> subprocess.Popen[bytes]:
+        """A worker; one that does not get past a step of `dying.STEPS`, if that is given."""
+        work = str(self.folder / f"work{len(self._workers)}")
+        return self._start([step, "worker"], **{"work_dir": work, **settings})
+
+    def submit_and_die(self, step: str, request: RunRequest, key: str) -> subprocess.Popen[bytes]:
+        """A process that submits and dies at a step."""
+        return self._start([step, "submit", to_json(request).decode(), key])
+
+    def _start(self, words: list[str], **settings: object) -> subprocess.Popen[bytes]:
+        told = dataclasses.replace(self.settings, **settings)  # type: ignore[arg-type]
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("FITQ_")}
+        with (self.folder / f"worker{len(self._workers)}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tests.faults.dying", *words],
+                env={**inherited, **told.to_environment()},
+                cwd=ROOT,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._workers.append(process)
+        return process
 
     def start_scheduler(self) -> None:
         self._scheduler = threading.Thread(target=self._look_after)
@@ -61,14 +69,16 @@ class Field:
             scheduler.round()
 
     def submit(self, code: str, **asked: object) -> RunRecord:
+        return submission.submit(self.backend, self.request(code, **asked))
+
+    def request(self, code: str, **asked: object) -> RunRequest:
         source = self.folder / f"code{len(list(self.folder.glob('code*')))}"
         source.mkdir()
         (source / "train.py").write_text(code)
         sha256 = submission.keep_snapshot(
             self.backend, io.BytesIO(pack(source).data), max_bytes=10**6, max_files=10
         )
-        request = RunRequest(snapshot=sha256, script="train.py", **asked)  # type: ignore[arg-type]
-        return submission.submit(self.backend, request)
+        return RunRequest(snapshot=sha256, script="train.py", **asked)  # type: ignore[arg-type]
 
     def find(self, run: RunRecord) -> RunRecord:
         return runs.find(self.backend, run.id)
@@ -103,14 +113,6 @@ class Field:
                 worker.terminate()
         for worker in self._workers:
             worker.wait(60)
-
-
-_WORKER = """
-import os
-from fitq.programs import run_worker
-from fitq.settings import Settings
-run_worker(Settings.from_environment(os.environ))
-"""
 
 
 @pytest.fixture
