@@ -206,8 +206,12 @@ def test_a_failed_script_keeps_outputs_logs_and_its_last_lines(bench: Bench) -> 
     assert run.status is RunStatus.FAILED
     assert run.failure is not None
     assert (run.failure.kind, run.failure.message) == ("user_error", "ValueError: negative penalty")
-    assert run.failure.exit_code == 1
-    assert run.failure.lines[-1] == "ValueError: negative penalty"
+    assert (run.failure.exit_code, run.failure.where) == (1, "train.py:4")
+    assert run.failure.lines == [
+        '  File "train.py", line 4, in <module>',
+        "    raise ValueError('negative penalty')",
+        "ValueError: negative penalty",
+    ]
     assert bench.files(run) == ["outputs/half.txt", "logs/l.txt", "user_logs/std_log.txt"]
 
 
@@ -218,7 +222,7 @@ def test_a_failed_script_keeps_outputs_logs_and_its_last_lines(bench: Bench) -> 
         ("def broken(:", "syntax_error", 1),
         ("open('missing.csv')", "file_missing", 1),
         ("import argparse; argparse.ArgumentParser().parse_args(['--x'])", "argument_error", 2),
-        ("import sys; sys.exit(7)", "user_error", 7),
+        ("import sys; sys.exit(7)", "exited", 7),
         ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "killed", -9),
         ("import ctypes; ctypes.string_at(0)", "segfault", -11),
     ],
@@ -231,9 +235,20 @@ def test_why_a_script_failed_is_said(bench: Bench, code: str, kind: str, exit_co
     assert run.failure.hint
 
 
+def test_a_file_that_the_snapshot_left_out_is_named_with_the_rule(bench: Bench) -> None:
+    run = bench.run("open('big.csv')", files={".gitignore": "*.csv\n", "big.csv": "1"})
+    assert run.failure is not None
+    assert (run.failure.kind, run.failure.where) == ("file_missing", "train.py:1")
+    assert "left out of the snapshot by '*.csv' in .gitignore" in run.failure.hint
+
+
 def test_exit_zero_however_it_comes_is_completed(bench: Bench) -> None:
     assert bench.run("import os; os._exit(0)").status is RunStatus.COMPLETED
     assert bench.run("raise SystemExit").status is RunStatus.COMPLETED
+    handled = (
+        "import traceback, warnings\ntry:\n    1/0\nexcept ZeroDivisionError:\n    traceback.print_exc()\n"
+    )
+    assert bench.run(f"{handled}warnings.warn('did not converge')").failure is None
 
 
 def test_a_command_runs_in_the_snapshot(bench: Bench) -> None:

@@ -74,11 +74,13 @@ class TimelineEntry(Record, frozen=True, kw_only=True):
 class Failure(Record, frozen=True, kw_only=True):
     """Why a run ended as Failed or Canceled."""
 
-    kind: str  #: user_error, import_error, killed, timed_out, canceled, …
+    kind: str  #: user_error, import_error, killed, …; all: docs/how-to/why-did-my-run-fail.md
     message: str  #: one sentence
     lines: list[str] = []  #: the decisive lines of the log, oldest first
     hint: str = ""  #: the likely fix
     exit_code: int | None = None  #: negative: ended by that signal
+    where: str = ""  #: the last line of the user's own that led there: train.py:12
+    versions: dict[str, str] = {}  #: of the packages that explain it, as they were installed
 
 
 class Usage(Record, frozen=True, kw_only=True):

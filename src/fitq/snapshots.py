@@ -28,6 +28,7 @@ from fitq.units import format_bytes
 IGNORE_FILES = (".fitqignore", ".amlignore", ".gitignore")
 #: Never part of a snapshot: history, environments, caches, and folders that hold our own tokens.
 _ALWAYS_IGNORED = [".git/", ".fitq/", ".azureml/", ".venv/", "__pycache__/", ".ipynb_checkpoints/"]
+_RULES_BYTES = 64_000
 MAX_BYTES = 300_000_000
 MAX_FILES = 2000
 
@@ -83,6 +84,28 @@ def _ignore_rules(folder: Path) -> pathspec.GitIgnoreSpec:
     found = next((folder / n for n in IGNORE_FILES if (folder / n).is_file()), None)
     lines = found.read_text(errors="replace").splitlines() if found else []
     return pathspec.GitIgnoreSpec.from_lines([*lines, *_ALWAYS_IGNORED])
+
+
+def ignored_by(folder: Path, path: str) -> str:
+    """The rule that leaves a path out of a folder's snapshot: `'*.csv' in .gitignore`; empty if none does.
+
+    The folder may be that of a run, so its ignore file is anybody's: no link is followed, and only the first
+    200 short and simple rules are looked at.
+    """
+    for name in IGNORE_FILES:
+        try:
+            fd = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError:
+            continue
+        with os.fdopen(fd, "rb") as file:
+            text = file.read(_RULES_BYTES) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
+        lines = [ln.strip() for ln in text.decode("utf-8", "replace").splitlines()[:200]]
+        rules = [
+            ln for ln in lines if ln and not ln.startswith("#") and len(ln) <= 200 and ln.count("*") <= 4
+        ]
+        found = pathspec.GitIgnoreSpec.from_lines(rules).check_file(path[:200])
+        return f"{rules[found.index]!r} in {name}" if found.include and found.index is not None else ""
+    return ""
 
 
 def _belongs(folder: Path, path: str) -> bool:

@@ -117,6 +117,8 @@ def test_a_failed_run_shows_why_and_the_fix(client: TestClient, memory_backend: 
         hint="Ask for an environment with it.",
         lines=["Traceback (most recent call last):", '  File "a.py", line 1', "ImportError: torch"],
         exit_code=1,
+        where="a.py:1",
+        versions={"numpy": "2.4.6"},
     )
     run = ended(memory_backend, running(memory_backend, submitted(memory_backend)), failure=failure)
     page = unescape(client.get(f"/runs/{run.id}").text)
@@ -126,6 +128,8 @@ def test_a_failed_run_shows_why_and_the_fix(client: TestClient, memory_backend: 
         '  File "a.py", line 1',
         "exit code 1",
         "import_error",
+        "a.py:1",
+        "numpy 2.4.6",
     ):
         assert expected in page
     assert "fitq models register" not in page

@@ -52,7 +52,9 @@ def run_id(memory_backend: Backend) -> str:
             point(EVIL, EVIL), point(f"{EVIL}2", 1), point(f"{EVIL}2", 2), point(f"{EVIL}3", {EVIL: EVIL}),
             point("many", [EVIL]), point("many", None),
         ],
-        failure=Failure(kind=EVIL, message=EVIL, lines=[EVIL], hint=EVIL),
+        failure=Failure(
+            kind=EVIL, message=EVIL, lines=[EVIL], hint=EVIL, where=EVIL, versions={EVIL: EVIL}
+        ),
     ).id  # fmt: skip
 
 

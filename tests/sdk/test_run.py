@@ -39,6 +39,8 @@ FAILED = {
         "lines": ["ValueError: bad kernel"],
         "hint": "Use linear.",
         "exit_code": 1,
+        "where": "train.py:7",
+        "versions": {"scikit-learn": "1.9.1"},
     },
 }
 FILES = ["logs/a.log", "outputs/model.joblib", "outputs/sub/b.txt", "user_logs/std_log.txt"]

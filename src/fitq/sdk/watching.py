@@ -121,12 +121,19 @@ def _summary(client: Client, run: RunRecord) -> str:
 
 
 def explain(run: RunRecord, *, with_log: bool = True) -> str:
-    """Why a run did not complete: kind, message, the decisive lines of its log, likely fix."""
+    """Why a run did not complete: kind, message, the decisive lines of its log, versions, likely fix."""
     if run.failure is None:
         return f"Run {run.id} is {run.status}."
     failure = run.failure
     shown = failure.lines if with_log else []
-    parts = [f"{failure.kind}: {failure.message}", *(f"    {line}" for line in shown), failure.hint]
+    where = f" ({failure.where})" if failure.where and failure.where not in failure.message else ""
+    versions = ", ".join(f"{name} {version}" for name, version in failure.versions.items())
+    parts = [
+        f"{failure.kind}: {failure.message}{where}",
+        *(f"    {line}" for line in shown),
+        f"Versions: {versions}" if versions else "",
+        failure.hint,
+    ]
     return "\n".join(part for part in parts if part)
 
 

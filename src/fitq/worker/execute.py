@@ -7,7 +7,6 @@ the platform (a store is away, this worker stops) never fails a run: it waits, o
 from __future__ import annotations
 
 import contextlib
-import errno
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -29,7 +28,7 @@ from fitq.settings import Settings
 from fitq.store.patience import patiently
 from fitq.worker import collect
 from fitq.worker.children import keep_children
-from fitq.worker.failure import diagnose
+from fitq.worker.doctor import diagnosis
 from fitq.worker.folder import RunFolder
 from fitq.worker.inputs import Inputs
 from fitq.worker.preparing import Prepared, prepare
@@ -110,13 +109,8 @@ class Executor:
             except EnvironmentPostponed as exc:
                 self._postpone(run, folder, exc)
                 return
-            except FitqError as exc:
-                self._fail_before_start(run, folder, _failure_of(exc, exc.code))
-                return
-            except OSError as exc:  # no room for its folder, or words too long for a process
-                kind = "disk_full" if exc.errno == errno.ENOSPC else "start_failed"
-                message = f"The run could not be started: {exc.strerror or exc}."
-                self._fail_before_start(run, folder, Failure(kind=kind, message=message))
+            except (FitqError, OSError) as exc:  # no room for its folder, or words too long for a process
+                self._fail_before_start(run, folder, diagnosis.not_started(exc))
                 return
             self._see_through(run, folder, process, std_log)
 
@@ -221,7 +215,7 @@ class Executor:
         if run.attempt < run.max_attempts:
             self._hand_back(run, reason.message)
         else:
-            self._fail_before_start(run, folder, _failure_of(reason, "environment_failed"))
+            self._fail_before_start(run, folder, diagnosis.not_started(reason, kind="environment_failed"))
 
     def _end_before_start(
         self, run: RunRecord, folder: RunFolder, status: RunStatus, failure: Failure
@@ -270,7 +264,7 @@ class Executor:
             register=[*run.register, *(r for r in watch.registrations if r not in run.register)],
         )
         artifacts = self._keep(run, folder, found.files)
-        failure = _failure(run, watch, ended)
+        failure = self._failure(run, folder, watch, ended)
         status = _status(failure)
         children = patiently(
             lambda: keep_children(self.backend, run, folder.path, status), what="keep the child runs"
@@ -311,14 +305,24 @@ class Executor:
         except Unavailable as exc:  # the scheduler finds the run's marker
             log.warning("registration_delayed", run_id=run.id, error=exc.message)
 
+    def _failure(self, run: RunRecord, folder: RunFolder, watch: Watch, ended: Ended) -> Failure | None:
+        exit_code = watch.process.exit_code or 0
+        if ended is Ended.EXITED and exit_code == 0:
+            return None
+        lines = tuple(watch.std_log.tail())
+        case = diagnosis.Case(
+            run=run,
+            exit_code=exit_code,
+            ended=ended,
+            lines=lines,
+            code=folder.code,
+            functions=self._functions,
+        )
+        return diagnosis.diagnose(case)
+
     def _keep(self, run: RunRecord, folder: RunFolder, files: list[tuple[str, Path]]) -> list[ArtifactRecord]:
         everything = [*files, (LOG_PATH, folder.std_log)]
         return [collect.keep_file(self.backend, run, name, path) for name, path in everything]
-
-
-def _failure_of(exc: FitqError, kind: str) -> Failure:
-    lines = [str(line) for line in exc.data.get("lines", [])]
-    return Failure(kind=kind, message=exc.message, hint=exc.hint, lines=lines)
 
 
 def _usage(run: RunRecord, watch: Watch) -> Usage:
@@ -335,27 +339,3 @@ def _status(failure: Failure | None) -> RunStatus:
     if failure is None:
         return RunStatus.COMPLETED
     return RunStatus.CANCELED if failure.kind == "canceled" else RunStatus.FAILED
-
-
-def _failure(run: RunRecord, watch: Watch, ended: Ended) -> Failure | None:
-    exit_code = watch.process.exit_code or 0
-    lines = watch.std_log.tail(30)
-    if ended is Ended.CANCELED:
-        return Failure(kind="canceled", message="Canceled while it ran.", exit_code=exit_code)
-    if ended is Ended.TIMED_OUT:
-        return Failure(
-            kind="timed_out",
-            message=f"It ran longer than timeout_seconds ({run.timeout_seconds:g} s).",
-            lines=lines[-12:],
-            hint="Allow more time, or make the script save what it has and stop earlier.",
-            exit_code=exit_code,
-        )
-    if ended is Ended.OUT_OF_MEMORY:
-        return Failure(
-            kind="out_of_memory",
-            message=f"It used {watch.peak_memory_bytes} bytes; {run.resources.memory_bytes} were granted.",
-            lines=lines[-12:],
-            hint="Ask for more with --memory, or load less at once.",
-            exit_code=exit_code,
-        )
-    return None if exit_code == 0 else diagnose(run, exit_code, lines)

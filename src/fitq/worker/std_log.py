@@ -12,6 +12,8 @@ from pathlib import Path
 
 _REDRAW_SECONDS = 5.0
 _LINE_BYTES = 1 << 20
+_TAIL_BYTES = 256_000
+_NOTE = "[fitq] "
 
 
 class StdLog:
@@ -23,14 +25,17 @@ class StdLog:
         self._partial = b""
         self._redrawn_at = time.monotonic()
         self._dropped = 0
+        self._dropped_tail = b""  #: the end of what did not fit: the reason of a failure stands there
+        self._start = 0  #: where this attempt's own lines begin
         self.path = path
         self.size = 0
         self.sent = 0  #: so much of it was shown to readers
         self._keep(before)
+        self._start = self.size
 
     def note(self, text: str) -> None:
         """A line of the platform's own, marked as such."""
-        self.feed(f"[fitq] {text}\n".encode())
+        self.feed(f"{_NOTE}{text}\n".encode())
 
     def feed(self, data: bytes) -> None:
         """Raw output, in pieces of any size."""
@@ -58,7 +63,9 @@ class StdLog:
 
     def _keep(self, data: bytes) -> None:
         room = max(0, self._max - self.size)
-        self._dropped += max(0, len(data) - room)
+        if len(data) > room:
+            self._dropped += len(data) - room
+            self._dropped_tail = (self._dropped_tail + data[room:])[-_TAIL_BYTES:]
         self._file.write(data[:room])
         self._file.flush()
         self.size += min(len(data), room)
@@ -71,7 +78,7 @@ class StdLog:
             self._keep(_last_drawing(self._partial) + b"\n")
             self._partial = b""
         if self._dropped:
-            note = f"[fitq] {self._dropped} more bytes of output were not kept (limit {self._max}).\n"
+            note = f"{_NOTE}{self._dropped} more bytes of output were not kept (limit {self._max}).\n"
             self._file.write(note.encode())
             self.size += len(note.encode())
         self._file.close()
@@ -92,10 +99,12 @@ class StdLog:
             if self.sent != begun + len(piece):
                 break
 
-    def tail(self, lines: int) -> list[str]:
-        """The last lines as text."""
-        data = self.read(max(0, self.size - 64_000))
-        return data.decode("utf-8", "replace").splitlines()[-lines:]
+    def tail(self) -> list[str]:
+        """The last lines of this attempt as text, also those that were not kept; none of our own notes."""
+        start = max(self._start, self.size - _TAIL_BYTES)
+        data = (self.read(start, _TAIL_BYTES) + self._dropped_tail)[-_TAIL_BYTES:]
+        lines = data.decode("utf-8", "replace").split("\n")
+        return [line for line in lines if not line.startswith(_NOTE)]
 
 
 def _last_drawing(line: bytes) -> bytes:
