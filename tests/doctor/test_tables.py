@@ -123,10 +123,11 @@ def test_every_row_says_what_to_use_instead() -> None:
 
 def test_an_environment_is_named_only_if_it_still_has_the_name() -> None:
     assert tables.environment_with("numpy", "1.24") == "--environment AzureML-Tutorial"
-    assert tables.environment_with("numpy", "1.23") == "one with numpy<1.23"
-    assert tables.environment_with("scikit-learn", "1.2") == "one with scikit-learn<1.2"
+    assert tables.environment_with("numpy", "2.0") == "--environment azureml-sklearn-1.5"
+    assert tables.environment_with("scikit-learn", "1.2") == "--environment AzureML-sklearn-1.0"
     assert tables.environment_with("scikit-learn", "1.3") == "--environment AzureML-Tutorial"
-    assert tables.environment_with("pandas", "2.0") == "one with pandas<2.0"
+    assert tables.environment_with("scikit-learn", "0.23") == "one with scikit-learn<0.23"
+    assert tables.environment_with("pandas", "2.0") == "--environment AzureML-Tutorial"
 
 
 def test_what_came_later_is_there_now() -> None:

@@ -16,13 +16,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from fitq.environments.curated import CURATED
+
 _DATA = Path(__file__).with_name("data")
 _WRITTEN = re.compile(
     r"(?P<path>[\w.]+\.)?(?P<names>[\w|]+)(?:\((?P<keyword>\w+)=(?P<value>'[^']*'|\w+)?\))?"
 )
 _SHORT = {"numpy": "np", "pandas": "pd"}
-#: Environments that still have what newer versions lost, the newest first.
-_ERAS = (("AzureML-Tutorial", {"numpy": "1.23", "scikit-learn": "1.2"}),)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,11 +166,13 @@ def package_of(module: str) -> str:
 
 
 def environment_with(package: str, gone_in: str) -> str:
-    """An environment in which something is still there: a known one, or what to ask for."""
-    for name, versions in _ERAS:
-        if package in versions and number(versions[package]) < number(gone_in):
-            return f"--environment {name}"
-    return f"one with {package}<{gone_in}"
+    """An environment in which something is still there: the newest curated one, or what to ask for."""
+    found: dict[tuple[int, ...], str] = {}
+    for curated in CURATED:
+        pins = dict(pin.split("==") for pin in curated.requirements)
+        if package in pins and number(pins[package]) < number(gone_in):
+            found.setdefault(number(pins[package]), curated.name)
+    return f"--environment {found[max(found)]}" if found else f"one with {package}<{gone_in}"
 
 
 def near(name: str, known: Iterable[str]) -> str:
