@@ -10,9 +10,12 @@ import pytest
 
 from fitq import runs
 from fitq.backend import Backend
+from fitq.environments.interpreters import find_interpreters
+from fitq.environments.reading import read_spec
 from fitq.records import RunStatus
 from fitq.settings import Settings
 from fitq.worker.process import adopt_orphans
+from fitq.worker.runtime import Runtime
 from fitq.worker.starter import Starter
 from tests.conftest import eventually
 from tests.environments.conftest import TINY
@@ -174,3 +177,49 @@ def test_strict_takes_no_other_python(bench: Bench) -> None:
     assert run.failure is not None
     assert run.failure.kind == "environment_failed"
     assert "Environment 'myenv' cannot be had on this worker. There is no Python 3.6.2" in run.failure.message
+
+
+OLD = [i for i in find_interpreters() if i.version < (3, 10, 0)]
+
+
+@pytest.mark.skipif(not OLD, reason="needs an old Python, as the article's conda file does")
+def test_the_second_run_in_an_old_environment_starts_as_a_fork(bench: Bench) -> None:
+    conda = {"dependencies": [f"python={OLD[0].release}", "scikit-learn", "numpy"]}
+    code = (
+        "import sys\nwarm = 'sklearn' in sys.modules\n"
+        "from azureml.core import Run\nRun.get_context().log('warm', warm)\n"
+        "import numpy as np, sklearn\nprint(np.str('ä'), np.float(1), sklearn.__version__, sys.argv)\n"
+        "import multiprocessing as mp\nprint(mp.current_process().name)\n"
+    )
+    first = bench.run(code, "--penalty", "ö", environment={"name": "myenv", "conda": conda})
+    assert first.status is RunStatus.COMPLETED, bench.log(first)
+    runtime = Runtime(bench.executor.environments.open(first.environment.hash))
+    assert bench.executor.starter.wait_until_warm(90, runtime)
+    runtime.close()
+    second = bench.run(code, "--penalty", "ö", environment={"name": "myenv", "conda": conda})
+    said = [[line for line in bench.log(r).splitlines() if "[fitq]" not in line] for r in (first, second)]
+    assert said[0] == said[1]
+    told = [runs.metrics(bench.backend, r)["warm"][0].value for r in (first, second)]
+    assert told == [False, True]
+    assert second.versions == first.versions
+    assert second.versions.packages["scikit-learn"] == sklearn_of(said[1])
+
+
+def sklearn_of(lines: list[str]) -> str:
+    return lines[0].split()[2]
+
+
+def test_only_so_many_environments_are_kept_warm(bench: Bench) -> None:
+    runtimes = [
+        Runtime(bench.executor.environments.prepare(spec, bench.executor.environments.choose(spec)))
+        for spec in (read_spec({"pip": [f"iniconfig=={v}"]}) for v in ("1.0.1", "1.1.1", "2.0.0"))
+    ]
+    starter = bench.executor.starter
+    for runtime in (*runtimes, runtimes[0]):
+        starter.keep_warm(1, runtime)
+        starter.keep_at_most(2)
+        runtime.close()
+    hashes = [r.folder.hash for r in runtimes if r.folder]
+    assert bench.executor.environments.trim(0) == [hashes[1]], "the one that was used longest ago"
+    starter.close()
+    assert sorted(bench.executor.environments.trim(0)) == sorted([hashes[0], hashes[2]])

@@ -44,6 +44,8 @@ class Ending:
             pass  # something that was not foreseen here, and perhaps is there
 
     def _end(self, exit_code: int) -> None:
+        if sys.version_info < (3, 7):
+            return  # before, `threading._shutdown` can be called only once: the interpreter has to
         if _has_threads():
             return  # they are waited for, or cut off at a point that only the interpreter knows
         getattr(threading, "_shutdown")()  # noqa: B009  private; typeshed does not list it

@@ -22,6 +22,7 @@ _NOTHING_TO_WARM = 3
 _PADDING = "x" * 32_768  #: room for a run's environment where /proc shows it
 _MOST_BYTES = 150_000  #: of a request; a socket takes no more at once everywhere
 _FORK_SECONDS = 5.0
+_MOST_FAILURES = 5  #: in a row, before a runtime's runs all start afresh
 _PAUSE_SECONDS = 1.0  #: before a warm parent that died is replaced
 
 
@@ -254,13 +255,15 @@ class _Place(threading.Thread):
         self.join(10)
 
     def run(self) -> None:
-        while not self._closed.is_set():
+        failures = 0
+        while not self._closed.is_set() and failures < _MOST_FAILURES:
             began = time.monotonic()
             self.parent = parent = WarmParent(self._runtime)
             if self._closed.is_set():
                 parent.kill()
             elif parent.wait_until_ready():
                 seconds = round(time.monotonic() - began, 2)
+                failures = 0
                 log.info("warm_start_ready", python=self._runtime.python, seconds=seconds)
             code = parent.wait()
             if code == _NOTHING_TO_WARM:
@@ -269,5 +272,8 @@ class _Place(threading.Thread):
                 )
                 return
             if not self._closed.is_set():
-                log.warning("warm_parent_ended", exit_code=code)
+                failures += 1
+                log.warning("warm_parent_ended", python=self._runtime.python, exit_code=code)
             self._closed.wait(_PAUSE_SECONDS)
+        if not self._closed.is_set():
+            log.error("warm_start_given_up", python=self._runtime.python, failures=failures)

@@ -85,21 +85,27 @@ def prepare(worker: int) -> None:
 
 def warm_up() -> "ending.Ending":
     """Import what training usually imports; how a script's process ends after that."""
-    try:
-        importlib.import_module("sklearn")
-    except ImportError:
+    if not _is_imported("sklearn"):
         os._exit(NOTHING_TO_WARM)
     for name in MODULES:
-        try:
-            importlib.import_module(name)
-        except ImportError:
-            pass
+        _is_imported(name)
     if threading.active_count() != 1:
         raise SystemExit("importing started threads: %s" % threading.enumerate())
     end = ending.Ending()
     gc.collect()
-    gc.freeze()  # or the first collection in each child would copy every page
+    if sys.version_info >= (3, 7):
+        gc.freeze()  # or the first collection in each child would copy every page
     return end
+
+
+def _is_imported(name: str) -> bool:
+    """Whether a module could be had. Packages that do not fit each other fail in many ways; a script that
+    wants them fails by itself. What training functions need is newer than some Pythons of scripts."""
+    try:
+        importlib.import_module(name)
+    except Exception:
+        return False
+    return True
 
 
 class Request:
