@@ -63,6 +63,15 @@ def _remember_key(backend: Backend, run: RunRecord) -> None:
         backend.state.remember_once(run.idempotency, run.id, IDEMPOTENCY_SECONDS)
 
 
+def progress(backend: Backend) -> str:
+    """What people are told while Redis is being filled; empty when it has everything."""
+    if (at := backend.state.restoring()) is not None:
+        return f"being filled again from the object store: {at.runs} of {at.of} ended runs are listed"
+    if backend.state.leader() is not None and not backend.state.is_whole():
+        return "being filled again from the object store: accepted runs first"
+    return ""  # or nobody fills it: that is for the programs' own states to say
+
+
 def restore_ended(backend: Backend) -> int:
     """List runs again that ended and that Redis does not know; returns how many.
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import monotonic
 
 import redis
 
-from fitq import restoring, submission
+from fitq import attempts, restoring, submission
 from fitq.queue import namespace_of
-from fitq.records import RunRequest, RunStatus
+from fitq.records import FinalRecord, RunRecord, RunRequest, RunStatus, TimelineEntry, now, to_json
+from fitq.scheduler.care import Care
 from tests.conftest import Servers, eventually
 from tests.faults.conftest import Field
 
@@ -33,26 +36,76 @@ def forget(field: Field, servers: Servers) -> None:
 def test_after_redis_lost_everything_every_run_is_there_again(
     field: Field, servers: Servers, tmp_path: Path
 ) -> None:
-    worker = field.start_worker()
+    """Fifty runs wait and four are under way; keys of others are none of our business."""
+    worker = field.start_worker(slots=4)
     done = field.submit(SHORT)
     field.wait_until(done, RunStatus.COMPLETED)
     gate = tmp_path / "gate"
-    going = field.submit(GOES_ON.format(gate=str(gate)))
-    eventually(lambda: "going" in field.log(going))
-    waiting = [field.submit(SHORT) for _ in range(5)]
-
-    forget(field, servers)
-    field.start_scheduler()
-
-    eventually(lambda: field.backend.state.count_runs() == 7, what="all runs are listed again")
+    going = [field.submit(GOES_ON.format(gate=str(gate))) for _ in range(4)]
+    eventually(lambda: all("going" in field.log(run) for run in going))
+    request = field.request(SHORT)
+    waiting = [submission.submit(field.backend, request) for _ in range(50)]
+    with redis.Redis.from_url(servers.redis.url) as client:
+        client.set("somebody:else", "kept")
+        forget(field, servers)
+        field.start_scheduler()
+        eventually(lambda: field.backend.state.count_runs() == 55, what="all runs are listed again")
+        gate.touch()
+        for run in going:
+            assert field.wait_until(run, RunStatus.COMPLETED).attempt == 1, "its worker ended it"
+            assert field.log(run) == "going\n"
+        for run in waiting:
+            assert field.wait_until(run, RunStatus.COMPLETED, seconds=90).attempt == 1
+            assert field.log(run) == "ran\n"
+        assert client.get("somebody:else") == b"kept"
     assert field.find(done).status is RunStatus.COMPLETED
-    gate.touch()
-    ended = field.wait_until(going, RunStatus.COMPLETED)
-    assert ended.attempt == 1, "the worker that had it brought it to its end"
-    for run in waiting:
-        assert field.wait_until(run, RunStatus.COMPLETED).attempt == 1
-        assert field.log(run) == "ran\n"
     assert worker.poll() is None
+
+
+def ended_run(n: int) -> RunRecord:
+    entry = TimelineEntry(status=RunStatus.COMPLETED, at=now(), attempt=1)
+    return RunRecord(
+        id=f"iris-{n:08}", experiment="old", status=RunStatus.COMPLETED, created_at=now(), pool="default",
+        function="iris", attempt=1, timeline=[entry],
+    )  # fmt: skip
+
+
+def test_thousands_of_runs_are_back_within_a_minute_and_one_can_see_how_far_it_is(
+    field: Field, servers: Servers
+) -> None:
+    backend, ended = field.backend, [ended_run(n) for n in range(3000)]
+
+    def keep(run: RunRecord) -> None:
+        backend.objects.put(backend.keys.final(run.id), to_json(FinalRecord(run=run)))
+
+    with ThreadPoolExecutor(8) as writers:
+        list(writers.map(keep, ended))
+    accepted = [field.submit(SHORT) for _ in range(5)]
+    forget(field, servers)
+    began = monotonic()
+    assert restoring.restore_open(backend) == 5
+    assert {run.status for run in map(field.find, accepted)} == {RunStatus.QUEUED}
+    with ThreadPoolExecutor(1) as scheduler:
+        filling = scheduler.submit(restoring.restore_ended, backend)
+        eventually(lambda: "of 3000" in restoring.progress(backend), what="one sees how far it is")
+        assert field.find(ended[-1]) == ended[-1], "found although it is not listed yet"
+        assert filling.result(60) == 3000
+    assert monotonic() - began < 60
+    assert restoring.progress(backend) == ""
+    assert backend.state.count_runs(status=RunStatus.COMPLETED) == 3000
+    assert restoring.restore_ended(backend) == restoring.restore_open(backend) == 0
+
+
+def test_two_schedulers_that_both_think_they_lead_take_a_run_once(field: Field) -> None:
+    runs_lost = [field.submit(SHORT) for _ in range(20)]
+    for run in runs_lost:
+        assert attempts.claim(field.backend, run.id, "gone", lease_seconds=-1.0)
+    both = [Care(field.backend, lease_seconds=0.0) for _ in range(2)]
+    with ThreadPoolExecutor(2) as schedulers:
+        taken = list(schedulers.map(lambda one: one.end_lost_attempts(), both))
+    assert sum(taken) == 20
+    for run in map(field.find, runs_lost):
+        assert [e.status.value for e in run.timeline] == ["Queued", "Preparing", "Queued"]
 
 
 def test_a_run_without_a_message_is_woken_again(field: Field, monkeypatch: object) -> None:

@@ -6,7 +6,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, gen
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fitq import pools
+from fitq import pools, restoring
 from fitq.api.responses import backend_of, json_response
 from fitq.errors import Unavailable
 
@@ -17,7 +17,10 @@ def healthz(request: Request) -> Response:  # noqa: ARG001
 
 
 def readyz(request: Request) -> Response:
-    """`GET /readyz`: both stores answer; 503 names the one that does not."""
+    """`GET /readyz`: both stores answer; 503 names the one that does not.
+
+    `redis` is "ok", or says how far it is while it is being filled again after it lost its data.
+    """
     backend = backend_of(request)
     checks = {"redis": backend.state.ping, "objects": backend.objects.ping}
     away = {}
@@ -29,7 +32,8 @@ def readyz(request: Request) -> Response:
     if away:
         names = " and ".join(away)
         raise Unavailable(f"Not ready: {names} cannot be used.", away=away)
-    return json_response({"status": "ready", "redis": "ok", "objects": "ok"})
+    redis = restoring.progress(backend) or "ok"
+    return json_response({"status": "ready", "redis": redis, "objects": "ok"})
 
 
 def metrics(request: Request) -> Response:

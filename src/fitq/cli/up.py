@@ -156,12 +156,13 @@ def status(data: Path | None, as_json: bool) -> None:
     if not home.is_held:
         raise NotFound(f"No platform is running on {home.folder}.", hint="Start one with: fitq up")
     state = {"data": str(home.folder), **home.state()}
-    state["pools"] = _pools_of(home, state)
+    state |= _answers_of(home, state)
     if as_json:
         result_json(state)
         return
     names = {"API and dashboard": "url", "Scoring": "scoring_url", "Data": "data", "Process": "pid"}
-    facts([(name, state.get(key)) for name, key in names.items()])
+    stores = {"Redis": state["redis"]} if state["redis"] not in ("ok", None) else {}
+    facts([*((name, state.get(key)) for name, key in names.items()), *stores.items()])
     click.echo()
     programs = [(p["name"], p["pid"] or "restarting", p["restarts"], p["log"]) for p in state["programs"]]
     table(["PROGRAM", "PID", "RESTARTS", "LOG"], programs)
@@ -172,8 +173,8 @@ def status(data: Path | None, as_json: bool) -> None:
     )
 
 
-def _pools_of(home: Home, state: dict[str, Any]) -> list[dict[str, Any]]:
-    """From the API; none while it is starting or away."""
+def _answers_of(home: Home, state: dict[str, Any]) -> dict[str, Any]:
+    """Pools and the state of Redis, from the API; none while it is starting or away."""
     from fitq.records import to_builtins
     from fitq.sdk.client import Client
     from fitq.sdk.connection import Connection, find_connection
@@ -181,7 +182,8 @@ def _pools_of(home: Home, state: dict[str, Any]) -> list[dict[str, Any]]:
     try:
         connection: Connection = find_connection(home.config, environment={})
         with Client.connect(connection) as client:
-            return [to_builtins(pool) for pool in client.pools()]
+            pools = [to_builtins(pool) for pool in client.pools()]
+            return {"pools": pools, "redis": client.get("/readyz")["redis"]}
     except FitqError as exc:
         say(f"The API does not answer yet: {exc.message}" if state.get("url") else exc.message)
-        return []
+        return {"pools": [], "redis": None}

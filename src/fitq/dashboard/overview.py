@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fitq import pools, runs
+from fitq import pools, restoring, runs
 from fitq.dashboard import run_rows
 from fitq.dashboard.model_pages import newest_models
 from fitq.dashboard.pool_pages import called_by_name
@@ -28,6 +28,7 @@ def show(request: Request) -> Response:
         at_work=run_rows.rows(site, at_work[:_MOST]),
         newest=run_rows.rows(site, runs.page(site.backend, limit=_MOST).runs),
         counts=counts,
+        filling=restoring.progress(site.backend),
         working=sum(counts[s.value] for s in _AT_WORK),
         models=newest_models(site, _MOST),
         pools=pools.list_pools(site.backend)[:20],
