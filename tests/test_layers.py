@@ -54,7 +54,7 @@ LAYERS: dict[str, set[str]] = {
 
 #: The modules directly in `fitq/`; a folder is a layer of its own name.
 MODULES = {
-    "words": {"errors", "names", "units", "settings", "logs", "stopping"},
+    "words": {"errors", "names", "units", "settings", "logs", "stopping", "recently"},
     "things": {
         "records",
         "context",

@@ -371,6 +371,32 @@ def test_a_repeated_request_is_in_the_object_store_again(backend: Backend) -> No
     assert backend.objects.get(backend.keys.open_run(first.id))
 
 
+def test_a_slow_repetition_leaves_no_marker_of_a_run_that_is_over(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same request twice; the second saw no run yet, and went on when the first had ended."""
+    request = RunRequest(function="iris")
+    first = submission.submit(backend, request, idempotency_key="k")
+    ended = attempts.finish(backend, finalizing(backend, first), RunStatus.COMPLETED)
+    monkeypatch.setattr(submission, "_accepted_before", lambda *_: None)
+    assert submission.submit(backend, request, idempotency_key="k") == ended
+    assert backend.objects.get(backend.keys.open_run(first.id)) is None
+
+
+def test_the_same_folder_is_kept_once(
+    backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "train.py").write_text("print(1)")
+    data = pack(tmp_path).data
+
+    def keep() -> str:
+        return submission.keep_snapshot(backend, io.BytesIO(data), max_bytes=10**6, max_files=10)
+
+    first = keep()
+    monkeypatch.setattr(backend.objects, "put", lambda *_: pytest.fail("it was sent again"))
+    assert keep() == first
+
+
 def test_two_runs_never_share_an_id(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = iter(["iris-aaaaaaaa", "iris-aaaaaaaa", "iris-bbbbbbbb"])
     monkeypatch.setattr(submission, "new_run_id", lambda _: next(ids))

@@ -119,20 +119,27 @@ def change(backend: Backend, held: RunRecord, update: Callable[[RunRecord], RunR
     Raises:
         Fenced: the attempt is no longer the current one.
     """
+    current = held  # mostly nobody else has changed it since: then nothing need be read
     while True:
-        current = backend.state.get_run(held.id)
-        if current is None:  # Redis lost its data, and the holder knows best what was in it
-            backend.state.add_run(held)
-            continue
-        if not _is_same_attempt(current, held):
-            raise Fenced(held.id)
         updated = update(current)
-        if updated is current:
+        if updated is not current:
+            if updated.sequence == current.sequence:
+                updated = msgspec.structs.replace(updated, sequence=current.sequence + 1)
+            if backend.state.replace_run(updated, claimed_as=held.claim_id):
+                return updated
+        elif current is not held:
             return current
-        if updated.sequence == current.sequence:
-            updated = msgspec.structs.replace(updated, sequence=current.sequence + 1)
-        if backend.state.replace_run(updated):
-            return updated
+        current = _newest(backend, held)
+
+
+def _newest(backend: Backend, held: RunRecord) -> RunRecord:
+    current = backend.state.get_run(held.id)
+    while current is None:  # Redis lost its data, and the holder knows best what was in it
+        backend.state.add_run(held)
+        current = backend.state.get_run(held.id)
+    if not _is_same_attempt(current, held):
+        raise Fenced(held.id)
+    return current
 
 
 def _is_same_attempt(current: RunRecord, held: RunRecord) -> bool:
@@ -228,7 +235,7 @@ def finish(
         Fenced: the attempt was over before anything was written.
     """
     try:
-        current = change(backend, held, lambda r: r)
+        current = _newest(backend, held)
     except Fenced:
         if ended_before := _ended_by(backend, held):  # the answer to that was lost
             return ended_before
@@ -242,7 +249,7 @@ def finish(
         children=children or [],
         nonce=secrets.token_hex(8),
     )
-    return _publish(backend, final)
+    return _publish(backend, final, current)
 
 
 def _ended_by(backend: Backend, held: RunRecord) -> RunRecord | None:
@@ -270,19 +277,23 @@ def cancel_queued(backend: Backend, run: RunRecord) -> RunRecord | None:
     return canceled
 
 
-def _publish(backend: Backend, final: FinalRecord) -> RunRecord:
+def _publish(backend: Backend, final: FinalRecord, current: RunRecord) -> RunRecord:
     key = backend.keys.final(final.run.id)
     if not backend.objects.put_if_absent(key, to_json(final)):
         kept = from_json(backend.objects.get(key) or b"{}", FinalRecord)
         # Not necessarily somebody else: an answer to our own put may have been lost.
         final = final if kept.nonce == final.nonce else kept
-    return adopt(backend, final)
+    return adopt(backend, final, current)
 
 
-def adopt(backend: Backend, final: FinalRecord) -> RunRecord:
-    """Make Redis say what the final record says, and forget what only a living run needs."""
+def adopt(backend: Backend, final: FinalRecord, current: RunRecord | None = None) -> RunRecord:
+    """Make Redis say what the final record says, and forget what only a living run needs.
+
+    Args:
+        current: the run as it was read a moment ago; read here if None.
+    """
     ended = final.run
-    current = backend.state.get_run(ended.id)
+    current = current or backend.state.get_run(ended.id)
     while current is not None and not current.status.is_final:
         if backend.state.replace_run(msgspec.structs.replace(ended, sequence=current.sequence + 1)):
             break
@@ -297,5 +308,4 @@ def adopt(backend: Backend, final: FinalRecord) -> RunRecord:
 
 def forget_live(backend: Backend, ended: RunRecord) -> None:
     """Forget what only a living run needs."""
-    backend.state.drop_lease(lease_of(ended))
-    backend.state.drop_live(ended.id)
+    backend.state.drop_live(ended.id, lease=lease_of(ended))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dramatiq.middleware import Middleware
 
 from fitq.queue import Queue, open_queue
+from fitq.recently import Recently
 from fitq.settings import Settings
 from fitq.store.keys import ObjectKeys
 from fitq.store.objects import S3Objects
@@ -22,6 +23,12 @@ class Backend:
     state: StateStore
     objects: ObjectStore
     queue: Queue
+    #: Snapshot → its list of files, as kept. Snapshots never change, but one may be deleted by hand.
+    listed: Recently[bytes] = field(default_factory=lambda: Recently(seconds=60, most=1000))
+    #: Snapshot → its bytes, if they are few: runs of one snapshot often follow each other.
+    archives: Recently[bytes] = field(default_factory=lambda: Recently(seconds=600, most=32))
+    #: Pools that somebody worked in.
+    attended: Recently[bool] = field(default_factory=lambda: Recently(seconds=1, most=1000))
 
     @property
     def keys(self) -> ObjectKeys:

@@ -174,7 +174,7 @@ def read_members(
     seen: set[str] = set()
     folders: set[str] = set()
     # Headers and padding come on top of the files' own bytes.
-    bounded = _Bounded(gzip.GzipFile(fileobj=source), max_bytes + 2048 * (max_files + 2))
+    bounded = _Bounded(gzip.GzipFile(fileobj=source, mode="rb"), max_bytes + 2048 * (max_files + 2))
     try:
         with tarfile.open(fileobj=bounded, mode="r|", errorlevel=2) as tar:
             for member in tar:

@@ -52,14 +52,21 @@ def keep_snapshot(backend: Backend, source: BinaryIO, *, max_bytes: int, max_fil
     while piece := source.read(1 << 20):
         digest.update(piece)
         size += len(piece)
+    sha256 = digest.hexdigest()
+    if _files_of(backend, sha256) is not None:  # the same bytes were sent before
+        return sha256
     source.seek(0)
     files = [m.path for m in read_members(source, max_bytes=max_bytes, max_files=max_files)]
-    sha256 = digest.hexdigest()
     source.seek(0)
     backend.objects.put(backend.keys.snapshot(sha256), source, size)
     # Written last: a snapshot exists once its list of files does.
     backend.objects.put(backend.keys.snapshot_files(sha256), msgspec.json.encode(files))
     return sha256
+
+
+def _files_of(backend: Backend, snapshot: str) -> bytes | None:
+    key = backend.keys.snapshot_files(snapshot)
+    return backend.listed.looked_up(snapshot, lambda: backend.objects.get(key))
 
 
 def submit(backend: Backend, request: RunRequest, *, idempotency_key: str | None = None) -> RunRecord:
@@ -124,7 +131,8 @@ def _accept(backend: Backend, run: RunRecord) -> RunRecord:
     if not is_new:  # the same request was accepted before
         run = from_json(backend.objects.get(key) or to_json(run), RunRecord)
     try:
-        backend.state.add_run(run)
+        if not backend.state.add_run(run) and (ended := _ended_meanwhile(backend, run)):
+            return ended
     except Unavailable:
         # Redis went away in between: the caller hears 503, so the run should not exist.
         if is_new:
@@ -136,6 +144,15 @@ def _accept(backend: Backend, run: RunRecord) -> RunRecord:
         # Both stores have it, so it will run: the scheduler sends what no message speaks of.
         log.warning("message_not_sent", run_id=run.id, error=exc.message)
     return run
+
+
+def _ended_meanwhile(backend: Backend, run: RunRecord) -> RunRecord | None:
+    """The run, if a request that came before this one made it and it is over already."""
+    known = backend.state.get_run(run.id)
+    if known is None or not known.status.is_final:
+        return None
+    _try_delete(backend, backend.keys.open_run(run.id))  # written by this request, after its end
+    return known
 
 
 def _try_delete(backend: Backend, key: str) -> None:
@@ -277,7 +294,7 @@ def _plan_script(backend: Backend, request: RunRequest) -> RunRecord:
         raise InvalidRequest(
             "A script or command needs a snapshot.", at="snapshot", hint="POST /v1/snapshots first."
         )
-    listed = backend.objects.get(backend.keys.snapshot_files(check_name("snapshot", request.snapshot)))
+    listed = _files_of(backend, check_name("snapshot", request.snapshot))
     if listed is None:
         raise NotFound(
             f"There is no snapshot {request.snapshot}.", hint="POST /v1/snapshots first.", at="snapshot"
@@ -327,8 +344,10 @@ def _pinned(backend: Backend, inputs: dict[str, str]) -> dict[str, str]:
 
 def _queued(backend: Backend, pool: str, at: datetime) -> TimelineEntry:
     """The first step of a run; says so when nobody is there to take it."""
-    alive = any(worker.pool == pool for worker in pools.live_workers(backend))
-    reason = "" if alive else f"no worker in pool {pool}; start one with: fitq up --pool {pool}=1"
+    attended = backend.attended.looked_up(
+        pool, lambda: any(worker.pool == pool for worker in pools.live_workers(backend)) or None
+    )
+    reason = "" if attended else f"no worker in pool {pool}; start one with: fitq up --pool {pool}=1"
     return TimelineEntry(status=RunStatus.QUEUED, at=at, attempt=0, reason=reason)
 
 

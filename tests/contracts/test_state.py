@@ -22,9 +22,16 @@ from tests.conftest import eventually
 DAY = datetime(2026, 11, 1, tzinfo=UTC)
 
 
-def a_run(id: str = "iris-1", minute: int = 0, experiment: str = "flowers") -> RunRecord:
+def a_run(id: str = "iris-1", minute: int = 0, experiment: str = "flowers", claim_id: str = "") -> RunRecord:
     at = DAY + timedelta(minutes=minute)
-    return RunRecord(id=id, experiment=experiment, status=RunStatus.QUEUED, created_at=at, pool="default")
+    return RunRecord(
+        id=id,
+        experiment=experiment,
+        status=RunStatus.QUEUED,
+        created_at=at,
+        pool="default",
+        claim_id=claim_id,
+    )
 
 
 def next_of(run: RunRecord, **changes: object) -> RunRecord:
@@ -54,6 +61,14 @@ def test_a_run_is_replaced_only_over_the_version_before(state: StateStore) -> No
     assert state.replace_run(second)
     assert not state.replace_run(next_of(run, status=RunStatus.CANCELED))
     assert state.get_run(run.id) == second
+
+
+def test_a_run_of_another_claim_is_not_replaced_by_who_says_so(state: StateStore) -> None:
+    run = a_run(claim_id="first")
+    state.add_run(run)
+    assert not state.replace_run(next_of(run, worker="late"), claimed_as="second")
+    assert state.get_run(run.id) == run
+    assert state.replace_run(next_of(run, worker="ours"), claimed_as="first")
 
 
 def test_an_unknown_run_cannot_be_replaced(state: StateStore) -> None:

@@ -49,12 +49,14 @@ class MemoryState:
     def get_run(self, run_id: str) -> RunRecord | None:
         return self._runs.get(run_id)
 
-    def replace_run(self, run: RunRecord) -> bool:
+    def replace_run(self, run: RunRecord, *, claimed_as: str = "") -> bool:
         with self._lock:
             current = self._runs.get(run.id)
             if current == run:
                 return True
             if current is None or current.sequence != run.sequence - 1:
+                return False
+            if claimed_as not in ("", current.claim_id):
                 return False
             self._runs[run.id] = run
             return True
@@ -127,7 +129,9 @@ class MemoryState:
     def read_metrics(self, run_id: str) -> list[MetricPoint]:
         return list(self._metrics.get(run_id, []))
 
-    def drop_live(self, run_id: str) -> None:
+    def drop_live(self, run_id: str, *, lease: Lease | None = None) -> None:
+        if lease is not None:
+            self.drop_lease(lease)
         self._logs.pop(run_id, None)
         self._metrics.pop(run_id, None)
 

@@ -66,10 +66,14 @@ class StateStore(Protocol):
 
     def get_run(self, run_id: str) -> RunRecord | None: ...
 
-    def replace_run(self, run: RunRecord) -> bool:
+    def replace_run(self, run: RunRecord, *, claimed_as: str = "") -> bool:
         """Compare and set: succeeds only over the same run with `sequence` one less.
 
         True also when exactly this version is kept already: an answer to it may have been lost.
+
+        Args:
+            claimed_as: the claim that the version before must carry, if one is given. A run that was lost
+                with Redis counts anew, so that whoever did not read it cannot go by `sequence` alone.
         """
 
     def list_runs(
@@ -112,8 +116,8 @@ class StateStore(Protocol):
 
     def read_metrics(self, run_id: str) -> list[MetricPoint]: ...
 
-    def drop_live(self, run_id: str) -> None:
-        """Forget log and metrics of a run: it starts anew, or they are in the object store now."""
+    def drop_live(self, run_id: str, *, lease: Lease | None = None) -> None:
+        """Forget log and metrics of a run, and that lease: it starts anew, or the object store has them."""
 
     def remember_once(self, digest: str, run_id: str, seconds: int) -> str:
         """The run id first remembered under `digest` (this one, if none was)."""

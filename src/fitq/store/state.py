@@ -42,17 +42,19 @@ redis.call('ZADD', KEYS[6], 'GT', ARGV[3], ARGV[4])
 redis.call('SADD', KEYS[7], ARGV[5])
 return 1
 """
-# KEYS: run, then by old status, by new status, and the same two of the pool
-# ARGV: json, id, score, expected sequence
+# KEYS: run, then what its indexes by status, and by pool and status, begin with
+# ARGV: json, id, score, expected sequence, status, expected claim or empty
 _REPLACE = """
-local current = redis.call('GET', KEYS[1])
-if current == ARGV[1] then return 1 end
-if not current or cjson.decode(current).sequence ~= tonumber(ARGV[4]) then return 0 end
+local data = redis.call('GET', KEYS[1])
+if data == ARGV[1] then return 1 end
+local current = data and cjson.decode(data)
+if not current or current.sequence ~= tonumber(ARGV[4]) then return 0 end
+if ARGV[6] ~= '' and current.claim_id ~= ARGV[6] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1])
-for i = 2, 4, 2 do
-  if KEYS[i] ~= KEYS[i + 1] then
-    redis.call('ZREM', KEYS[i], ARGV[2])
-    redis.call('ZADD', KEYS[i + 1], ARGV[3], ARGV[2])
+if current.status ~= ARGV[5] then
+  for i = 2, 3 do
+    redis.call('ZREM', KEYS[i] .. current.status, ARGV[2])
+    redis.call('ZADD', KEYS[i] .. ARGV[5], ARGV[3], ARGV[2])
   end
 end
 return 1
@@ -170,28 +172,13 @@ class RedisState:
         return None if data is None else from_json(data, RunRecord)
 
     @translated
-    def replace_run(self, run: RunRecord) -> bool:
-        old_status = self._status_before(run)
+    def replace_run(self, run: RunRecord, *, claimed_as: str = "") -> bool:
         k = self._keys
-        keys = [
-            k.run(run.id),
-            k.runs_by_status(old_status),
-            k.runs_by_status(run.status),
-            k.runs_of_pool(run.pool, old_status),
-            k.runs_of_pool(run.pool, run.status),
-        ]
+        keys = [k.run(run.id), k.runs_by_status(""), k.runs_of_pool(run.pool, "")]
         args: list[bytes | str | float] = [
-            to_json(run),
-            run.id,
-            _score(run),
-            run.sequence - 1,
-        ]
+            to_json(run), run.id, _score(run), run.sequence - 1, run.status.value, claimed_as,
+        ]  # fmt: skip
         return bool(self._replace(keys, args))
-
-    def _status_before(self, run: RunRecord) -> str:
-        # The script refuses any version but the one read here, so this status is the indexed one.
-        data = cast(bytes | None, self._redis.get(self._keys.run(run.id)))
-        return run.status if data is None else from_json(data, RunRecord).status
 
     @translated
     def list_runs(
@@ -286,8 +273,12 @@ class RedisState:
         return [from_json(line, MetricPoint) for line in lines]
 
     @translated
-    def drop_live(self, run_id: str) -> None:
-        self._redis.delete(self._keys.log(run_id), self._keys.metrics(run_id))
+    def drop_live(self, run_id: str, *, lease: Lease | None = None) -> None:
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.delete(self._keys.log(run_id), self._keys.metrics(run_id))
+            if lease is not None:
+                pipe.zrem(self._keys.leases(), _member(lease))
+            pipe.execute()
 
     @translated
     def remember_once(self, digest: str, run_id: str, seconds: int) -> str:
@@ -353,8 +344,7 @@ class RedisState:
     @translated
     def renew_leases(self, leases: list[Lease], seconds: float) -> None:
         if leases:
-            members: list[bytes | str | float] = [f"{run}|{attempt_id}" for run, attempt_id in leases]
-            self._renew([self._keys.leases()], [seconds, *members])
+            self._renew([self._keys.leases()], [seconds, *map(_member, leases)])
 
     @translated
     def list_leases(self) -> dict[Lease, LeaseEnd]:
@@ -367,7 +357,7 @@ class RedisState:
 
     @translated
     def drop_lease(self, lease: Lease) -> None:
-        self._redis.zrem(self._keys.leases(), f"{lease.run_id}|{lease.attempt_id}")
+        self._redis.zrem(self._keys.leases(), _member(lease))
 
     @translated
     def lead(self, candidate: str, seconds: float) -> bool:
@@ -406,6 +396,10 @@ class RedisState:
     def _hash(self, key: str) -> dict[str, bytes]:
         found = cast(dict[bytes, bytes], self._redis.hgetall(key))
         return {name.decode(): value for name, value in found.items()}
+
+
+def _member(lease: Lease) -> str:
+    return f"{lease.run_id}|{lease.attempt_id}"
 
 
 def _lease(member: bytes) -> Lease:

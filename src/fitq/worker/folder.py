@@ -13,10 +13,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -31,6 +31,8 @@ from fitq.worker.runtime import OWN, Runtime
 from fitq.worker.sagemaker import all_arguments, sagemaker_environment
 
 _HERE = Path(__file__).parent
+#: Archives up to this size stay in memory for the next run of the same snapshot.
+_FEW_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,15 +154,19 @@ def fetch_snapshot(backend: Backend, sha256: str, folder: Path) -> None:
         NotFound: it is gone.
         UnsafeSnapshot: it would leave the folder.
     """
+    known = backend.archives.get(sha256)
+    if known is not None:
+        unpack(io.BytesIO(known), folder)
+        return
     pieces = backend.objects.open(backend.keys.snapshot(sha256))
     if pieces is None:
         raise NotFound(f"Snapshot {sha256} is not in the object store any more.")
-    with tempfile.TemporaryFile() as archive:
-        _copy(pieces, cast(BinaryIO, archive))
+    with tempfile.SpooledTemporaryFile(_FEW_BYTES) as archive:
+        for piece in pieces:
+            archive.write(piece)
+        size = archive.tell()
         archive.seek(0)
         unpack(cast(BinaryIO, archive), folder)
-
-
-def _copy(pieces: Iterator[bytes], target: BinaryIO) -> None:
-    for piece in pieces:
-        target.write(piece)
+        if size <= _FEW_BYTES:
+            archive.seek(0)
+            backend.archives.put(sha256, archive.read())
