@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic, sleep
@@ -12,10 +13,13 @@ from typing import NamedTuple, TypeVar
 import pytest
 
 from fitq.backend import Backend, open_backend
+from fitq.environments.builder import EnvironmentFolder, Environments
+from fitq.environments.reading import read_spec
 from fitq.local.objects import EmbeddedObjects
 from fitq.local.redis import EmbeddedRedis
 from fitq.queue import NullQueue
 from fitq.settings import Settings
+from fitq.store.keys import ObjectKeys
 from fitq.store.memory import MemoryObjects, MemoryState
 
 T = TypeVar("T")
@@ -89,6 +93,20 @@ def backend(settings: Settings) -> Backend:
 @pytest.fixture
 def memory_backend() -> Backend:
     return Backend(workspace="default", state=MemoryState(), objects=MemoryObjects(), queue=NullQueue())
+
+
+#: An environment with an older scikit-learn than ours, for whatever Python these tests run on.
+OLDER = ["joblib==1.4.2", "numpy==1.26.4", "scikit-learn==1.5.2", "scipy==1.14.1", "threadpoolctl==3.5.0"]
+
+
+@pytest.fixture(scope="session")
+def older(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EnvironmentFolder]:
+    """Built once; it lies in `<environments>/built/<hash>`."""
+    environments = Environments(tmp_path_factory.mktemp("older"), MemoryObjects(), ObjectKeys("default"))
+    spec = read_spec({"pip": OLDER, "python": f"{sys.version_info[0]}.{sys.version_info[1]}"})
+    folder = environments.prepare(spec, environments.choose(spec))
+    yield folder
+    folder.close()
 
 
 def in_ci() -> bool:

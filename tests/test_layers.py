@@ -80,6 +80,7 @@ MODULES = {
         "pools",
         "registry",
         "registrations",
+        "provenance",
         "upkeep",
         "serving",
         "endpoints",

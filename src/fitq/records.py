@@ -190,6 +190,8 @@ class RegisterRequest(Registration, frozen=True, kw_only=True, forbid_unknown_fi
     """Body of `POST /v1/models` (JSON), or its `metadata` field (multipart, with a `file`)."""
 
     run: str | None = None
+    #: in which it is loaded, of a file whose run does not tell: a specification, a hash, or "platform"
+    environment: str | dict[str, Any] | None = None
 
 
 class RunRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -412,6 +414,9 @@ class ModelRecord(Record, frozen=True, kw_only=True):
     framework: str = "ScikitLearn"  #: as declared
     framework_version: str = ""  #: as declared; serving goes by `versions`
     versions: Versions = Versions()  #: what really wrote the file
+    environment: str = (
+        ""  #: hash of the environment it was made in; empty: that of a worker or of the platform
+    )
     resources: dict[str, float] = {}  #: cpu, memory_in_gb, gpu as declared
     estimator: str = ""  #: class name of the fitted object
     methods: list[str] = []  #: predict-like methods it has

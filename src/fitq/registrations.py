@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from fitq import registry
 from fitq.backend import Backend
+from fitq.environments.builder import Environments
 from fitq.errors import FitqError, Unavailable
 from fitq.logs import get_logger
 from fitq.records import ModelRecord, Registration, RunRecord
@@ -26,11 +27,18 @@ class Drafts(NamedTuple):
     warnings: list[str]  #: for the run: what cannot become a model, and why
 
 
-def draft(backend: Backend, run: RunRecord, wanted: list[Registration], files: Mapping[str, Path]) -> Drafts:
+def draft(
+    backend: Backend,
+    run: RunRecord,
+    wanted: list[Registration],
+    files: Mapping[str, Path],
+    environments: Environments | None = None,
+) -> Drafts:
     """Look into the files that are to become models.
 
     Args:
         files: what the run left, by path, on this machine's disk.
+        environments: those of this machine; None: everything is loaded in this program's own.
 
     Raises:
         Unavailable: the object store is away.
@@ -40,7 +48,12 @@ def draft(backend: Backend, run: RunRecord, wanted: list[Registration], files: M
         try:
             path = registry.meant_file(run.id, list(files), registration)
             nonce = f"{run.id}|{run.attempt_id}|{number}"
-            models.append(registry.draft(backend, registration, path, files[path], run=run, nonce=nonce))
+            file = files[path]
+            models.append(
+                registry.draft(
+                    backend, registration, path, file, run=run, nonce=nonce, environments=environments
+                )
+            )
         except Unavailable:
             raise
         except FitqError as exc:

@@ -14,9 +14,11 @@ import msgspec
 from fitq import runs
 from fitq.backend import Backend
 from fitq.drafts import publish
+from fitq.environments.builder import Environments
 from fitq.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from fitq.logs import get_logger
 from fitq.names import check_name, did_you_mean
+from fitq.provenance import Provenance, provenance
 from fitq.records import (
     ModelRecord,
     ModelSettings,
@@ -53,12 +55,20 @@ def catalog(backend: Backend) -> Catalog:
 
 
 def register(
-    backend: Backend, request: RegisterRequest, *, upload: Path | None = None, upload_name: str = ""
+    backend: Backend,
+    request: RegisterRequest,
+    *,
+    upload: Path | None = None,
+    upload_name: str = "",
+    environments: Environments | None = None,
 ) -> ModelRecord:
     """Make a run's artifact, or an uploaded file, the next version of a model.
 
-    The file is loaded once by a child process, which tells its input schema; a file that does not load
-    is refused. The model is served from the moment this returns.
+    The file is loaded once by a child process, in the environment it was made in, which tells its input
+    schema; a file that does not load is refused. The model is served from the moment this returns.
+
+    Args:
+        environments: those of this machine; None: everything is loaded in this program's own.
 
     Raises:
         InvalidRequest: neither or both of run and file; a wrong name or framework.
@@ -79,29 +89,45 @@ def register(
             source = _Source(upload, upload_name or upload.name, _sha256(upload), None)
         else:
             source = _from_run(backend, request, Path(folder))
-        return publish(backend, _draft(backend, request, source, secrets.token_hex(8)), again=False)
+        draft = _draft(backend, request, source, secrets.token_hex(8), environments)
+        return publish(backend, draft, again=False)
 
 
 def draft(
-    backend: Backend, request: Registration, path: str, file: Path, *, run: RunRecord, nonce: str
+    backend: Backend,
+    request: Registration,
+    path: str,
+    file: Path,
+    *,
+    run: RunRecord,
+    nonce: str,
+    environments: Environments | None = None,
 ) -> ModelRecord:
     """What a file of a run would be as a model; its bytes are kept, and it has no version yet.
 
     Args:
         path: of the file in the run.
         nonce: tells this draft from any other.
+        environments: as for `register`.
 
     Raises:
         InvalidRequest, ModelUnusable: it cannot become a model.
     """
     check_name("model", request.name)
     _check_framework(request)
-    return _draft(backend, request, _Source(file, path, _sha256(file), run), nonce)
+    return _draft(backend, request, _Source(file, path, _sha256(file), run), nonce, environments)
 
 
-def _draft(backend: Backend, request: Registration, source: _Source, nonce: str) -> ModelRecord:
-    facts = _facts(request, source)
-    record = _record(backend, request, source, facts, nonce)
+def _draft(
+    backend: Backend,
+    request: Registration,
+    source: _Source,
+    nonce: str,
+    environments: Environments | None,
+) -> ModelRecord:
+    with provenance(environments, request, source.file, source.run) as origin:
+        facts = _facts(request, source, origin)
+    record = _record(backend, request, source, origin, facts, nonce)
     if facts.golden is not None:
         golden = to_json(facts.golden)
         record = msgspec.structs.replace(record, golden=hashlib.sha256(golden).hexdigest())
@@ -180,17 +206,27 @@ def _sha256(file: Path) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def _facts(request: Registration, source: _Source) -> ModelFacts:
+def _facts(request: Registration, source: _Source, origin: Provenance) -> ModelFacts:
     if request.framework != "ScikitLearn":
         return ModelFacts(warnings=[f"A {request.framework} model is kept but not scored."])
-    return inspect_model(source.file, sample_input=request.sample_input, seconds=_INSPECT_SECONDS)
+    return inspect_model(
+        source.file,
+        sample_input=request.sample_input,
+        seconds=_INSPECT_SECONDS,
+        interpreter=origin.python,
+    )
 
 
 def _record(
-    backend: Backend, request: Registration, source: _Source, facts: ModelFacts, nonce: str
+    backend: Backend,
+    request: Registration,
+    source: _Source,
+    origin: Provenance,
+    facts: ModelFacts,
+    nonce: str,
 ) -> ModelRecord:
     run = source.run
-    versions = run.versions if run is not None and run.versions.python else facts.versions
+    versions = origin.versions if origin.versions.python else facts.versions
     return ModelRecord(
         name=request.name,
         version=0,  # decided by the put that wins
@@ -207,13 +243,14 @@ def _record(
         framework=request.framework,
         framework_version=request.framework_version,
         versions=versions,
+        environment=origin.environment,
         resources=request.resources,
         estimator=facts.estimator,
         methods=facts.methods,
         default_method=facts.default_method,
         input_schema=facts.input_schema,
         classes=facts.classes,
-        warnings=[*facts.warnings, *_version_warning(request, versions.packages)],
+        warnings=[*origin.warnings, *facts.warnings, *_version_warning(request, versions.packages)],
         workspace=backend.workspace,
         nonce=nonce,
     )

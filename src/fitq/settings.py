@@ -92,6 +92,12 @@ class Settings:
     # Scoring
     score_rows: int = _setting(100_000, "most rows in one scoring request", example="100000")
     score_seconds: float = _setting(60.0, "longest one prediction may take", example="60")
+    scorer_idle_seconds: float = _setting(
+        900.0, "a scorer of another environment than scoring's own ends when nobody asked for so long"
+    )
+    scorer_memory_bytes: int = _setting(
+        8_000_000_000, "memory of its own that one scorer may have; 0: any amount", example="4000000000"
+    )
     # Logs
     log_format: str = _setting("text", "text or json", example="json")
     log_level: str = _setting("info", "debug, info, warning or error", example="info")

@@ -227,7 +227,7 @@ def test_many_at_once_are_answered_as_each_alone(
     for method in record.methods:
         alone = [scoring.score(name, [known[0]], method=method)]
         state = settled(scoring, name, method)
-        calls = served._served[(name, 1)].calls(method, scoring.service.scorer, 60)
+        calls = served._served[(name, 1)].calls(method, 60)
         with monkeypatch.context() as unbatched:
             unbatched.setattr(calls, "_is_alike", False)
             alone += [scoring.score(name, [row], method=method) for row in known[1:40]]

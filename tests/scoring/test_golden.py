@@ -154,7 +154,7 @@ def record_like(record: ModelRecord, golden: Golden, versions: Versions) -> Any:
     facts = Facts()
     for name in ("estimator", "methods", "default_method", "input_schema", "classes", "warnings"):
         setattr(facts, name, getattr(record, name))
-    facts.versions = versions  # type: ignore[attr-defined]
+    facts.versions = record.versions  # type: ignore[attr-defined]
     facts.golden = Golden(  # type: ignore[attr-defined]
         rows=golden.rows, payload=golden.payload, count=golden.count, source=golden.source,
         answers=golden.answers, versions=versions,

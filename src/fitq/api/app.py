@@ -29,6 +29,7 @@ from fitq.api import (
 from fitq.api.auth import Gate
 from fitq.api.responses import on_error
 from fitq.backend import Backend
+from fitq.environments.opening import open_environments
 from fitq.errors import FitqError, Unavailable
 from fitq.logs import get_logger
 from fitq.settings import Settings
@@ -108,6 +109,7 @@ def create_app(backend: Backend, settings: Settings, pages: Sequence[BaseRoute] 
     app.state.backend = backend
     app.state.settings = settings
     app.state.is_stopping = lambda: False  # whoever serves it knows better
+    app.state.environments = open_environments(settings, backend.objects)
     return app
 
 

@@ -51,7 +51,9 @@ async def register(request: Request) -> Response:
         record = await _register_upload(request)
     else:
         body = from_json(await json_body(request), RegisterRequest)
-        record = await run_in_threadpool(registry.register, backend_of(request), body)
+        record = await run_in_threadpool(
+            registry.register, backend_of(request), body, environments=request.app.state.environments
+        )
     return json_response(_model(request, record), 201, location=f"/v1/models/{record.name}")
 
 
@@ -72,7 +74,12 @@ async def _register_upload(request: Request) -> ModelRecord:
             target = Path(folder, "upload")
             await run_in_threadpool(_save, file, target, limit)
             return await run_in_threadpool(
-                registry.register, backend_of(request), body, upload=target, upload_name=name
+                registry.register,
+                backend_of(request),
+                body,
+                upload=target,
+                upload_name=name,
+                environments=request.app.state.environments,
             )
 
 

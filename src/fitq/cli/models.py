@@ -12,6 +12,7 @@ from fitq.cli.connect import platform
 from fitq.cli.given import json_or_file, model_and_version, pairs
 from fitq.cli.output import facts, next_step, pairs_text, result, result_json, say, short_time, table
 from fitq.cli.run_page import versions_text
+from fitq.cli.submission import environment_given
 from fitq.errors import InvalidRequest
 from fitq.records import ChangeRequest, InputSchema, RegisterRequest, to_builtins
 from fitq.sdk.answers import ModelSummary, RegisteredModel
@@ -45,6 +46,12 @@ def models() -> None:
 @click.option(
     "--framework-version", default="", help="As declared; it is served by the version that wrote it."
 )
+@click.option(
+    "--environment",
+    metavar="FILE_OR_NAME",
+    help="In which a file is loaded whose run does not tell: a conda file, a requirements file, a hash, or "
+    "'platform' for what the platform has.",
+)
 @click.option("--sample-input", metavar="JSON_OR_FILE", help="A few rows that show what it takes.")
 def register(
     name: str,
@@ -56,6 +63,7 @@ def register(
     property_: tuple[str, ...],
     framework: str,
     framework_version: str,
+    environment: str | None,
     sample_input: str | None,
 ) -> None:
     """Register a file as the next version of a model.
@@ -76,6 +84,7 @@ def register(
         properties=pairs("--property", property_),
         framework=framework,
         framework_version=framework_version,
+        environment=environment_given(environment) if environment else None,
         sample_input=json_or_file("--sample-input", sample_input) if sample_input else None,
     )
     with platform() as client:

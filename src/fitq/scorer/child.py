@@ -1,8 +1,8 @@
 """The scorer child: loads models and predicts, in a process that holds no credential of the platform.
 
-One file, run as a program (`python -I child.py FD PARENT`) by any Python from 3.6 on. Standard library only
-at import: numpy, joblib and pandas are whatever the environment has. It answers every request in order, and
-an exception in a model is an answer. When its parent goes, it goes too.
+One file, run as a program (`python -I child.py FD PARENT MEMORY`) by any Python from 3.6 on. Standard library
+only at import: numpy, joblib and pandas are whatever the environment has. It answers every request in
+order, and an exception in a model is an answer. When its parent goes, it goes too.
 
 A frame, in both directions, on the socket whose number is the first argument:
 
@@ -32,6 +32,7 @@ import gc
 import json
 import os
 import platform
+import resource
 import signal
 import socket
 import struct
@@ -921,8 +922,15 @@ def die_with(parent: int) -> None:
         os._exit(0)
 
 
+def limit_memory(most_bytes: int) -> None:
+    """From here on, more memory of our own is refused; numpy then raises MemoryError, which is an answer."""
+    if most_bytes:
+        resource.setrlimit(resource.RLIMIT_DATA, (most_bytes, most_bytes))
+
+
 def main() -> None:
     die_with(int(sys.argv[2]))
+    limit_memory(int(sys.argv[3]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then hangs up
     os.dup2(2, 1)  # what models print goes where warnings go; frames have a socket of their own
     link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=int(sys.argv[1]))

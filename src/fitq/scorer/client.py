@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import functools
 import json
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,6 +26,7 @@ from fitq.scorer.golden import Answer, Golden, Replay, answer_of, compared, fail
 from fitq.scorer.inspection import inspect_model
 from fitq.scorer.link import Link
 from fitq.scorer.reasons import why_unusable
+from fitq.units import format_bytes
 
 if TYPE_CHECKING:  # at run time it would bring inference-schema to programs that only inspect
     from fitq.schema import Rows
@@ -56,9 +58,13 @@ class Outcome(NamedTuple):
 class Scorer:
     """Predicts with models in a child process, which it starts, watches and replaces."""
 
-    def __init__(self, *, seconds: float = 60.0, interpreter: str | None = None) -> None:
+    def __init__(
+        self, *, seconds: float = 60.0, interpreter: str = sys.executable, memory_bytes: int = 0
+    ) -> None:
         self._seconds = seconds
         self._interpreter = interpreter
+        self._memory_bytes = memory_bytes
+        self._asked = time.monotonic()
         self._link: Link | None = None
         self._opening = asyncio.Lock()
         self._headers: dict[tuple[str, str], bytes] = {}  #: (model, method) → how its matrices are announced
@@ -139,9 +145,20 @@ class Scorer:
 
     def _sent(self, link: Link, model: ModelFile, method: str, rows: Rows) -> asyncio.Future[Outcome]:
         what = f"{method} of {model.key}"
-        read = functools.partial(_outcome, model.key)
+        self._asked = time.monotonic()
+        read = functools.partial(self._outcome, link, model.key)
         header, payload = self._written(model, method, rows)
         return link.send(header, payload, read, seconds=self._seconds, what=what, model=model.key)
+
+    def _outcome(self, link: Link, key: str, answer: dict[str, Any], data: bytes) -> Outcome:
+        """What an answer says.
+
+        Raises:
+            InputRejected, ScoringFailed, Unavailable: it says that.
+        """
+        if not answer["ok"]:
+            raise self._no_room(link, key, answer["error"]) or _refused(answer["error"], key)
+        return Outcome(_predictions(answer, data), answer["seconds"])
 
     def _written(self, model: ModelFile, method: str, rows: Rows) -> tuple[bytes, bytes]:
         """Header and payload. The header of a matrix is the same every time, so that both sides know it."""
@@ -155,7 +172,19 @@ class Scorer:
             self._headers[key] = msgspec.json.encode({**header, "rows": described})
         return self._headers[key], rows.raw
 
+    @property
+    def idle_seconds(self) -> float:
+        """For how long nobody asked, of a child that is there; else 0."""
+        return time.monotonic() - self._asked if self.pid is not None and not self.waiting else 0.0
+
+    def rest(self) -> None:
+        """End the child until somebody asks again."""
+        if self._link is not None and not self.waiting:
+            log.info("scorer_rests", interpreter=self._interpreter)
+            self._link.end("nobody asked for long")
+
     async def _live(self) -> Link:
+        self._asked = time.monotonic()
         link = self._link
         if link is not None and link.is_alive:
             return link
@@ -164,16 +193,28 @@ class Scorer:
                 return self._link
             if self._stopped:
                 raise Unavailable("Scoring is stopping.", retry_after=5)
-            arguments = [self._interpreter] if self._interpreter else []
-            self._link = Link(process.start(*arguments), self._blame)
+            self._link = Link(process.start(self._interpreter, self._memory_bytes), self._blame)
             await self._link.open()
-            log.info("scorer_started", pid=self._link.scorer.process.pid)
+            pid = self._link.scorer.process.pid
+            log.info("scorer_started", pid=pid, interpreter=self._interpreter)
             self._warming = asyncio.create_task(_warm(self._link))
             return self._link
 
     def _blame(self, model: str) -> None:
         """Remember which model ended a child: the one that was being worked on."""
         self._ended.setdefault(model, []).append(time.monotonic())
+
+    def _no_room(self, link: Link, model: str, error: dict[str, Any]) -> FitqError | None:
+        """For a child that reached its limit. If it held other models, the next one begins without them."""
+        if error["type"] != "MemoryError" or not self._memory_bytes:
+            return None
+        if len(link.models) > 1:
+            asyncio.get_running_loop().call_soon(link.end, "its memory was full")
+        return Unavailable(
+            f"Model {model} needs more memory than its scorer may have ({format_bytes(self._memory_bytes)}).",
+            hint="Send fewer rows, or raise FITQ_SCORER_MEMORY_BYTES where models are scored.",
+            retry_after=5,
+        )
 
     def _check_record(self, model: str) -> None:
         """Do not let one model end the child again and again under all others."""
@@ -208,7 +249,9 @@ class Scorer:
             began = time.perf_counter()
             answer, _ = await link.ask(header, b"", seconds=_LOAD_SECONDS, what=what)
             if not answer["ok"]:
-                raise why_unusable(answer["error"], model.path)
+                raise self._no_room(link, model.key, answer["error"]) or why_unusable(
+                    answer["error"], model.path
+                )
             log.info("model_loaded", model=model.key, seconds=round(time.perf_counter() - began, 3))
             serving = msgspec.convert(answer["versions"], type=Versions)
             return await self._replayed(link, model, serving) if model.golden else None
@@ -226,6 +269,8 @@ class Scorer:
             what = f"Replaying {method} of {model.key}"
             answer, data = await link.ask(header, golden.payload, seconds=_LOAD_SECONDS, what=what)
             if not answer["ok"]:
+                if no_room := self._no_room(link, model.key, answer["error"]):
+                    raise no_room
                 return _logged(model.key, failed(golden, method, _cause(answer["error"]), serving))
             answers[method] = answer_of(answer, data)
         return _logged(model.key, compared(golden, answers, serving))
@@ -265,17 +310,6 @@ def _described_matrix(schema: InputSchema, dtype: str) -> dict[str, Any]:
 
 def _names(schema: InputSchema) -> list[str]:
     return [c.name for c in schema.columns if c.name]
-
-
-def _outcome(key: str, answer: dict[str, Any], data: bytes) -> Outcome:
-    """What an answer says.
-
-    Raises:
-        InputRejected, ScoringFailed: it says that.
-    """
-    if not answer["ok"]:
-        raise _refused(answer["error"], key)
-    return Outcome(_predictions(answer, data), answer["seconds"])
 
 
 def _predictions(answer: dict[str, Any], data: bytes) -> Any:

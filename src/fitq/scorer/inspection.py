@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,18 +22,25 @@ from fitq.scorer.sample import samples
 _ANSWER_BYTES = 1_000_000
 
 
-def inspect_model(path: Path, *, sample_input: list[Any] | None = None, seconds: float = 60.0) -> ModelFacts:
+def inspect_model(
+    path: Path,
+    *,
+    sample_input: list[Any] | None = None,
+    seconds: float = 60.0,
+    interpreter: str = sys.executable,
+) -> ModelFacts:
     """Load a model in a fresh child and let it tell about itself, and answer rows that it can be asked again.
 
     Args:
         path: a joblib or pickle file.
         sample_input: rows as lists, records as objects, or texts; the model must answer them.
         seconds: for everything together; the child is gone when this returns.
+        interpreter: of the environment in which the model was made.
 
     Raises:
         ModelUnusable: the file is not a model, needs what is not here, refuses its sample, or takes too long.
     """
-    scorer = process.start()
+    scorer = process.start(interpreter)
     asked = _Asked(scorer, time.monotonic() + seconds, path)
     try:
         asked.for_header({"op": "load"})

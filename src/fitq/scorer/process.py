@@ -49,12 +49,17 @@ def environment(inherited: Mapping[str, str]) -> dict[str, str]:
     return {**{k: inherited[k] for k in _INHERITED if k in inherited}, **_ONE_THREAD}
 
 
-def start(interpreter: str = sys.executable) -> ScorerProcess:
-    """Start a child in a process group of its own. It ends when this thread or the socket does."""
+def start(interpreter: str = sys.executable, memory_bytes: int = 0) -> ScorerProcess:
+    """Start a child in a process group of its own. It ends when this thread or the socket does.
+
+    Args:
+        interpreter: any Python from 3.6 on, with numpy and joblib.
+        memory_bytes: of its own that it may have at most; 0 for any amount.
+    """
     ours, theirs = socket.socketpair()
     try:
         process = subprocess.Popen(
-            [interpreter, "-I", str(_PROGRAM), str(theirs.fileno()), str(os.getpid())],
+            [interpreter, "-I", str(_PROGRAM), str(theirs.fileno()), str(os.getpid()), str(memory_bytes)],
             env=environment(os.environ),
             stdin=subprocess.DEVNULL,
             pass_fds=[theirs.fileno()],

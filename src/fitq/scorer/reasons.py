@@ -7,21 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from fitq.errors import ModelUnusable
+from fitq.scorer.pickles import sklearn_that_wrote
 
 #: How unpickling fails on bytes that are no pickle, or not all of one.
 _CUT_SHORT = {"UnpicklingError", "EOFError"}
 _NOT_A_MODEL = {"KeyError", "IndexError", "UnicodeDecodeError", "ValueError",
                 "error", "OverflowError", "MemoryError"}  # fmt: skip
 _MOVED = {"AttributeError", "ImportError", "ModuleNotFoundError"}
-_VERSION = re.compile(rb"_sklearn_version.{1,12}?([0-9]+\.[0-9]+[0-9a-z.]*)", re.DOTALL)
-_SEARCHED_BYTES = 100_000_000
 
 
 def why_unusable(error: dict[str, Any], path: Path) -> ModelUnusable:
     """The error a child answered with while it loaded or looked into the model at `path`."""
     kind, text = str(error["type"]), str(error["message"])
     cause = f"{kind}: {text}"
-    written_by = scikit_learn_that_wrote(path)
+    written_by = sklearn_that_wrote(path)
     quoted = (re.findall(r"'([^']+)'", text) or ["something"])[0]
     if kind == "Unfit":
         return ModelUnusable(text, hint="Send sample_input as the rows that predict takes.")
@@ -52,13 +51,3 @@ def why_unusable(error: dict[str, Any], path: Path) -> ModelUnusable:
             error=cause,
         )
     return ModelUnusable(f"The model cannot be loaded: {cause}", error=cause)
-
-
-def scikit_learn_that_wrote(path: Path) -> str:
-    """The version that an uncompressed model file names, found without unpickling; else empty."""
-    try:
-        with path.open("rb") as file:
-            found = _VERSION.search(file.read(_SEARCHED_BYTES))
-    except OSError:
-        return ""
-    return found[1].decode() if found else ""

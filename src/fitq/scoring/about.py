@@ -31,6 +31,7 @@ async def describe_model(call: Call) -> Answer:
         "aliases": known.aliases,
         "batching": target.served.batching,
         "latency": call.service.latency(record),
+        "environment": target.served.environment,
         "state": "Unhealthy" if problem else "Healthy",
         "problem": problem.message if problem else None,
         "hint": problem.hint if problem else "",
@@ -55,19 +56,19 @@ def replay_body(target: Target) -> dict[str, Any]:
 async def get_swagger(call: Call) -> Answer:
     """The Swagger of a model or endpoint; `?version=` is 2 (default), 3 or 3.1."""
     target = _target(call)
-    answer = await example_answer(call, target)
+    answer = await example_answer(target)
     document = swagger(target, call.query("version", "2"), call.service.settings.scoring_url, answer)
     return Answer(to_json(document))
 
 
-async def example_answer(call: Call, target: Target) -> Any:
+async def example_answer(target: Target) -> Any:
     """What the default method answers to the example rows, as JSON holds it; asked once per model."""
     served = target.served
     if not served.schema.example or served.problem:
         return []
     if target.default_method not in served.example_answers:
         rows = served.schema.check(served.schema.example)
-        outcome = await call.service.scorer.predict(served.file, target.default_method, rows)
+        outcome = await served.scorer.predict(served.file, target.default_method, rows)
         served.example_answers[target.default_method] = orjson.loads(to_json(outcome.predictions))
     return served.example_answers[target.default_method]
 

@@ -22,6 +22,7 @@ from fitq.scorer.client import ModelFile, Scorer
 from fitq.scorer.golden import Golden, Replay
 from fitq.scoring.calls import Calls
 from fitq.scoring.dialects import azure
+from fitq.scoring.homes import Homes
 from fitq.scoring.watch import Watch
 from fitq.store.catalog import Catalog
 
@@ -43,6 +44,8 @@ class ServedModel:
         self.replay: Replay | None = None  #: how its recorded answers compare to those it gives here
         self.tried_at = -math.inf  #: when that was found
         self.example_answers: dict[str, Any] = {}  #: method → answer to the example rows, once asked for
+        self.environment = ""  #: hash of the one it is loaded in; empty: scoring's own
+        self._scorer: Scorer | None = None
         self._calls: dict[str, Calls] = {}
 
     def check(self) -> None:
@@ -71,10 +74,21 @@ class ServedModel:
             return ""
         return f"answers otherwise than when it was registered: {self.replay.difference}"
 
-    def calls(self, method: str, scorer: Scorer, seconds: float) -> Calls:
+    def move(self, environment: str, scorer: Scorer) -> None:
+        """From now on it answers there."""
+        self.environment, self._scorer = environment, scorer
+        self._calls.clear()
+
+    @property
+    def scorer(self) -> Scorer:
+        """Where it answers, once it was prepared."""
+        assert self._scorer is not None
+        return self._scorer
+
+    def calls(self, method: str, seconds: float) -> Calls:
         """How one of its methods is called; `seconds` is how long a request may wait."""
         if method not in self._calls:
-            self._calls[method] = Calls(scorer, self.file, method, self.schema, seconds)
+            self._calls[method] = Calls(self.scorer, self.file, method, self.schema, seconds)
         return self._calls[method]
 
     @property
@@ -110,10 +124,10 @@ class ServedModel:
 class Models:
     """Finds and loads models of one workspace."""
 
-    def __init__(self, catalog: Catalog, scorer: Scorer, cache: Path) -> None:
+    def __init__(self, catalog: Catalog, homes: Homes, cache: Path) -> None:
         self.watch: Watch[tuple[str, str], ServedModel] = Watch(self._look)
         self._catalog = catalog
-        self._scorer = scorer
+        self._homes = homes
         self._cache = cache
         self._served: dict[tuple[str, int], ServedModel] = {}
         self._locks: dict[str, asyncio.Lock] = {}
@@ -166,7 +180,8 @@ class Models:
                 if record.input_schema is not None:
                     golden = await asyncio.to_thread(self._golden, record)
                     served.file = served.file._replace(golden=golden, tolerated=record.tolerated)
-                    served.replay = await self._scorer.load(served.file)
+                    served.move(*await self._homes.of(record))
+                    served.replay = await served.scorer.load(served.file)
                 served.loaded_at, served.problem = time.monotonic(), None
             except (ModelUnusable, ModelUnhealthy) as exc:
                 served.tried_at, served.problem = time.monotonic(), exc

@@ -37,5 +37,5 @@ async def model(call: Call) -> Answer:
     assert call.target is not None
     record = call.target.served.record
     versions = await asyncio.to_thread(call.service.catalog.versions, record.name)
-    answer = await example_answer(call, call.target)
+    answer = await example_answer(call.target)
     return Answer(to_json(oip.metadata(record, versions, answer)))

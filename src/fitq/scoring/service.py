@@ -9,9 +9,11 @@ import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from fitq.environments.opening import open_environments
 from fitq.errors import Unavailable
 from fitq.records import EndpointRecord, ModelRecord
-from fitq.scorer.client import Scorer
+from fitq.scorer.scorers import Scorers
+from fitq.scoring.homes import Homes
 from fitq.scoring.journal import Journal
 from fitq.scoring.measures import Measures
 from fitq.scoring.models import Models
@@ -30,28 +32,34 @@ class Service:
         self.usual_authorization = f"Bearer {settings.token}".encode() if settings.token else b"\0"
         self.objects = objects
         self.catalog = Catalog(objects, settings.workspace)
-        self.scorer = Scorer(seconds=settings.score_seconds)
+        self.scorers = Scorers(
+            seconds=settings.score_seconds,
+            idle_seconds=settings.scorer_idle_seconds,
+            memory_bytes=settings.scorer_memory_bytes,
+        )
+        self.scorer = self.scorers.own
+        self.homes = Homes(self.scorers, open_environments(settings, objects))
         self.measures = Measures()
         self.journal = Journal(self.measures)
         self._folder = tempfile.TemporaryDirectory(prefix="fitq-models-")
-        self.models = Models(self.catalog, self.scorer, Path(self._folder.name))
+        self.models = Models(self.catalog, self.homes, Path(self._folder.name))
         self.endpoints: Current[str, EndpointRecord] = Current(self._endpoint)
         self.secrets: Watch[str, bytes] = Watch(self._secret)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Serve inside; afterwards no process and no file of ours is left."""
-        await self.scorer.start()
-        refreshing = asyncio.create_task(keep_fresh(self.models.watch))
-        gc.collect()
-        gc.freeze()  # what was imported stays; looking through it again and again would be the p99
-        try:
-            yield
-        finally:
-            refreshing.cancel()
-            self.journal.tell()
-            await self.scorer.stop()
-            self._folder.cleanup()
+        async with self.scorers.running():
+            refreshing = asyncio.create_task(keep_fresh(self.models.watch))
+            gc.collect()
+            gc.freeze()  # what was imported stays; looking through it again and again would be the p99
+            try:
+                yield
+            finally:
+                refreshing.cancel()
+                self.journal.tell()
+        await self.homes.close()
+        self._folder.cleanup()
 
     def latency(self, record: ModelRecord) -> dict[str, float | int]:
         """Milliseconds from request to answer of a model's version, in percentiles of the latest answers."""

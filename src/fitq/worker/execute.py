@@ -287,7 +287,8 @@ class Executor:
         if not run.register:
             return []
         drafts = patiently(
-            lambda: registrations.draft(self.backend, run, run.register, files), what="keep the models"
+            lambda: registrations.draft(self.backend, run, run.register, files, self.environments),
+            what="keep the models",
         )
         if drafts.warnings:
             warned = [*run.warnings, *drafts.warnings]

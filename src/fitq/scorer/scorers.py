@@ -1,0 +1,61 @@
+"""One scorer child per environment: the program's own, and one for each other that models were made in."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from fitq.scorer.client import Scorer
+
+#: The program's own environment.
+OWN = ""
+_LOOK_SECONDS = 1.0
+
+
+class Scorers:
+    """Starts a child when a model of its environment is asked for, and ends it when none is for long."""
+
+    def __init__(self, *, seconds: float = 60.0, idle_seconds: float = 900.0, memory_bytes: int = 0) -> None:
+        """
+        Args:
+            seconds: longest one prediction may take.
+            idle_seconds: a child that nobody asked for so long is ended; the program's own stays.
+            memory_bytes: most of its own memory that a child may have; 0 for any amount.
+        """
+        self._seconds, self._idle, self._memory = seconds, idle_seconds, memory_bytes
+        self.own = Scorer(seconds=seconds, memory_bytes=memory_bytes)
+        self._others: dict[str, Scorer] = {}
+
+    def of(self, environment: str, interpreter: Path) -> Scorer:
+        """The scorer of an environment; `interpreter` runs it."""
+        if environment not in self._others:
+            self._others[environment] = Scorer(
+                seconds=self._seconds, interpreter=str(interpreter), memory_bytes=self._memory
+            )
+        return self._others[environment]
+
+    @property
+    def all(self) -> dict[str, Scorer]:
+        """By environment, those that were asked for."""
+        return {OWN: self.own, **self._others}
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """The program's own is started at once; afterwards none is left."""
+        await self.own.start()
+        resting = asyncio.create_task(self._rest())
+        try:
+            yield
+        finally:
+            resting.cancel()
+            for scorer in self.all.values():
+                await scorer.stop()
+
+    async def _rest(self) -> None:
+        while True:
+            await asyncio.sleep(min(_LOOK_SECONDS, self._idle))
+            for scorer in self._others.values():
+                if scorer.idle_seconds > self._idle:
+                    scorer.rest()
