@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -203,3 +204,41 @@ def test_no_secret_of_the_worker_reaches_uv(
         built(machine(), TINY)
     assert "secret-of-the-worker" not in (tmp_path / "seen").read_text()
     assert "UV_CACHE_DIR" in (tmp_path / "seen").read_text()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1.5 MB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1500k", "tmpfs", folder], capture_output=True
+    )
+    if mounted.returncode != 0:
+        pytest.skip("this user may not mount a small file system")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_full_disk_is_no_fault_of_the_packages_and_leaves_nothing(
+    machine: Machine, small_disk: Path
+) -> None:
+    environments, said = machine("small"), list[str]()
+    old = built(environments, TINY)
+    old.close()
+    with pytest.raises(EnvironmentPostponed, match=f"no room for the environment in {small_disk}"):
+        built(environments, "pytest==8.0.0", said=said)
+    assert "the disk is full: removing environments that nothing uses" in said
+    assert not old.path.exists()
+    assert list((small_disk / "building").iterdir()) == []
+    assert list((small_disk / "built").iterdir()) == []
+
+
+def test_what_nothing_uses_makes_room_on_a_full_disk(machine: Machine, small_disk: Path) -> None:
+    environments = machine("small")
+    for version in ("1.0.1", "1.1.1", "2.0.0"):
+        built(environments, f"iniconfig=={version}").close()
+    filler = small_disk / "filler"
+    free = os.statvfs(small_disk)
+    filler.write_bytes(bytes(free.f_bavail * free.f_frsize))
+    assert built(environments, "toml==0.10.2").packages == {"toml": "0.10.2"}

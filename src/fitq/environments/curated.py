@@ -1,7 +1,7 @@
 """Environments with a name of their own: pinned, each seen to run a script of its time.
 
 Names that start with AzureML are Azure's; what they hold here is the part of it that training scripts use.
-`benchmarks/curated.py` builds every one of them and trains in it.
+`tests/environments/test_curated.py` builds every one of them and trains in it.
 """
 
 from __future__ import annotations

@@ -128,11 +128,10 @@ def choose(spec: EnvironmentSpec, find: Callable[[], list[Interpreter]]) -> Choi
     if not spec.python:
         note = f"No Python was asked for: this is the worker's own, {own.release}."
         return Choice(own, note if spec.requirements else "")
-    wanted = SpecifierSet(spec.python)
-    if wanted.contains(own.release):
+    if spec.allows(own.release):
         return Choice(own)
     found = find()
-    fitting = [i for i in found if wanted.contains(i.release)]
+    fitting = [i for i in found if spec.allows(i.release)]
     if fitting:
         return Choice(fitting[-1])
     asked = shown(spec.python)

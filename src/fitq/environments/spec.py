@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import msgspec
+from packaging.specifiers import SpecifierSet
 
 from fitq.records import Record
 
@@ -22,6 +23,10 @@ class EnvironmentSpec(Record, frozen=True, kw_only=True):
     strict: bool = False  #: no substitution of the Python that was asked for
     exclude_newer: str = ""  #: only packages published before this date or time
     notes: list[str] = msgspec.field(default_factory=list)  #: what was replaced or left out, a sentence each
+
+    def allows(self, release: str) -> bool:
+        """Whether a Python, such as `3.6.15`, is one that it asks for."""
+        return SpecifierSet(self.python).contains(release)
 
     def hash_for(self, python: str, platform: str) -> str:
         """The environment's name: 64 hex digits.
