@@ -72,6 +72,9 @@ class Settings:
     pythons: str = _setting(
         "", "more interpreters for environments, separated by ':'", example="/opt/python3.8/bin/python"
     )
+    python_downloads: int = _setting(
+        1, "1: an interpreter that is not on the machine is fetched, if uv can get it; 0: never"
+    )
     warm_environments: int = _setting(
         4,
         "so many environments keep a process that has imported scikit-learn, for runs to start as its forks",

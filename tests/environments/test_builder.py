@@ -242,3 +242,28 @@ def test_what_nothing_uses_makes_room_on_a_full_disk(machine: Machine, small_dis
     free = os.statvfs(small_disk)
     filler.write_bytes(bytes(free.f_bavail * free.f_frsize))
     assert built(environments, "toml==0.10.2").packages == {"toml": "0.10.2"}
+
+
+def test_a_python_that_is_not_here_is_looked_for_once(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    uv = tmp_path / "uv"
+    uv.write_text(f"#!/bin/sh\necho $* >> {tmp_path}/asked\necho error: none >&2\nexit 1\n")
+    uv.chmod(0o755)
+    monkeypatch.setattr("fitq.environments.tool.find_uv", lambda: str(uv))
+    environments, said = machine(), list[str]()
+    spec = read_spec({"pip": [TINY], "python": "3.5.2"})
+    for _ in range(2):
+        choice = environments.choose(spec, Watcher(say=said.append))
+    assert "Python 3.5.2 was asked for; this is 3." in choice.substitution
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert [line.split("--no-bin ")[1].split()[0] for line in asked] == ["3.5.2", "3.5"]
+    assert said == ["looking for Python 3.5.2, which is not on this machine"]
+    assert machine("offline", downloads=False).choose(spec).interpreter.release
+    assert len((tmp_path / "asked").read_text().splitlines()) == 2
+
+
+def test_nobody_writes_into_the_files_of_a_package_by_mistake(machine: Machine) -> None:
+    (module,) = built(machine(), TINY).path.glob("lib/python3.*/site-packages/iniconfig/__init__.py")
+    assert module.stat().st_nlink > 1
+    assert module.stat().st_mode & 0o222 == 0

@@ -11,7 +11,15 @@ from pathlib import Path
 
 from fitq.environments.building import Building, Watcher
 from fitq.environments.cache import OK, Cache, Lock
-from fitq.environments.interpreters import Choice, Interpreter, choose, find_interpreters
+from fitq.environments.interpreters import (
+    Choice,
+    Interpreter,
+    choose,
+    find_interpreters,
+    minor_of,
+    own_interpreter,
+    shown,
+)
 from fitq.environments.kept import Kept, KeptEnvironment
 from fitq.environments.spec import EnvironmentSpec
 from fitq.environments.tool import Tool, ToolFailed
@@ -24,6 +32,7 @@ from fitq.store.protocols import ObjectStore
 
 log = get_logger(__name__)
 _NOBODY = Watcher()
+_FETCH_SECONDS = 300.0
 #: What people look for first in a list of packages.
 _TELLING = ("scikit-learn", "numpy", "scipy", "joblib", "pandas")
 
@@ -76,16 +85,19 @@ class Environments:
         keys: ObjectKeys,
         *,
         pythons: str = "",
+        downloads: bool = True,
         limit_bytes: int = 20_000_000_000,
     ) -> None:
         """
         Args:
             pythons: interpreters from settings, see `interpreters.py`.
+            downloads: whether uv may fetch an interpreter that is not here.
             limit_bytes: what is kept in `folder`, unless more is in use.
         """
         self._cache, self._kept = Cache(folder), Kept(objects, keys)
         self._tool = Tool(self._cache.packages, self._cache.pythons)
-        self._pythons, self._limit = pythons, limit_bytes
+        self._pythons, self._downloads, self._limit = pythons, downloads, limit_bytes
+        self._not_to_be_had: set[str] = set()  #: Pythons that uv could not fetch
         self._found: list[Interpreter] = []
         self._looking = threading.Lock()
 
@@ -96,13 +108,36 @@ class Environments:
                 self._found = find_interpreters(self._pythons, self._cache.pythons)
             return self._found
 
-    def choose(self, spec: EnvironmentSpec) -> Choice:
-        """The interpreter for a spec.
+    def choose(self, spec: EnvironmentSpec, watcher: Watcher = _NOBODY) -> Choice:
+        """The interpreter for a spec; fetched, when none of that minor version is here and uv can get one.
 
         Raises:
             EnvironmentFailed: none fits, and the spec is strict.
+            Interrupted: the watcher lost interest.
         """
+        if self._downloads and spec.python and not spec.allows(own_interpreter().release):
+            near = [i for i in self.interpreters() if spec.allows(i.release) or i.minor == minor_of(spec)]
+            if not near and spec.python not in self._not_to_be_had:
+                self._fetch_python(spec, watcher)
         return choose(spec, self.interpreters)
+
+    def _fetch_python(self, spec: EnvironmentSpec, watcher: Watcher) -> None:
+        watcher.say(f"looking for Python {shown(spec.python)}, which is not on this machine")
+        self._cache.make()
+        for request in (shown(spec.python), minor_of(spec)):
+            try:
+                self._tool.run(
+                    *("python", "install", "--no-bin", request),
+                    interrupted=watcher.interrupted,
+                    seconds=_FETCH_SECONDS,
+                )
+            except ToolFailed as failed:
+                log.info("python_not_fetched", request=request, error="; ".join(failed.lines[-1:]))
+                continue
+            watcher.say(f"fetched Python {request}")
+            self._found = []
+            return
+        self._not_to_be_had.add(spec.python)
 
     def prepare(self, spec: EnvironmentSpec, choice: Choice, watcher: Watcher = _NOBODY) -> EnvironmentFolder:
         """The environment of a spec; built, if this machine has it not.

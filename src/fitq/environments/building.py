@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -84,6 +85,7 @@ class Building:
         if locked:
             how = ["--require-hashes", "--only-binary", ":all:", "--link-mode", "hardlink"]
             self._told("pip", "sync", "--python", str(place / "bin" / "python"), *how, str(wanted))
+            _protect(place)
 
     def facts(self, hash: str, place: Path, locked: str) -> KeptEnvironment:
         """What was built."""
@@ -135,6 +137,14 @@ class Building:
             return ""
         match = re.search(r"(?m)^[\w.-]+==([^ \n]+)", found.read_text())
         return match[1] if match else ""
+
+
+def _protect(place: Path) -> None:
+    """Nobody writes into a package's files by mistake: they are those of every other environment too."""
+    for folder, _, names in os.walk(place / "lib"):
+        for name in names:
+            path = os.path.join(folder, name)  # noqa: PTH118  thousands of them
+            os.chmod(path, os.stat(path).st_mode & ~0o222)  # noqa: PTH101, PTH116
 
 
 def packages_in(place: Path) -> dict[str, str]:

@@ -154,6 +154,11 @@ def anchor(specifier: str) -> tuple[int, int, int]:
     return (first.major, first.minor, first.micro)
 
 
+def minor_of(spec: EnvironmentSpec) -> str:
+    """The minor version that a spec speaks of: `3.6`."""
+    return ".".join(map(str, anchor(spec.python)[:2]))
+
+
 def shown(specifier: str) -> str:
     """As people write it: `==3.6.2.*` → `3.6.2`."""
     text = specifier.removeprefix("==").removesuffix(".*")

@@ -25,5 +25,6 @@ def open_environments(settings: Settings, objects: ObjectStore) -> Environments:
         objects,
         ObjectKeys(settings.workspace),
         pythons=settings.pythons,
+        downloads=bool(settings.python_downloads),
         limit_bytes=settings.environments_bytes,
     )

@@ -55,7 +55,7 @@ def prepare(
         return Prepared(OWN, _own(asked))
     for note in spec.notes:
         watcher.say(note)
-    choice = _chosen(environments, asked, spec)
+    choice = _chosen(environments, asked, spec, watcher)
     if choice.substitution:
         watcher.say(f"warning: {choice.substitution}")
 
@@ -87,9 +87,11 @@ def _spec_of(asked: EnvironmentRecord) -> EnvironmentSpec:
     return curated.spec
 
 
-def _chosen(environments: Environments, asked: EnvironmentRecord, spec: EnvironmentSpec) -> Choice:
+def _chosen(
+    environments: Environments, asked: EnvironmentRecord, spec: EnvironmentSpec, watcher: Watcher
+) -> Choice:
     try:
-        return environments.choose(spec)
+        return environments.choose(spec, watcher)
     except EnvironmentFailed as exc:
         message = f"Environment {asked.name!r} cannot be had on this worker. {exc.message}"
         raise EnvironmentFailed(message, hint=exc.hint) from exc
