@@ -347,8 +347,15 @@ def _queued(backend: Backend, pool: str, at: datetime) -> TimelineEntry:
     attended = backend.attended.looked_up(
         pool, lambda: any(worker.pool == pool for worker in pools.live_workers(backend)) or None
     )
-    reason = "" if attended else f"no worker in pool {pool}; start one with: fitq up --pool {pool}=1"
+    reason = "" if attended else _no_worker(backend, pool)
     return TimelineEntry(status=RunStatus.QUEUED, at=at, attempt=0, reason=reason)
+
+
+def _no_worker(backend: Backend, pool: str) -> str:
+    settings = backend.state.list_pools().get(pool)
+    if settings and (settings.max_workers or settings.min_workers):
+        return "waiting for a worker to start"
+    return f"no worker in pool {pool}; start one with: fitq up --pool {pool}=1"
 
 
 _CARRIED = {

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from fitq.errors import Unavailable
+from fitq.errors import InvalidRequest, Unavailable
 from fitq.local.child import child
 from fitq.local.process import Process
 from fitq.local.program import Program
-from fitq.local.scaling import plan, process_of
+from fitq.local.scaling import Wanted, Workers, parse_workers, plan, process_of
 from fitq.records import PoolSettings
 from fitq.settings import Settings
 from tests.conftest import eventually
@@ -68,30 +68,59 @@ def worker(tmp_path: Path, pool: str = "default") -> Program:
     return Program(process(tmp_path, ""), stop_seconds=1, pool=pool)
 
 
+def wanted(demand: int = 0, **settings: int | None) -> Wanted:
+    return Wanted(PoolSettings(**settings), demand)  # type: ignore[arg-type]
+
+
 def test_a_pool_is_brought_between_its_least_and_most_workers(tmp_path: Path) -> None:
     here = [worker(tmp_path), worker(tmp_path), worker(tmp_path, "cpu")]
-    more = plan({"default": PoolSettings(min_workers=4), "new": PoolSettings(min_workers=1)}, here, set(), 9)
+    idle = dict.fromkeys(here, 1.0)
+    more = plan({"default": wanted(min_workers=4), "new": wanted(min_workers=1)}, here, idle, 9)
     assert more.start == ["default", "default", "new"]
-    fewer = plan({"default": PoolSettings(max_workers=1)}, here, set(), 9)
+    fewer = plan({"default": wanted(max_workers=1)}, here, idle, 9)
     assert (fewer.start, fewer.retire) == ([], [here[1]])
-    assert plan({"cpu": PoolSettings(min_workers=0, max_workers=3)}, here, set(), 9) == ([], [], False)
+    assert plan({"cpu": wanted(min_workers=0, max_workers=3)}, here, idle, 9) == ([], [], False)
+
+
+def test_a_pool_follows_what_there_is_to_do_between_its_bounds(tmp_path: Path) -> None:
+    here = [worker(tmp_path) for _ in range(3)]
+    bounds = {"min_workers": 1, "max_workers": 4, "idle_seconds": 60}
+
+    def planned(demand: int, *idle: float) -> tuple[int, list[Program]]:
+        found = plan({"default": wanted(demand, **bounds)}, here, dict(zip(here, idle, strict=False)), 9)
+        return len(found.start), found.retire
+
+    assert planned(40) == (1, []), "up to the most"
+    assert planned(3, 100.0) == (0, []), "as many as have something to do"
+    assert planned(0, 59.0, 59.0, 59.0) == (0, []), "not idle for long enough"
+    assert planned(0, 99.0, 1.0, 99.0) == (0, [here[2], here[0]]), "those that are, down to the least"
+    assert planned(0, 99.0, 99.0, 99.0) == (0, [here[2], here[1]]), "never below the least"
+    assert planned(0) == (0, []), "nobody who is busy"
+
+
+def test_a_pool_without_an_upper_bound_is_only_kept_at_its_least(tmp_path: Path) -> None:
+    here = [worker(tmp_path), worker(tmp_path)]
+    found = plan({"default": wanted(9, min_workers=1)}, here, dict.fromkeys(here, 9999.0), 9)
+    assert found == ([], [], False)
 
 
 def test_a_mistyped_number_of_workers_does_not_bring_the_machine_down(tmp_path: Path) -> None:
     here = [worker(tmp_path), worker(tmp_path, "cpu")]
-    pools = {"default": PoolSettings(min_workers=10**9), "cpu": PoolSettings(min_workers=2)}
-    assert plan(pools, here, set(), 5) == (["default"] * 3, [], True)
-    assert plan(pools, here, set(), 1) == ([], [], True)
+    pools = {"default": wanted(min_workers=10**9), "cpu": wanted(min_workers=2)}
+    assert plan(pools, here, {}, 5) == (["default"] * 3, [], True)
+    assert plan(pools, here, {}, 1) == ([], [], True)
 
 
 def test_a_busy_worker_is_not_retired(tmp_path: Path) -> None:
     here = [worker(tmp_path), worker(tmp_path)]
-    for one in here:
-        one.process.start()
-    busy = {one.process.pid or 0 for one in here}
-    assert plan({"default": PoolSettings(max_workers=0)}, here, busy, 9).retire == []
-    for one in here:
-        one.stop()
+    assert plan({"default": wanted(max_workers=0)}, here, {}, 9).retire == []
+
+
+@pytest.mark.parametrize("text", ["", "many", "4..1", "1..", "-1", "1..2..3", "²"])
+def test_what_is_no_number_of_workers_is_refused(text: str) -> None:
+    with pytest.raises(InvalidRequest, match="no number of workers"):
+        parse_workers(text)
+    assert (parse_workers("3"), parse_workers("0..4")) == (3, Workers(0, 4))
 
 
 def test_the_process_of_a_worker_is_the_end_of_its_id() -> None:

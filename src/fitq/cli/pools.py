@@ -55,7 +55,8 @@ def list_(as_json: bool) -> None:
 def scale(name: str, workers: int, most: int | None, idle: str) -> None:
     """Say how many workers a pool should have.
 
-    The platform started by fitq up follows within seconds, up to 16 workers per CPU core. Elsewhere, whoever
+    With --max it follows its queue between the two numbers; no worker is stopped that executes a run. The
+    platform started by fitq up follows within seconds, up to 16 workers per CPU core. Elsewhere, whoever
     starts workers reads it.
     """
     settings = PoolSettings(

@@ -11,9 +11,11 @@ import click
 from fitq.cli.commands import command, json_option
 from fitq.cli.output import facts, next_step, result_json, say, table
 from fitq.errors import FitqError, InvalidRequest, NotFound
+from fitq.units import parse_seconds
 
 if TYPE_CHECKING:
     from fitq.local.home import Home
+    from fitq.local.scaling import Workers
     from fitq.local.stack import Stack
 
 _data = click.option(
@@ -24,7 +26,7 @@ _data = click.option(
 @command(
     "up",
     "fitq up",
-    "fitq up --functions training --pool default=2 --pool gpu=1",
+    "fitq up --functions training --pool default=2 --pool night=0..4",
     "fitq up --detach --api-port 0 --scoring-port 0",
 )
 @click.option(
@@ -42,7 +44,10 @@ _data = click.option(
     "pools",
     multiple=True,
     metavar="NAME=N",
-    help="Another pool and its number of workers. May be repeated.",
+    help="Another pool and its number of workers, or 0..4: as many as have something to do. May be repeated.",
+)
+@click.option(
+    "--idle", default="5m", show_default=True, help="In a pool like 0..4, a worker may be idle for so long."
 )
 @click.option(
     "--api-port", type=int, default=8700, show_default=True, help="API and dashboard; 0: a free one."
@@ -54,6 +59,7 @@ def up(
     data: Path | None,
     workers: int,
     pools: tuple[str, ...],
+    idle: str,
     api_port: int,
     scoring_port: int,
     detach: bool,
@@ -72,7 +78,14 @@ def up(
     folder = data or Path(FOLDER)
     wanted = {"default": workers, **_pools(pools)}
     chosen = functions or (Path("functions") if Path("functions").is_dir() else None)
-    stack = Stack(folder, functions=chosen, pools=wanted, api_port=api_port, scoring_port=scoring_port)
+    stack = Stack(
+        folder,
+        functions=chosen,
+        pools=wanted,
+        idle_seconds=round(parse_seconds(idle)),
+        api_port=api_port,
+        scoring_port=scoring_port,
+    )
     if detach:
         words = _words(stack, chosen, api_port, scoring_port)
         _detach(stack.home, words)
@@ -82,13 +95,17 @@ def up(
     say("Stopped.")
 
 
-def _pools(given: tuple[str, ...]) -> dict[str, int]:
+def _pools(given: tuple[str, ...]) -> dict[str, int | Workers]:
+    from fitq.local.scaling import parse_workers
+
     pools = {}
     for text in given:
         name, _, number = text.partition("=")
-        if not number.isdigit():
-            raise InvalidRequest(f"--pool {text} is not NAME=N.", hint="Write it like --pool cpu=2.")
-        pools[name] = int(number)
+        try:
+            pools[name] = parse_workers(number)
+        except InvalidRequest as exc:
+            hint = "Write it like --pool cpu=2, or --pool cpu=0..4."
+            raise InvalidRequest(f"--pool {text} is not NAME=N.", hint=hint) from exc
     return pools
 
 
@@ -109,7 +126,7 @@ def _words(stack: Stack, functions: Path | None, api_port: int, scoring_port: in
     pools = [f"--pool={name}={workers}" for name, workers in stack.pools.items()]
     folder = [f"--functions={functions}"] if functions else []
     ports = [f"--api-port={api_port}", f"--scoring-port={scoring_port}"]
-    return [f"--data={stack.home.folder}", *folder, *pools, *ports]
+    return [f"--data={stack.home.folder}", *folder, *pools, f"--idle={stack.idle_seconds}s", *ports]
 
 
 def _detach(home: Home, words: list[str]) -> None:

@@ -95,6 +95,11 @@ class Process:
         if self._child and self.is_running:
             self._child.terminate()
 
+    def ask_to_leave(self) -> None:
+        """Send SIGUSR1, without waiting: a worker ends when it has nothing to do."""
+        if self._child and self.is_running:
+            self._child.send_signal(signal.SIGUSR1)
+
     def kill(self) -> None:
         """Send SIGKILL, without waiting."""
         if self._child and self.is_running:

@@ -87,9 +87,9 @@ class Program:
         self._pause = min(self._pause * 2, _LONGEST_PAUSE_SECONDS)
 
     def retire(self) -> None:
-        """Ask it to end for good, without waiting."""
+        """Ask a worker to end for good once it has nothing to do, without waiting."""
         self.is_leaving = True
-        self.process.ask_to_stop()
+        self.process.ask_to_leave()
 
     def stop(self) -> None:
         """SIGTERM, wait, SIGKILL."""

@@ -29,11 +29,11 @@ from fitq.local.ports import claim_port
 from fitq.local.process import Process, last_lines
 from fitq.local.program import Program
 from fitq.local.redis import EmbeddedRedis
-from fitq.local.scaling import most_workers, plan, process_of
+from fitq.local.scaling import Wanted, Workers, most_workers, plan, process_of
 from fitq.logs import get_logger
 from fitq.names import check_name
-from fitq.pools import live_workers
-from fitq.records import now
+from fitq.pools import configure, list_pools, live_workers
+from fitq.records import PoolSettings, now
 from fitq.settings import Settings
 
 log = get_logger(__name__)
@@ -58,7 +58,8 @@ class Stack:
         data_dir: Path,
         *,
         functions: Path | None = None,
-        pools: Mapping[str, int] | None = None,
+        pools: Mapping[str, int | Workers] | None = None,
+        idle_seconds: int = 300,
         api_port: int = 8700,
         scoring_port: int = 8701,
         environment: Mapping[str, str] | None = None,
@@ -67,7 +68,9 @@ class Stack:
         Args:
             data_dir: everything that is kept; made if it is missing.
             functions: folder of training functions; none if None.
-            pools: name → number of workers; one worker in `default` if None.
+            pools: name → number of workers, or the bounds between which it follows the queue; one worker in
+                `default` if None.
+            idle_seconds: of pools with bounds: for so long a worker may have nothing to do.
             api_port, scoring_port: 0 for a free one.
             environment: other `FITQ_…` settings, and what the programs inherit; ours if None.
 
@@ -76,6 +79,8 @@ class Stack:
         """
         self.home = Home(data_dir)
         self.pools = dict(pools if pools is not None else {"default": 1})
+        self.idle_seconds = idle_seconds
+        self._idle_since: dict[int, float] = {}  #: process id of an idle worker → when that was first seen
         self._functions = functions.resolve() if functions else None
         self._ports = (api_port, scoring_port)
         self._environment = dict(os.environ if environment is None else environment)
@@ -88,7 +93,7 @@ class Stack:
     def _check(self) -> None:
         for name, workers in self.pools.items():
             check_name("pool", name)
-            if workers < 0:
+            if isinstance(workers, int) and workers < 0:
                 raise InvalidRequest(f"Pool {name!r} cannot have {workers} workers.", hint="Give 0 or more.")
         if self._functions is not None and not self._functions.is_dir():
             raise InvalidRequest(
@@ -156,10 +161,27 @@ class Stack:
         began = now()
         for name in ("api", "scoring", "scheduler"):
             self._start_program(Program(self._child(name, name), stop_seconds=_STOP_SECONDS))
+        self._bound_pools()
         for pool, workers in self.pools.items():
-            for _ in range(workers):
+            for _ in range(self._first_workers(workers)):
                 self._start_worker(pool)
         self._wait_until_ready(began)
+
+    def _bound_pools(self) -> None:
+        """Bounds hold until somebody says otherwise, as if they had been given by `fitq pools scale`."""
+        backend = open_backend(self.settings)
+        for pool, workers in self.pools.items():
+            if isinstance(workers, Workers):
+                bounds = PoolSettings(
+                    min_workers=workers.least, max_workers=workers.most, idle_seconds=self.idle_seconds
+                )
+                configure(backend, pool, bounds)
+
+    def _first_workers(self, workers: int | Workers) -> int:
+        """A pool from zero starts with one, if there is a folder whose functions nobody knows yet."""
+        if isinstance(workers, int):
+            return workers
+        return max(workers.least, min(workers.most, 1 if self._functions else 0))
 
     def _wait_until_ready(self, began: datetime) -> None:
         backend = open_backend(self.settings)
@@ -199,7 +221,7 @@ class Stack:
         here = Counter(w.pool for w in workers if w.started_at >= began)
         return [
             f"workers of pool {pool} ({here[pool]} of {wanted})"
-            for pool, wanted in self.pools.items()
+            for pool, wanted in ((p, self._first_workers(w)) for p, w in self.pools.items())
             if here[pool] < wanted
         ]
 
@@ -249,13 +271,13 @@ class Stack:
     # --- while it runs, and the end -----------------------------------------------------------------
 
     def watch(self, stop: threading.Event) -> None:
-        """Until `stop` is set: start programs that end unasked again, and give pools the workers that
-        `fitq pools scale` asked for."""
+        """Until `stop` is set: start programs that end unasked again, and give pools the workers that their
+        settings and their queue ask for."""
         backend = open_backend(self.settings)
         looks = itertools.count(1)
         while not stop.wait(2 * _LOOK_SECONDS):
             changed = [program.tend() for program in self.programs]  # each of them, not up to the first
-            if next(looks) % 10 == 0:
+            if next(looks) % 5 == 0:
                 changed.append(self._scale(backend))
             if any(changed):
                 self._write_state()
@@ -264,12 +286,11 @@ class Stack:
         gone = [p for p in self.programs if p.is_leaving and not p.process.is_running]
         self.programs = [p for p in self.programs if p not in gone]
         try:
-            pools = backend.state.list_pools()
-            busy = {process_of(w.id) for w in live_workers(backend) if w.runs} if pools else set()
+            wanted, idle = self._look(backend)
         except Unavailable:
             return bool(gone)
         workers = [p for p in self.programs if p.pool and not p.is_leaving]
-        todo = plan(pools, workers, busy, most_workers())
+        todo = plan(wanted, workers, idle, most_workers())
         if todo.is_held_back and not self._is_holding_back:
             log.warning("workers_held_back", most=most_workers(), hint="Ask for fewer: fitq pools scale")
         self._is_holding_back = todo.is_held_back
@@ -278,6 +299,18 @@ class Stack:
         for worker in todo.retire:
             worker.retire()
         return bool(gone or todo.start or todo.retire)
+
+    def _look(self, backend: Backend) -> tuple[dict[str, Wanted], dict[Program, float]]:
+        """What each pool with settings should have, and for how long idle workers have been so."""
+        settings = backend.state.list_pools()
+        demand = {p.name: p.demand for p in list_pools(backend)} if settings else {}
+        idle = {process_of(w.id) for w in live_workers(backend) if not w.runs} if settings else set()
+        at = time.monotonic()
+        self._idle_since = {pid: self._idle_since.get(pid, at) for pid in idle}
+        wanted = {name: Wanted(said, demand.get(name, 0)) for name, said in settings.items()}
+        workers = {p.process.pid or 0: p for p in self.programs if p.pool}
+        seconds = {workers[pid]: at - since for pid, since in self._idle_since.items() if pid in workers}
+        return wanted, seconds
 
     def stop(self) -> None:
         """Workers first: they hand back their runs; then the other programs, the objects, and Redis."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import tempfile
 import threading
@@ -64,6 +65,7 @@ class Worker(Middleware):
         self._work = settings.work_dir or tempfile.mkdtemp(prefix="fitq-work-")
         self._started_at = now()
         self._stopping = threading.Event()
+        self._is_leaving = False
         self._reporter: threading.Thread | None = None
         self.executor = self._new_executor()
         if settings.one_shot:
@@ -110,6 +112,8 @@ class Worker(Middleware):
         """The body of every actor: the message carries only the run's id."""
         self.executor.execute(run_id)
         if self.settings.one_shot and self._was_mine(run_id):
+            self._stopping.set()
+        if self._is_leaving and not self.executor.held:
             self._stopping.set()
 
     def _was_mine(self, run_id: str) -> bool:
@@ -193,9 +197,16 @@ class Worker(Middleware):
 
     # --- the process ----------------------------------------------------------------------------
 
+    def leave(self) -> None:
+        """End as soon as nothing is executed: its pool needs fewer workers, and no run pays for that."""
+        log.info("worker_leaving", runs=sorted(self.executor.held))
+        self._is_leaving = True
+        self.backend.queue.when_idle(self._on_idle)
+
     def run(self) -> None:
-        """Consume until SIGTERM or SIGINT; then hand runs back and return."""
-        set_on_signals(self._stopping)
+        """Consume until SIGTERM or SIGINT, then hand runs back and return; or until SIGUSR1, then return as
+        soon as the runs that are executed are over."""
+        set_on_signals(self._stopping, {signal.SIGUSR1: self.leave})
         with contextlib.suppress(Unavailable):  # told to stop while Redis was away
             patiently(
                 lambda: self._load_functions(wait=True), what="reach Redis", stop=self._stopping
