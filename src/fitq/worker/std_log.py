@@ -6,6 +6,7 @@ bar is going on one drawing every few seconds, so that it neither floods the log
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,7 @@ class StdLog:
     """Takes the raw bytes of stdout and stderr, keeps lines."""
 
     def __init__(self, path: Path, *, max_bytes: int, before: bytes = b"") -> None:
-        self._file = path.open("wb")
+        self._file = path.open("wb", buffering=0)  # what the disk has no room for is known at once
         self._max = max_bytes
         self._partial = b""
         self._redrawn_at = time.monotonic()
@@ -62,13 +63,22 @@ class StdLog:
         self._partial = (drawing + b"\r" + rest)[-_LINE_BYTES:]
 
     def _keep(self, data: bytes) -> None:
-        room = max(0, self._max - self.size)
-        if len(data) > room:
-            self._dropped += len(data) - room
-            self._dropped_tail = (self._dropped_tail + data[room:])[-_TAIL_BYTES:]
-        self._file.write(data[:room])
-        self._file.flush()
-        self.size += min(len(data), room)
+        kept = self._write(data[: max(0, self._max - self.size)])
+        if len(data) > kept:
+            self._dropped += len(data) - kept
+            self._dropped_tail = (self._dropped_tail + data[kept:])[-_TAIL_BYTES:]
+        self.size += kept
+
+    def _write(self, data: bytes) -> int:
+        """How many bytes found room. A full disk is for the run to fail of, not for its log."""
+        written = 0
+        try:
+            while written < len(data):
+                written += self._file.write(data[written:])
+        except OSError as exc:
+            if exc.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+        return written
 
     def close(self) -> int:
         """Keep what is left and close; returns how many bytes did not fit. Twice is fine."""
@@ -79,8 +89,7 @@ class StdLog:
             self._partial = b""
         if self._dropped:
             note = f"{_NOTE}{self._dropped} more bytes of output were not kept (limit {self._max}).\n"
-            self._file.write(note.encode())
-            self.size += len(note.encode())
+            self.size += self._write(note.encode())
         self._file.close()
         return self._dropped
 
