@@ -48,6 +48,7 @@ else:
 
 NOTHING_TO_WARM = 3  #: exit code: without scikit-learn there is nothing to save
 _PR_SET_DUMPABLE = 4
+_MADV_COLLAPSE, _LARGE_PAGE = 25, 2 << 20
 _REQUEST_BYTES = 1 << 18
 
 MODULES = (
@@ -95,7 +96,23 @@ def warm_up() -> "ending.Ending":
     gc.collect()
     if sys.version_info >= (3, 7):
         gc.freeze()  # or the first collection in each child would copy every page
+    _use_large_pages()
     return end
+
+
+def _use_large_pages() -> None:
+    """Gather this process's memory in large pages: a fork copies one entry for each instead of 512.
+
+    Kernels before 6.1 do not know how, and nothing changes.
+    """
+    with open("/proc/self/maps") as file:
+        areas = [line.split() for line in file]
+    for area in areas:
+        if area[1] == "rw-p" and area[5:] in ([], ["[heap]"]):
+            start, end = (int(number, 16) for number in area[0].split("-"))
+            start, end = -(-start // _LARGE_PAGE) * _LARGE_PAGE, end // _LARGE_PAGE * _LARGE_PAGE
+            if start < end:
+                _libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_COLLAPSE)
 
 
 def _is_imported(name: str) -> bool:
