@@ -37,6 +37,8 @@ COMMANDS: dict[str, Promise] = {
     "down": Promise("fitq.cli.up:down", "Stop the platform on this machine.", _HERE),
     "status": Promise("fitq.cli.up:status", "Show the platform on this machine.", _HERE),
     "dashboard": Promise("fitq.cli.about:dashboard", "Print a link that opens the dashboard.", _HERE),
+    "backup": Promise("fitq.cli.backup:backup", "Write everything that is kept to one file.", _HERE),
+    "restore": Promise("fitq.cli.backup:restore", "Fill an empty platform from a backup.", _HERE),
     "doctor": Promise("fitq.cli.doctor:doctor", "Check that everything needed is there and answers.", _HERE),
     "upgrade": Promise(
         "fitq.cli.upgrade:upgrade", "Bring what is kept to the format of this version.", _HERE

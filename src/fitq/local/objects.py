@@ -154,6 +154,11 @@ class EmbeddedObjects:
             Path(f"/tmp/seaweedfs-{name}-grpc-{port + GRPC_OFFSET}.sock").unlink(missing_ok=True)  # noqa: S108
 
 
+def url_of(data_dir: Path) -> str:
+    """The address of the server that runs on a data folder."""
+    return f"http://{LOOPBACK}:{read_json(data_dir / 'ports.json')['s3']}"
+
+
 def _with_grpc(ports: dict[str, int]) -> list[int]:
     return [p + offset for p in ports.values() for offset in (0, GRPC_OFFSET)]
 
