@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import secrets
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic, sleep
@@ -15,6 +17,7 @@ import pytest
 from fitq.backend import Backend, open_backend
 from fitq.environments.builder import EnvironmentFolder, Environments
 from fitq.environments.reading import read_spec
+from fitq.isolation.ladder import Ladder, find_ladder
 from fitq.local.objects import EmbeddedObjects
 from fitq.local.redis import EmbeddedRedis
 from fitq.queue import NullQueue
@@ -80,7 +83,20 @@ def settings_for(servers: Servers, **changes: object) -> Settings:
 
 @pytest.fixture
 def settings(servers: Servers, tmp_path: Path) -> Settings:
-    return settings_for(servers, work_dir=str(tmp_path / "work"), environments=str(tmp_path / "environments"))
+    tmp_path.chmod(0o777)  # where scripts of tests and tests meet; the scripts may be another user's
+    return settings_for(
+        servers,
+        work_dir=str(tmp_path / "work"),
+        environments=str(tmp_path / "environments"),
+        run_paths=str(tmp_path),
+    )
+
+
+@functools.cache
+def ladder_of_this_machine() -> Ladder:
+    """Tried once for all tests, in a folder like those of runs."""
+    with tempfile.TemporaryDirectory() as folder:
+        return find_ladder(Path(folder))
 
 
 @pytest.fixture

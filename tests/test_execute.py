@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import io
 import threading
@@ -15,6 +16,7 @@ import pytest
 from fitq import runs, submission
 from fitq.backend import Backend
 from fitq.environments.opening import open_environments
+from fitq.isolation.ladder import Ladder
 from fitq.queue import NullQueue
 from fitq.records import Resources, RunRecord, RunRequest, RunStatus
 from fitq.settings import Settings
@@ -24,7 +26,7 @@ from fitq.worker.execute import Executor
 from fitq.worker.folder import RunFolder
 from fitq.worker.process import adopt_orphans
 from fitq.worker.starter import Starter
-from tests.conftest import eventually
+from tests.conftest import eventually, ladder_of_this_machine
 
 Execute = Callable[..., RunRecord]
 
@@ -45,7 +47,13 @@ class Bench:
             find_function=lambda _: None,
             environments=open_environments(settings, backend.objects),
             starter=starter or Starter(),
+            ladder=ladder_of_this_machine().with_places(
+                hidden=[Path(settings.work_dir)], opened=[folder.parent]
+            ),
         )
+
+    def use(self, ladder: Ladder) -> None:
+        self.executor = dataclasses.replace(self.executor, ladder=ladder)
 
     def submit(
         self, code: str, *arguments: str, files: dict[str, str] | None = None, **asked: Any
@@ -339,11 +347,12 @@ def test_time_and_memory_limits_hold(bench: Bench) -> None:
     assert big.usage.peak_memory_bytes > 200_000_000
 
 
-def test_a_stopping_worker_hands_its_run_back_and_the_next_attempt_goes_on(bench: Bench) -> None:
+def test_a_stopping_worker_hands_its_run_back_and_the_next_attempt_goes_on(
+    bench: Bench, tmp_path: Path
+) -> None:
+    marker = tmp_path / "again"
     run, thread = bench.start(
-        "import os, time, pathlib\n"
-        "print('attempt', os.environ['TRY']) if 'TRY' in os.environ else print('here')\n"
-        "time.sleep(0 if pathlib.Path('/tmp', os.environ['FITQ_RUN_ID']).exists() else 1000)\n"
+        f"import os, time\nprint('here')\ntime.sleep(0 if os.path.exists({str(marker)!r}) else 1000)\n"
     )
     eventually(lambda: "here" in bench.log(run))
     bench.executor.stopping.set()
@@ -354,13 +363,9 @@ def test_a_stopping_worker_hands_its_run_back_and_the_next_attempt_goes_on(bench
     assert isinstance(bench.backend.queue, NullQueue)
     assert bench.backend.queue.sent[-1][2] == run.id
 
-    marker = Path("/tmp", run.id)
     marker.touch()
-    try:
-        bench.executor.stopping.clear()
-        bench.executor.execute(run.id)
-    finally:
-        marker.unlink()
+    bench.executor.stopping.clear()
+    bench.executor.execute(run.id)
     ended = runs.find(bench.backend, run.id)
     assert (ended.status, ended.attempt) == (RunStatus.COMPLETED, 2)
     assert bench.log(ended) == "here\n[fitq] attempt 2\nhere\n"
@@ -377,10 +382,11 @@ def test_a_second_delivery_changes_nothing(bench: Bench) -> None:
 
 def test_a_run_that_kills_its_keeper_is_tried_again_and_then_given_up(bench: Bench) -> None:
     is_warm = bench.executor.starter.warm_parent is not None
+    executor = dataclasses.replace(bench.executor, ladder=Ladder())  # or it could not
     run = bench.submit("import os, signal; os.kill(os.getppid(), signal.SIGKILL)", max_attempts=2)
     for status in (RunStatus.QUEUED, RunStatus.FAILED):
         assert not is_warm or bench.executor.starter.wait_until_warm(30)
-        bench.executor.execute(run.id)
+        executor.execute(run.id)
         assert runs.find(bench.backend, run.id).status is status
     ended = runs.find(bench.backend, run.id)
     assert ended.failure is not None
@@ -391,8 +397,6 @@ def test_a_run_that_kills_its_keeper_is_tried_again_and_then_given_up(bench: Ben
 def test_a_flood_of_output_and_metrics_is_bounded(
     backend: Backend, settings: Settings, tmp_path: Path
 ) -> None:
-    import dataclasses
-
     (tmp_path / "s").mkdir()
     bench = Bench(backend, dataclasses.replace(settings, log_bytes=100_000), tmp_path / "s")
     run = bench.run(

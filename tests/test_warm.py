@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from fitq.isolation.ladder import Ladder
 from fitq.worker.folder import Program
 from fitq.worker.forked import ForkedProcess
 from fitq.worker.process import ColdProcess, RunProcess, adopt_orphans
@@ -22,6 +23,8 @@ from fitq.worker.runtime import OWN
 from fitq.worker.starter import Starter
 from tests.conftest import eventually
 
+#: Nothing is taken from it: what is compared here is how it starts.
+PLAN = Ladder().plan("warm-1", folder=Path("/tmp"), scratch=Path("/tmp"))
 ARGUMENTS = ["--penalty", "1.0", "ä"]
 MAIN = "\nif __name__ == '__main__':\n    "
 #: Everything a script can see or do that differs when something else than Python started it.
@@ -206,7 +209,7 @@ class Place:
     def start(self, name: str = "train.py") -> RunProcess:
         command = [sys.executable, "-u", name, *ARGUMENTS]
         program = Program(command=command, modules=(self.folder / name).parent)
-        return self.starter.start(program, cwd=self.folder, environment=self.environment)
+        return self.starter.start(program, cwd=self.folder, environment=self.environment, plan=PLAN)
 
     def warmly(self, name: str = "train.py") -> tuple[str, int]:
         process = self.start(name)
@@ -478,7 +481,7 @@ def test_without_a_warm_parent_runs_start_cold(tmp_path: Path) -> None:
 
 def test_commands_start_cold(place: Place) -> None:
     program = Program(command=["/bin/sh", "-c", "echo hello"])
-    process = place.starter.start(program, cwd=place.folder, environment=place.environment)
+    process = place.starter.start(program, cwd=place.folder, environment=place.environment, plan=PLAN)
     assert isinstance(process, ColdProcess)
     assert place.end_of(process) == ("hello\n", 0)
 
@@ -491,7 +494,7 @@ def test_a_killed_worker_leaves_neither_parent_nor_run(tmp_path: Path) -> None:
         "s = Starter(); s.keep_warm(); assert s.wait_until_warm(60)\n"
         f"d = Path({str(tmp_path)!r})\n"
         "p = s.start(Program(command=[sys.executable, '-u', 'train.py'], modules=d), cwd=d,\n"
-        "            environment={**OWN.variables(), 'FITQ_RUN_ID': 'x'})\n"
+        f"            environment={{**OWN.variables(), 'FITQ_RUN_ID': 'x'}}, plan={PLAN!r})\n"
         "print('\\npids', s.warm_parent, p._pid, flush=True)\ntime.sleep(1000)\n"
     )
     worker = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)

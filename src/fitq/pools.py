@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from datetime import timedelta
 
+import msgspec
+
 from fitq.backend import Backend
 from fitq.errors import InvalidRequest, NotFound
 from fitq.names import check_name, did_you_mean
@@ -47,14 +49,22 @@ def live_functions(backend: Backend) -> list[FunctionRecord]:
 def list_pools(backend: Backend) -> list[PoolRecord]:
     """Every pool that has settings, workers, functions or ever had a run."""
     settings = backend.state.list_pools()
-    workers = Counter(w.pool for w in live_workers(backend))
+    alive = live_workers(backend)
+    workers = Counter(w.pool for w in alive)
     loads = backend.state.pool_load()
     functions = live_functions(backend)
     unlisted = _with_unlisted_code(backend, functions)
     names = {"default", *settings, *loads, *workers, *unlisted, *(f.pool for f in functions)}
     return [
-        _pool(
-            name, settings.get(name, PoolSettings()), loads.get(name, _IDLE), workers[name], name in unlisted
+        _isolated(
+            _pool(
+                name,
+                settings.get(name, PoolSettings()),
+                loads.get(name, _IDLE),
+                workers[name],
+                name in unlisted,
+            ),
+            [w for w in alive if w.pool == name],
         )
         for name in sorted(names)
     ]
@@ -83,6 +93,13 @@ def _pool(name: str, settings: PoolSettings, load: PoolLoad, workers: int, has_u
         demand=load.queued + load.running + has_unlisted,
         oldest_queued_seconds=None if oldest is None else round(now().timestamp() - oldest, 3),
     )
+
+
+def _isolated(pool: PoolRecord, workers: list[WorkerRecord]) -> PoolRecord:
+    """Which rungs hold whichever of the workers executes a run."""
+    missing = {rung: reason for w in workers for rung, reason in w.not_isolated.items()}
+    common = [r for r in (workers[0].isolation if workers else []) if r not in missing]
+    return msgspec.structs.replace(pool, isolation=common, not_isolated=missing)
 
 
 def find_pool(backend: Backend, name: str) -> PoolRecord:

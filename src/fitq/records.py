@@ -252,6 +252,7 @@ class RunRecord(Record, frozen=True, kw_only=True):
     properties: dict[str, str] = {}  #: facts the run stated about itself; never changed afterwards
     failure: Failure | None = None
     versions: Versions = Versions()
+    isolation: list[str] = []  #: the rungs that separated it from its machine: see `isolation/ladder.py`
     usage: Usage = Usage()
     workspace: str = "default"
     idempotency: str = ""  #: digest of the key it was submitted with
@@ -348,6 +349,8 @@ class WorkerRecord(Record, frozen=True, kw_only=True):
     runs: list[str] = []  #: what it executes now
     fitq: str = ""  #: its version of fitq
     versions: Versions = Versions()
+    isolation: list[str] = []  #: the rungs that separate its runs from its machine
+    not_isolated: dict[str, str] = {}  #: rung → why it does not hold there
 
 
 class PoolRecord(Record, frozen=True, kw_only=True):
@@ -362,6 +365,8 @@ class PoolRecord(Record, frozen=True, kw_only=True):
     idle_seconds: int = 300
     oldest_queued_seconds: float | None = None
     demand: int = 0  #: workers that would have something to do: queued, running, and one to list new code
+    isolation: list[str] = []  #: the rungs that every live worker's runs have
+    not_isolated: dict[str, str] = {}  #: rung → why it does not hold on some worker
 
 
 class PoolSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -82,6 +82,15 @@ class Settings:
     index_seconds: float = _setting(
         60.0, "how long a run waits for a package index that is away, before it goes back to its queue"
     )
+    isolation: str = _setting(
+        "auto", "auto: runs are as separate from this machine as it can do; off: only their processes are"
+    )
+    run_paths: str = _setting(
+        "", "folders of this machine that runs may read and write, separated by ':'", example="/data:/scratch"
+    )
+    private_paths: str = _setting(
+        "", "folders that no run may see, besides those of the platform, separated by ':'", example="/backup"
+    )
     grace_seconds: float = _setting(3.0, "between SIGTERM and SIGKILL of a run", example="3")
     lease_seconds: float = _setting(
         15.0, "after so long without a sign of its worker a run is given to another", example="15"

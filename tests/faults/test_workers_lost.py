@@ -98,7 +98,7 @@ def test_a_worker_told_to_stop_hands_its_run_back_at_once(field: Field, tmp_path
 
 def test_a_script_that_kills_its_worker_does_not_run_for_ever(field: Field) -> None:
     # The script's parent is its keeper; the keeper's parent is the worker.
-    field.settings = dataclasses.replace(field.settings, warm_start=0)
+    field.settings = dataclasses.replace(field.settings, warm_start=0, isolation="off")
     field.start_scheduler()
     run = field.submit(
         "import os, signal\n"

@@ -64,6 +64,7 @@ def examine() -> list[Finding]:
             "API": lambda: _api(client),
             "Token": lambda: _token(client),
             "Workers": lambda: _workers(client),
+            "Isolation": lambda: _isolation(client),
             "Functions": lambda: _functions(client),
             "Scoring": lambda: _scoring(client),
         }
@@ -97,6 +98,16 @@ def _workers(client: Client) -> str:
     if not any(pool.workers for pool in pools):
         raise NotFound("No pool has a worker, so no run would start.", hint="Start one with: fitq up")
     return ", ".join(f"{pool.name} {pool.workers}" for pool in pools)
+
+
+def _isolation(client: Client) -> str:
+    """What separates runs from their machine, and what does not there: told, not judged."""
+    told = []
+    for pool in client.pools():
+        if pool.workers:
+            missing = "".join(f"; no {rung}: {reason}" for rung, reason in pool.not_isolated.items())
+            told.append(f"{pool.name} has {', '.join(pool.isolation) or 'nothing'}{missing}")
+    return " · ".join(told)
 
 
 def _functions(client: Client) -> str:

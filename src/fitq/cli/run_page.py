@@ -39,6 +39,7 @@ def print_run(run: RunRecord) -> None:
             ("Timeline", timeline(run)),
             ("Waited", format_seconds(run.usage.queue_seconds) if run.attempt else ""),
             ("Took", duration(run)),
+            ("Isolation", ", ".join(run.isolation)),
             ("CPU time", format_seconds(run.usage.cpu_seconds) if run.usage.cpu_seconds else ""),
             ("Peak memory", format_bytes(run.usage.peak_memory_bytes) if run.usage.peak_memory_bytes else ""),
             ("Git", pairs_text(run.git)),

@@ -1,4 +1,6 @@
-"""Starts a program afresh and keeps its family. Run as: launch.py WORKER_PID REPORT_FD PROGRAM ARGS…
+"""Starts a program afresh, confined, and keeps its family.
+
+Run as: launch.py WORKER_PID REPORT_FD PLAN FOLDER PROGRAM ARGS… with a plan as `confine.py` has it, in JSON.
 
 On the descriptor it says `<pid>`, and when everything of the run has ended
 `<wait status> <cpu seconds> <peak KiB>`, a line each.
@@ -8,6 +10,7 @@ worker may run no Python of ours. Standard library only, any Python ≥ 3.6.
 """
 
 import importlib
+import json
 import os
 import resource
 import signal
@@ -15,21 +18,23 @@ import sys
 from typing import TYPE_CHECKING, List, NoReturn
 
 if TYPE_CHECKING:
-    from fitq.isolation import family
+    from fitq.isolation import confine, family
 else:
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
     family = importlib.import_module("family")
+    confine = importlib.import_module("confine")
 
 
 def main() -> None:
-    worker, reports, program = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
+    worker, reports = int(sys.argv[1]), int(sys.argv[2])
+    plan, folder, program = sys.argv[3], sys.argv[4], sys.argv[5:]
     family.die_with(worker)
     family.adopt_orphans()
     keeper = os.getpid()
     pid = os.fork()
     if pid == 0:
         os.close(reports)
-        become(program, keeper)
+        become(program, keeper, plan, folder)
     family.say(reports, b"%d\n" % pid)
     let_go_of_output()
     kept = family.Family(pid)
@@ -37,8 +42,8 @@ def main() -> None:
     family.say(reports, kept.report)
 
 
-def become(program: List[str], keeper: int) -> NoReturn:
-    """Turn this process into the program."""
+def become(program: List[str], keeper: int, plan: str, folder: str) -> NoReturn:
+    """Turn this process into the program, in its working folder."""
     os.setsid()
     family.die_with(keeper)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -46,6 +51,8 @@ def become(program: List[str], keeper: int) -> NoReturn:
     for number in (signal.SIGPIPE, signal.SIGINT):  # whoever started the worker may have ignored it
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    confine.confine(json.loads(plan))
+    os.chdir(folder)  # again, by its name: the file system may look different now
     try:
         os.execvp(program[0], program)
     except OSError as exc:

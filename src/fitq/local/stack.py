@@ -136,6 +136,7 @@ class Stack:
             functions=str(self._functions or ""),
             work_dir=given.work_dir or str(self.home.folder / "work"),
             environments=given.environments or str(self.home.folder / "environments"),
+            private_paths=os.pathsep.join(p for p in (given.private_paths, str(self.home.folder)) if p),
         )
 
     def _start_stores(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -72,8 +73,7 @@ def keep_file(
 ) -> ArtifactRecord:
     """Send one file under the attempt's own prefix, waiting while the store is away."""
     key = backend.keys.attempt_file(run, name)
-    # O_NOFOLLOW and O_NONBLOCK: what was a file when found must not have become a link or a fifo.
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    fd = open_regular(path)
     with os.fdopen(fd, "rb") as file:
         size = os.fstat(fd).st_size
 
@@ -85,6 +85,34 @@ def keep_file(
 
         sha256 = patiently(send, what=f"keep {name}", seconds=patience_seconds)
     return ArtifactRecord(path=name, size_bytes=size, sha256=sha256)
+
+
+def open_regular(path: Path) -> int:
+    """A descriptor of a regular file, no part of whose path is a link.
+
+    What was a file when it was found may be a link or a fifo by now, and so may any folder above it: a run
+    that goes on could have the worker read what the run itself may not.
+
+    Raises:
+        OSError: it is none.
+    """
+    folder = os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    *above, name = path.absolute().parts[1:]
+    try:
+        for part in above:
+            below = os.open(part, _INTO_FOLDER, dir_fd=folder)
+            os.close(folder)
+            folder = below
+        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    finally:
+        os.close(folder)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise OSError(errno.EINVAL, "not a regular file")
+    return file
+
+
+_INTO_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class _Hashing:
@@ -110,7 +138,11 @@ class LineReader:
     def read(self) -> list[bytes]:
         if not self._path.is_file() or self._offset >= self._max:
             return []
-        with self._path.open("rb") as file:
+        try:
+            descriptor = open_regular(self._path)
+        except OSError:
+            return []  # a link, for one
+        with os.fdopen(descriptor, "rb") as file:
             file.seek(self._offset)
             data = file.read(4 << 20)
         complete = data[: data.rfind(b"\n") + 1]
@@ -136,5 +168,5 @@ def metric_of(line: bytes) -> MetricPoint:
 
 __all__ = [
     "KEPT_FOLDERS", "PATIENCE_SECONDS", "Found", "LineReader", "find_files", "keep_file",
-    "metric_of", "parse_lines",
+    "metric_of", "open_regular", "parse_lines",
 ]  # fmt: skip

@@ -22,6 +22,7 @@ from fitq.environments.builder import Environments
 from fitq.environments.building import Watcher
 from fitq.environments.tool import Interrupted
 from fitq.errors import EnvironmentPostponed, FitqError, Unavailable
+from fitq.isolation.ladder import Ladder, give_to
 from fitq.logs import get_logger
 from fitq.records import ArtifactRecord, Failure, FunctionRecord, ModelRecord, RunRecord, RunStatus, Usage
 from fitq.settings import Settings
@@ -29,7 +30,7 @@ from fitq.store.patience import patiently
 from fitq.worker import collect
 from fitq.worker.children import keep_children
 from fitq.worker.doctor import diagnosis
-from fitq.worker.folder import RunFolder
+from fitq.worker.folder import Program, RunFolder
 from fitq.worker.inputs import Inputs
 from fitq.worker.preparing import Prepared, prepare
 from fitq.worker.process import RunProcess
@@ -54,6 +55,7 @@ class Executor:
     find_function: Callable[[RunRecord], FunctionRecord | None]
     environments: Environments
     starter: Starter = field(default_factory=Starter)
+    ladder: Ladder = field(default_factory=Ladder)
     stopping: threading.Event = field(default_factory=threading.Event)
     held: dict[str, RunRecord] = field(default_factory=dict)  #: what it executes, for leases and reports
 
@@ -151,13 +153,24 @@ class Executor:
             RunStatus.RUNNING,
             environment=environment,
             versions=runtime.versions,
+            isolation=list(self.ladder.rungs),
             warnings=environment.warnings,
         )
-        process = self.starter.start(program, cwd=folder.code, environment=folder.environment(runtime))
+        process = self._start_confined(run, folder, program)
         if self.settings.warm_start and environment.hash:
             self.starter.keep_warm(self.settings.slots, runtime)
             self.starter.keep_at_most(self.settings.warm_environments)
         return run, process, std_log
+
+    def _start_confined(self, run: RunRecord, folder: RunFolder, program: Program) -> RunProcess:
+        user = self.ladder.user_for(run.id)
+        give_to(user, folder.path)
+        reads = [*program.reads, *(given.path for given in folder.inputs.values())]
+        plan = self.ladder.plan(run.id, folder=folder.path, scratch=folder.tmp, readable=reads)
+        environment = folder.environment(
+            program.runtime, is_own_user=user is not None, has_own_tmp="mounts" in self.ladder.rungs
+        )
+        return self.starter.start(program, cwd=folder.code, environment=environment, plan=plan)
 
     def _prepare(self, run: RunRecord, std_log: StdLog) -> Prepared:
         """What the run executes in; what is built for it is shown in its log."""

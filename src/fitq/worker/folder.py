@@ -1,13 +1,15 @@
 """The folder of one attempt, and what its process is told through the environment.
 
 <work>/<run>-<attempt>/
-    code/              the working folder: a fresh copy of the snapshot
-    code/outputs/      exists before the script starts; kept
-    code/logs/         kept too
-    metrics.jsonl, properties.jsonl    see fitq/context.py
-    std_log.txt        stdout and stderr, merged
-    call.json          for training functions: which, with what
-    tmp/               TMPDIR
+    std_log.txt            stdout and stderr, merged; out of the run's reach
+    run/                   all that is the run's own
+        code/              the working folder: a fresh copy of the snapshot
+        code/outputs/      exists before the script starts; kept
+        code/logs/         kept too
+        metrics.jsonl, properties.jsonl    see fitq/context.py
+        call.json          for training functions: which, with what
+        home/              HOME
+        tmp/               TMPDIR, and /tmp where the machine allows it
 """
 
 from __future__ import annotations
@@ -44,6 +46,12 @@ class Program:
     modules: Path | None = None  #: for Python of that interpreter, the folder that it imports from
 
     @property
+    def reads(self) -> list[Path]:
+        """What it needs to read besides its own folder, wherever that lies."""
+        prefixes = [path.parent.parent for path in (Path(self.command[0]), Path(self.command[0]).resolve())]
+        return [*prefixes, *([self.modules] if self.modules else [])]
+
+    @property
     def script_argv(self) -> list[str]:
         """The script and its arguments, without the interpreter and its `-u`."""
         return self.command[2:]
@@ -54,13 +62,16 @@ class RunFolder:
 
     def __init__(self, work_dir: Path, run: RunRecord) -> None:
         self.run = run
-        self.path = work_dir / f"{run.id}-{run.attempt}"
+        # Without links: what a run leaves is read by a path of which no part may be one.
+        self._place = work_dir.resolve() / f"{run.id}-{run.attempt}"
+        self.path = self._place / "run"
         self.code = self.path / "code"
         self.metrics = self.path / "metrics.jsonl"
         self.properties = self.path / "properties.jsonl"
-        self.std_log = self.path / "std_log.txt"
         self.inputs: dict[str, Input] = {}
         self._holding = contextlib.ExitStack()
+        self.tmp = self.path / "tmp"
+        self.std_log = self._place / "std_log.txt"
 
     def make(self, backend: Backend) -> None:
         """Lay out the folder, the snapshot unpacked in it.
@@ -68,8 +79,10 @@ class RunFolder:
         Raises:
             UnsafeSnapshot, NotFound: the run cannot start, now or ever.
         """
-        shutil.rmtree(self.path, ignore_errors=True)
-        (self.path / "tmp").mkdir(parents=True, mode=0o700)
+        self.remove()
+        self._place.mkdir(parents=True, mode=0o711)
+        for folder in (self.path, self.tmp, self.path / "home"):
+            folder.mkdir(mode=0o700)
         if self.run.snapshot:
             fetch_snapshot(backend, self.run.snapshot, self.code)
         (self.code / "outputs").mkdir(parents=True, exist_ok=True)
@@ -85,7 +98,7 @@ class RunFolder:
     def remove(self) -> None:
         """Nothing of the attempt is left; its inputs stay for others."""
         self._holding.close()
-        shutil.rmtree(self.path, ignore_errors=True)
+        shutil.rmtree(self._place, ignore_errors=True)
 
     def program(
         self, functions: Path | None, function: FunctionRecord | None, runtime: Runtime = OWN
@@ -116,12 +129,21 @@ class RunFolder:
         """Words of a command, with paths where they name inputs."""
         return [INPUT_REFERENCE.sub(lambda found: str(self.inputs[found[1]].path), word) for word in words]
 
-    def environment(self, runtime: Runtime = OWN) -> dict[str, str]:
-        """The process's whole environment."""
+    def environment(
+        self, runtime: Runtime = OWN, *, is_own_user: bool = False, has_own_tmp: bool = False
+    ) -> dict[str, str]:
+        """The process's whole environment.
+
+        Args:
+            is_own_user: it executes as a user that this machine has no name for.
+            has_own_tmp: its `tmp` is its /tmp, a name short enough for sockets below it (107 bytes).
+        """
         run, outputs = self.run, str(self.code / "outputs")
         return {
             **runtime.variables(),
-            "TMPDIR": str(self.path / "tmp"),
+            **(dict.fromkeys(("USER", "LOGNAME"), "fitq") if is_own_user else {}),
+            "HOME": str(self.path / "home"),
+            "TMPDIR": "/tmp" if has_own_tmp else str(self.tmp),  # noqa: S108
             **_thread_limits(run.resources.cpus),
             **run.environment_variables,
             "PYTHONPATH": runtime.python_path,

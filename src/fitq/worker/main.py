@@ -24,6 +24,7 @@ from fitq.credentials import hide_this_process
 from fitq.environments.opening import open_environments
 from fitq.errors import InvalidRequest, Unavailable
 from fitq.isolation.family import adopt_orphans
+from fitq.isolation.ladder import RUNGS, Ladder, find_ladder
 from fitq.logs import get_logger
 from fitq.names import check_name
 from fitq.pools import REPORT_SECONDS
@@ -62,7 +63,8 @@ class Worker(Middleware):
         self.broker = self.backend.queue.broker
         self._folder = FunctionsFolder(folder, settings.pool)
         self._published = PublishedFunctions(self.backend, settings.pool)
-        self._work = settings.work_dir or tempfile.mkdtemp(prefix="fitq-work-")
+        self._work = settings.work_dir or tempfile.mkdtemp(prefix="fitq-work-", dir=_own_cache())
+        self._ladder = Ladder()
         self._started_at = now()
         self._stopping = threading.Event()
         self._is_leaving = False
@@ -79,9 +81,20 @@ class Worker(Middleware):
             settings=self.settings,
             work_dir=Path(self._work),
             worker_id=f"{socket.gethostname()}-{os.getpid()}",
+            ladder=self._ladder,
             find_function=self._function_of,
             environments=open_environments(self.settings, self.backend.objects),
             stopping=self._stopping,
+        )
+
+    def _find_ladder(self) -> Ladder:
+        """What separates runs from this machine, unless nothing shall."""
+        settings = self.settings
+        found = find_ladder(Path(self._work)) if settings.isolation != "off" else Ladder(missing=_ALL_OFF)
+        for rung, reason in found.missing.items():
+            log.warning("isolation_rung_missing", rung=rung, reason=reason)
+        return found.with_places(
+            hidden=[Path(self._work), *_paths(settings.private_paths)], opened=_paths(settings.run_paths)
         )
 
     # --- actors ---------------------------------------------------------------------------------
@@ -134,6 +147,7 @@ class Worker(Middleware):
         """Dramatiq's threads are there: this process, forked or not, is the worker now."""
         hide_this_process()
         adopt_orphans()
+        self._ladder = self._find_ladder()
         self.executor = self._new_executor()
         if self.settings.warm_start and not self.settings.one_shot:  # one run would not wait for it
             self.executor.starter.keep_warm(self.settings.slots)
@@ -192,6 +206,8 @@ class Worker(Middleware):
                 runs=sorted(self.executor.held),
                 versions=own_versions(),
                 fitq=__version__,
+                isolation=list(self._ladder.rungs),
+                not_isolated=self._ladder.missing,
             )
         )
 
@@ -219,6 +235,23 @@ class Worker(Middleware):
 
 def _of_pool(function: FunctionRecord, pool: str) -> FunctionRecord:
     return msgspec.structs.replace(function, pool=pool)
+
+
+_ALL_OFF = dict.fromkeys([rung for rung in RUNGS if rung != "keeper"], "FITQ_ISOLATION is off")
+
+
+def _own_cache() -> Path | None:
+    """Where work may be done out of the way: /tmp is for what runs themselves put there."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "fitq"
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):  # there is no such home, or it is read-only
+        return None
+    return cache if os.access(cache, os.W_OK) else None
+
+
+def _paths(text: str) -> list[Path]:
+    return [Path(p).absolute() for p in text.split(os.pathsep) if p]
 
 
 def build(settings: Settings) -> Worker:

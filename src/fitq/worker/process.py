@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import json
 import os
 import selectors
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import psutil
 
@@ -148,11 +150,14 @@ class RunProcess(abc.ABC):
 class ColdProcess(RunProcess):
     """A program started afresh, with a keeper of its own."""
 
-    def __init__(self, command: list[str], *, cwd: Path, environment: dict[str, str]) -> None:
+    def __init__(
+        self, command: list[str], *, cwd: Path, environment: dict[str, str], plan: Mapping[str, Any]
+    ) -> None:
         reports, theirs = os.pipe()
+        launcher = [sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), str(theirs)]
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), str(theirs), *command],
+                [*launcher, json.dumps(plan), str(cwd), *command],
                 cwd=cwd,
                 env=environment,
                 stdin=subprocess.DEVNULL,

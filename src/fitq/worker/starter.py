@@ -8,7 +8,9 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from fitq.logs import get_logger
 from fitq.worker.folder import Program
@@ -88,14 +90,16 @@ class WarmParent:
         """End it, and by its death all that it forked."""
         self._process.kill()
 
-    def fork(self, program: Program, *, cwd: Path, environment: dict[str, str]) -> ForkedProcess:
+    def fork(
+        self, program: Program, *, cwd: Path, environment: dict[str, str], plan: Mapping[str, Any]
+    ) -> ForkedProcess:
         """Start a run.
 
         Raises:
             NotForked: nothing was started.
         """
         try:
-            request = _request(program, cwd, environment)
+            request = _request(program, cwd, environment, plan)
             pid, output, reports = self._ask(request)
         except BaseException:
             self._taken.release()
@@ -131,12 +135,13 @@ class WarmParent:
         return pid, output, reports
 
 
-def _request(program: Program, cwd: Path, environment: dict[str, str]) -> bytes:
+def _request(program: Program, cwd: Path, environment: dict[str, str], plan: Mapping[str, Any]) -> bytes:
     asked = {
         "argv": program.script_argv,
         "cwd": str(cwd),
         "environment": environment,
         "modules": str(program.modules),
+        "plan": plan,
     }
     request = json.dumps(asked).encode()
     if len(request) > _MOST_BYTES:
@@ -151,15 +156,17 @@ class Starter:
         self._warm: dict[str, _Warm] = {}  #: by interpreter, the one used last at the end
         self._lock = threading.Lock()
 
-    def start(self, program: Program, *, cwd: Path, environment: dict[str, str]) -> RunProcess:
-        """The program's first process, running."""
+    def start(
+        self, program: Program, *, cwd: Path, environment: dict[str, str], plan: Mapping[str, Any]
+    ) -> RunProcess:
+        """The program's first process, running, confined as planned."""
         parent = self._free_parent(program.runtime) if program.modules is not None else None
         if parent is not None:
             try:
-                return parent.fork(program, cwd=cwd, environment=environment)
+                return parent.fork(program, cwd=cwd, environment=environment, plan=plan)
             except NotForked as exc:
                 log.warning("run_started_cold", run_id=environment["FITQ_RUN_ID"], error=str(exc))
-        return ColdProcess(program.command, cwd=cwd, environment=environment)
+        return ColdProcess(program.command, cwd=cwd, environment=environment, plan=plan)
 
     def _free_parent(self, runtime: Runtime) -> WarmParent | None:
         with self._lock:

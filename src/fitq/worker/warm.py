@@ -3,7 +3,8 @@
 Run as: python -u warm.py WORKER_PID SOCKET_FD, with the environment every run gets and no credential in
 it. On the socket (SOCK_SEQPACKET) it says `ready` once. Each message to it is one request:
 
-    {"argv": [script, argument…], "cwd": …, "environment": {…}, "modules": the folder the script imports from}
+    {"argv": [script, argument…], "cwd": …, "environment": {…}, "modules": the folder the script imports from,
+     "plan": what `isolation/confine.py` does}
 
 with two descriptors: the run's stdout and stderr, and a pipe on which it says `<pid>`, and when everything of
 the run has ended `<wait status> <cpu seconds> <peak KiB>`, a line each. A pipe that closes earlier says that
@@ -35,16 +36,17 @@ import types
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, NoReturn, Optional, Tuple
 
 if TYPE_CHECKING:
-    from fitq.isolation import family
+    from fitq.isolation import confine, family
     from fitq.worker import ending
 else:
     _here = os.path.dirname(os.path.abspath(__file__))
     _folders = [os.path.join(os.path.dirname(_here), "isolation"), _here]
     sys.path[:0] = _folders
-    family = importlib.import_module("family")
+    family, confine = importlib.import_module("family"), importlib.import_module("confine")
     ending = importlib.import_module("ending")
     del sys.path[: len(_folders)]
-    del sys.modules["family"], sys.modules["ending"]  # a user's modules may be called so
+    for _name in ("family", "confine", "landlock", "mounts", "ending"):  # a user's module may be called so
+        del sys.modules[_name]
 
 NOTHING_TO_WARM = 3  #: exit code: without scikit-learn there is nothing to save
 _PR_SET_DUMPABLE = 4
@@ -198,6 +200,7 @@ def become(request: Request) -> Tuple[types.CodeType, Dict[str, Any]]:
     _keep_only(request.output)
     asked = json.loads(request.data.decode())
     argv, environment = asked["argv"], asked["environment"]
+    confine.confine(asked["plan"])
     os.chdir(asked["cwd"])
     code = None if _needs_fresh_start(asked) else _compiled(argv[0])
     if code is None or not _take_environment(environment):

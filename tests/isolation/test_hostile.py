@@ -1,0 +1,182 @@
+"""What a hostile script can reach of the platform, of other runs and of the machine: nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import secrets
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import fitq
+from fitq import runs
+from fitq.backend import Backend
+from fitq.isolation.ladder import RUNGS, Ladder
+from fitq.local.files import private_folder, write_private
+from fitq.local.objects import GRPC_OFFSET
+from fitq.settings import Settings
+from fitq.worker.process import adopt_orphans
+from fitq.worker.starter import Starter
+from tests.conftest import Servers, ladder_of_this_machine
+from tests.test_execute import Bench
+
+HOSTILE = (Path(__file__).with_name("hostile.py")).read_text()
+CANARY = "canary-" + secrets.token_hex(8)
+
+
+@pytest.fixture(scope="module", params=["cold", "warm"])
+def starter(request: pytest.FixtureRequest) -> Iterator[Starter]:
+    adopt_orphans()
+    starter = Starter()
+    if request.param == "warm":
+        starter.keep_warm()
+        assert starter.wait_until_warm(60)
+    yield starter
+    starter.close()
+
+
+@pytest.fixture
+def targets(servers: Servers, settings: Settings, tmp_path: Path) -> Iterator[dict[str, object]]:
+    """A platform's folder, another run, and a process of the worker's user: all with a secret."""
+    home = private_folder(tmp_path / ".fitq")
+    token = home / "config.json"
+    write_private(token, json.dumps({"fitq_token": CANARY}))
+    password = servers.redis.data_dir / "valkey.conf"
+    with password.open("a") as file:
+        file.write(f"# {CANARY}\n")
+    data = servers.objects.data_dir / "canary"
+    data.write_text(CANARY)
+    victim = private_folder(Path(settings.work_dir) / "victim-1" / "run" / "outputs") / "model.joblib"
+    victim.write_text(CANARY)
+    (tmp_path / "readable").write_text("x")
+    in_tmp, in_shm = (Path(place, f"fitq-{CANARY[:12]}") for place in ("/tmp", "/dev/shm"))
+    for place in (in_tmp, in_shm):
+        place.write_text(CANARY)
+    sleeper = subprocess.Popen(["sleep", "1000"], env={"FITQ_S3_SECRET_KEY": CANARY})
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(f"\0fitq-{CANARY}")
+        listening.listen()
+        yield {
+            "canary": CANARY,
+            "only": [""],
+            "files": {
+                "the token (config.json)": str(token),
+                "the configuration of Redis": str(password),
+                "the data of the object store": str(data),
+                "another run's outputs": str(victim),
+            },
+            "work_dir": settings.work_dir,
+            "victim": sleeper.pid,
+            "address": 0x400000,
+            "passwords": [servers.secret_key, servers.redis.password],
+            "redis": servers.redis.port,
+            "ports": servers.objects.ports,
+            "grpc_offset": GRPC_OFFSET,
+            "filer_socket": str(servers.objects.data_dir / "filer.sock"),
+            "bucket": settings.bucket,
+            "abstract": f"fitq-{CANARY}",
+            "source": str(Path(fitq.__file__).parent),
+            "readable": str(tmp_path / "readable"),
+            "in_tmp": str(in_tmp),
+            "in_shm": str(in_shm),
+        }
+    sleeper.kill()
+    sleeper.wait()
+    for place in (in_tmp, in_shm, data):
+        place.unlink()
+
+
+@pytest.fixture
+def bench(backend: Backend, settings: Settings, servers: Servers, tmp_path: Path, starter: Starter) -> Bench:
+    private_folder(Path(settings.work_dir))
+    (tmp_path / "sources").mkdir()
+    bench = Bench(backend, settings, tmp_path / "sources", starter)
+    hidden = [Path(settings.work_dir), tmp_path / ".fitq", servers.redis.data_dir, servers.objects.data_dir]
+    ladder = ladder_of_this_machine().with_places(hidden=hidden, opened=[])
+    bench.use(ladder)
+    return bench
+
+
+def test_nothing_is_open_to_a_hostile_script(bench: Bench, targets: dict[str, object]) -> None:
+    if missing := set(RUNGS) - set(bench.executor.ladder.rungs):
+        pytest.skip(f"this machine cannot do {missing}: {bench.executor.ladder.missing}")
+    run = bench.run(HOSTILE, "targets.json", files={"targets.json": json.dumps(targets)})
+    log = bench.log(run)
+    probes = [line for line in log.splitlines() if line.startswith(("OPEN", "closed"))]
+    assert len(probes) > 40, log
+    assert [line for line in probes if line.startswith("OPEN")] == []
+    assert run.isolation == list(RUNGS)
+    assert run.status == "Completed", log
+    assert runs.metrics(bench.backend, run) == {}
+    assert bench.files(run) == ["user_logs/std_log.txt"]
+    assert CANARY not in str(runs.find(bench.backend, run.id))
+
+
+def test_the_same_script_finds_open_doors_where_nothing_is_closed(
+    bench: Bench, targets: dict[str, object]
+) -> None:
+    bench.use(Ladder())
+    targets["only"] = ["read the", "read another", "read its", "list", "signal", "trace"]
+    targets["only"] += ["see what", "talk"]
+    run = bench.run(HOSTILE, "targets.json", files={"targets.json": json.dumps(targets)})
+    found = [line for line in bench.log(run).splitlines() if line.startswith("OPEN")]
+    assert len(found) > 8, bench.log(run)
+    # Even then the worker follows no link for the script.
+    assert runs.metrics(bench.backend, run) == {}
+    assert bench.files(run) == ["user_logs/std_log.txt"]
+
+
+#: What the kernel's Landlock does not cover, where a worker is neither root nor may have a view of its own.
+OPEN_WITH_LANDLOCK_ALONE = {
+    "list its keeper's descriptors",
+    "change the mode of a file that is not its own",
+    "see what another program left in /tmp",
+    "see what another program left in /dev/shm",
+}
+
+
+def test_what_landlock_alone_leaves_open_is_known(bench: Bench, targets: dict[str, object]) -> None:
+    rungs = ("keeper", "privileges", "landlock", "signals")
+    if missing := set(rungs) - set(bench.executor.ladder.rungs):
+        pytest.skip(f"this machine cannot do {missing}")
+    bench.use(dataclasses.replace(bench.executor.ladder, rungs=rungs))
+    run = bench.run(HOSTILE, "targets.json", files={"targets.json": json.dumps(targets)})
+    found = [line[5:].split(": ")[0] for line in bench.log(run).splitlines() if line.startswith("OPEN")]
+    assert set(found) <= OPEN_WITH_LANDLOCK_ALONE
+    assert "read the token (config.json)" not in found
+    assert run.isolation == list(rungs)
+
+
+@pytest.mark.parametrize("rungs", [("keeper", "privileges", "landlock", "signals"), tuple(RUNGS)])
+def test_scripts_work_as_they_are(bench: Bench, rungs: tuple[str, ...]) -> None:
+    """What training scripts do to a machine: scratch files, caches, processes, shared memory, programs."""
+    if missing := set(rungs) - set(bench.executor.ladder.rungs):
+        pytest.skip(f"this machine cannot do {missing}")
+    bench.use(dataclasses.replace(bench.executor.ladder, rungs=rungs))
+    run = bench.run(
+        "import getpass, multiprocessing, os, pathlib, shutil, socket, subprocess, sys, tempfile\n"
+        "import joblib, numpy\n"
+        "def double(n): return 2 * n\n"
+        "if __name__ == '__main__':\n"
+        "    pathlib.Path('beside.txt').write_text('x'); pathlib.Path('outputs/a.txt').write_text('x')\n"
+        "    cache = pathlib.Path.home() / '.cache' / 'mine'; cache.mkdir(parents=True)\n"
+        "    os.rename('beside.txt', cache / 'moved'); shutil.move(str(cache / 'moved'), 'beside.txt')\n"
+        "    with tempfile.NamedTemporaryFile('w') as file: file.write('x')\n"
+        "    with multiprocessing.Pool(2) as pool: assert pool.map(double, [1, 2]) == [2, 4]\n"
+        "    if len(tempfile.gettempdir()) < 60:  # a socket of a deeper folder has no name\n"
+        "        with multiprocessing.Manager() as manager: manager.dict(a=1)\n"
+        "    big = numpy.ones(200_000)\n"
+        "    assert joblib.Parallel(2, max_nbytes=1000)(joblib.delayed(numpy.sum)(big) for _ in '1')\n"
+        "    subprocess.run([sys.executable, '-c', 'import sklearn; open(\"by\", \"w\")'], check=True)\n"
+        "    subprocess.run('cat /etc/hosts | head -1 > /dev/stdout', shell=True, check=True)\n"
+        "    server = socket.create_server(('127.0.0.1', 0))\n"
+        "    client = socket.create_connection(server.getsockname())\n"
+        "    client.close(); server.close(); getpass.getuser(); os.kill(os.getpid(), 0)\n"
+        "    print('all of it')\n"
+    )
+    assert "all of it" in bench.log(run), bench.log(run)
+    assert run.status == "Completed"
