@@ -238,9 +238,14 @@ def measure(runs: int, repeats: int) -> tuple[dict[str, list[float]], Rates]:
     rates = Rates()
     with tempfile.TemporaryDirectory() as temporary, ExitStack() as opened:
         folder = Path(temporary)
+        folder.chmod(0o777)  # scripts may be another user's
         platforms = {}
         for way in ("warm", "cold"):
-            environment = {**os.environ, "FITQ_WARM_START": "1" if way == "warm" else "0"}
+            environment = {
+                **os.environ,
+                "FITQ_WARM_START": "1" if way == "warm" else "0",
+                "FITQ_RUN_PATHS": str(folder),  # where scripts leave their marks
+            }
             stack = Stack(folder / way, pools=POOLS, api_port=0, scoring_port=0, environment=environment)
             platforms[way] = Platform(opened.enter_context(stack), folder)
         bare = opened.enter_context(BareActor(platforms["warm"].stack.settings.redis_url).working())

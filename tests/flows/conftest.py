@@ -34,13 +34,20 @@ def stack(tmp_path_factory: pytest.TempPathFactory, packages: Path) -> Iterator[
     functions = shutil.copytree(FUNCTIONS, folder / "functions")
     (functions / "small.py").write_text(_SMALL)
     (functions / "broken.py").write_text("import package_that_is_not_there\n")
+    shared = folder / "shared"
+    shared.mkdir()
+    shared.chmod(0o777)  # where tests and their scripts meet
     with Stack(
         folder / ".fitq",
         functions=functions,
         pools={"default": 1, "small": 2},
         api_port=0,
         scoring_port=0,
-        environment={**os.environ, "FITQ_ENVIRONMENTS": str(folder / "environments")},
+        environment={
+            **os.environ,
+            "FITQ_ENVIRONMENTS": str(folder / "environments"),
+            "FITQ_RUN_PATHS": str(shared),
+        },
     ) as stack:
         yield stack
 

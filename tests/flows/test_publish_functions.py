@@ -69,7 +69,7 @@ def test_a_folder_is_published_taken_over_and_rolled_back_while_runs_keep_theirs
     write(tmp_path, "one", times=1)
     assert fitq(apply) == 0
     eventually(lambda: knows(ws, 1), what="the first version being listed")
-    gate = tmp_path / "gate"
+    gate = Path(stack.settings.run_paths) / "gate"
     held = submit(ws, parameters={"gate": str(gate)})
     eventually(lambda: ws.client.metrics(held.id), what="the run being under way")
 

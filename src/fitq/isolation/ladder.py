@@ -29,11 +29,11 @@ RUNGS = {
     "landlock": "it writes only to its own folder and scratch places, and sees into no other process",
     "signals": "it signals nothing outside",
     "mounts": "what is the platform's is covered, /tmp and /dev/shm are its own",
-    "user": "it runs as a user of its own, who owns nothing else",
+    "user": "it runs as a user who owns nothing else",
 }
 _TRIED = ("privileges", "landlock", "mounts", "user")
 #: As systemd's dynamic users: nobody has an account there.
-_FIRST_USER, _USERS = 61184, 4336
+_FIRST_USER, _USERS = 61184, 4335
 _LAUNCH = Path(__file__).with_name("launch.py")
 _PROBE_SECONDS = 30
 #: Where machines keep what opens other doors: never a run's business.
@@ -69,8 +69,13 @@ class Ladder:
         return dataclasses.replace(self, hidden=tuple(hidden), open=tuple(opened))
 
     def user_for(self, run: str) -> int | None:
-        """The user a run executes as; None: the worker's."""
-        return _FIRST_USER + zlib.crc32(run.encode()) % _USERS if "user" in self.rungs else None
+        """The user a run executes as; None: the worker's.
+
+        Where Landlock keeps runs apart they share one, so that they can share files where that is wanted.
+        """
+        if "user" not in self.rungs:
+            return None
+        return _FIRST_USER + (0 if "landlock" in self.rungs else 1 + zlib.crc32(run.encode()) % _USERS)
 
     def plan(
         self,
@@ -84,7 +89,7 @@ class Ladder:
         """What `confine.py` does for one run.
 
         Args:
-            run: names it; runs of different names get different users.
+            run: names it.
             folder: its own, which it may read and write.
             scratch: inside of it, what it finds as /tmp.
             readable: what it needs of what is hidden: its interpreter, its functions.
