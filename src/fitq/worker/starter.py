@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from fitq.logs import get_logger
 from fitq.worker.folder import Program
 from fitq.worker.forked import ForkedProcess
@@ -25,6 +27,7 @@ _PADDING = "x" * 32_768  #: room for a run's environment where /proc shows it
 _MOST_BYTES = 150_000  #: of a request; a socket takes no more at once everywhere
 _FORK_SECONDS = 5.0
 _MOST_FAILURES = 5  #: in a row, before a runtime's runs all start afresh
+_FULL_PERCENT = 90  #: of the machine's memory in use: then warm parents are a luxury
 _PAUSE_SECONDS = 1.0  #: before a warm parent that died is replaced
 
 
@@ -180,7 +183,10 @@ class Starter:
             self._warm[runtime.python] = known or _Warm(runtime, slots)
 
     def keep_at_most(self, environments: int) -> None:
-        """End what was not used for longest, beyond so many; never the worker's own, nor what has a run."""
+        """End what was not used for longest, beyond so many, or beyond one where memory is short; never the
+        worker's own, nor what has a run."""
+        if psutil.virtual_memory().percent > _FULL_PERCENT:
+            environments = min(environments, 1)
         with self._lock:
             foreign = [python for python in self._warm if python != OWN.python]
             idle = [python for python in foreign if not self._warm[python].is_busy]
