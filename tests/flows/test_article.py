@@ -130,7 +130,7 @@ def test_the_articles_story_runs_unchanged(stack: Stack, ws: Workspace, beside: 
         env={**clean, "PYTHONPATH": shims},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=170,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -144,6 +144,11 @@ def test_the_articles_story_runs_unchanged(stack: Stack, ws: Workspace, beside: 
     assert "SCORED [0]" in said
     assert f"URI {stack.settings.scoring_url}/api/v1/service/scikit-learn-service/score" in said
     assert "AGAIN rbf 0.5" in said
+
+    submit = [fitq, "submit", "train_iris.py", "--environment", "sklearn-env.yml", "--wait"]
+    told = subprocess.run(submit, cwd=folder, env=clean, capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stderr
+    assert "Note: Python 3.6.2 was asked for; this is 3." in told.stderr
 
     record = ws.client.get_model("sklearn-iris")
     assert record.framework_version == "0.19.1"
