@@ -75,7 +75,7 @@ def tell(event: str, told: Iterable[tuple[float, dict[str, Any]]]) -> None:
     """Many events of one kind, as `get_logger().info(event, **fields)` writes them, but in one write.
 
     Args:
-        told: for each its time, in seconds since 1970, and its fields, whose names are in alphabetical order.
+        told: for each its time, in seconds since 1970, and its fields.
     """
     if _sink is None:
         for _, fields in told:
@@ -89,7 +89,7 @@ def tell(event: str, told: Iterable[tuple[float, dict[str, Any]]]) -> None:
 
 
 def _text_line(at: float, event: str, fields: dict[str, Any]) -> str:
-    shown = " ".join([f"{name}={_shown(fields[name])}" for name in sorted(fields)])
+    shown = " ".join([f"{name}={_shown(value)}" for name, value in fields.items()])
     return f"{_iso(at)} [info     ] {event:<30} {shown}\n"
 
 
@@ -98,7 +98,9 @@ def _json_line(at: float, event: str, fields: dict[str, Any]) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = str(value)
+    if not isinstance(value, str):
+        return str(value)
+    text = value
     return repr(text) if " " in text or "=" in text else text
 
 

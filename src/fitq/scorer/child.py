@@ -87,6 +87,16 @@ def frame(header: bytes, payload: bytes, number: int) -> bytes:
     return b"".join((HEAD.pack(number, len(header), len(payload)), header, payload))
 
 
+def pack_answer(described: Dict[str, Any], data: bytes, number: int) -> bytes:
+    """One frame with an answer. The usual header is written by hand: it is as quick as all the rest."""
+    if "arrays" not in described or described["several"]:
+        return pack(dict(described, ok=True), data, number)
+    header = '{"ok": true, "arrays": [{"dtype": "%s", "shape": %s}], "several": false, "seconds": %.9f}' % (
+        described["arrays"][0]["dtype"], described["arrays"][0]["shape"], described["seconds"],
+    )  # fmt: skip
+    return frame(header.encode("ascii"), data, number)
+
+
 def read_frame(stream: BinaryIO) -> Optional[Tuple[Dict[str, Any], bytearray]]:
     """Header and payload of the next frame, or None when the other side is gone."""
     raw = read_raw(stream)
@@ -224,12 +234,26 @@ def model_input(loaded: Loaded, rows: Dict[str, Any], payload: bytearray) -> Any
 
 
 def checked_matrix(loaded: Loaded, rows: Dict[str, Any], payload: bytearray) -> Any:
-    """The rows as a matrix that needs no further check, where the parent says they are that; else None."""
+    """The rows as a matrix that needs no further check, where the parent says they are that; else None.
+
+    In the same order in memory as scikit-learn would find it: the last bit of a product depends on that.
+    """
     if not rows.get("checked") or loaded.goes_by_name or loaded.names not in ([], rows["names"]):
         return None
     import numpy as np
 
-    return np.frombuffer(payload, dtype=rows["dtype"]).reshape(rows["shape"])
+    matrix = np.frombuffer(payload, dtype=rows["dtype"]).reshape(rows["shape"])
+    return np.array(matrix, order=frame_order()) if loaded.names else matrix
+
+
+def frame_order(known: List[str] = []) -> Any:  # noqa: B006  # found out once
+    """How the values of a DataFrame made of a matrix lie in memory: by pandas' version "C" or "F"."""
+    if not known:
+        import numpy as np
+
+        values = np.asarray(_frame(np.zeros((2, 2)), ["a", "b"]))
+        known.append("C" if values.flags.c_contiguous else "F")
+    return known[0]
 
 
 def _column(values: List[Any], kind: str) -> Any:
@@ -270,6 +294,93 @@ def goes_by_name(estimator: Any) -> bool:
 # ---------------------------------------------------------------- quick ways to the same answer
 
 
+class Quick:
+    """The quick call that runs, of which there is one at a time."""
+
+    rows = None  # type: Any  #: as a matrix that was checked at the door; None: no quick call runs, or not such rows
+
+
+class InPlace:
+    """Stands where scikit-learn has one of its own functions, and does its work in quick calls."""
+
+    def __init__(self, usual: Any, quick: Any) -> None:
+        self.usual, self.quick = usual, quick
+
+    def __call__(self, *given: Any, **named: Any) -> Any:
+        if Quick.rows is None:
+            return self.usual(*given, **named)
+        return self.quick(self.usual, *given, **named)
+
+
+#: What `validate_data` may be asked for without a difference to a finite float64 matrix,
+NO_DIFFERENCE = frozenset(
+    ("reset", "accept_sparse", "accept_large_sparse", "dtype", "order", "copy", "force_writeable",
+     "ensure_all_finite", "ensure_2d", "ensure_min_samples", "ensure_min_features", "skip_check_array")
+)  # fmt: skip
+#: and a `dtype` that this is already.
+ACCEPTS = ("float64", "float", "numeric", "None")
+
+
+def validated(usual: Any, estimator: Any, rows: Any = "no_validation", *more: Any, **asked: Any) -> Any:
+    """The rows as they are, where they are those of the door and the usual check would not change them."""
+    dtype = asked.get("dtype", "numeric")
+    accepted = dtype if isinstance(dtype, (list, tuple)) else (dtype,)
+    width = Quick.rows.shape[1]
+    would_pass = (
+        rows is Quick.rows
+        and not more
+        and asked.get("reset") is False
+        and asked.keys() <= NO_DIFFERENCE
+        and (asked.get("order") is None or rows.flags[asked["order"] + "_CONTIGUOUS"])
+        and any(str(getattr(d, "__name__", d)) in ACCEPTS for d in accepted)
+        and getattr(estimator, "n_features_in_", width) == width
+    )
+    if not would_pass:
+        return usual(estimator, rows, *more, **asked)
+    return rows.copy() if asked.get("copy") else rows
+
+
+def fitted(_usual: Any, *_given: Any, **_named: Any) -> None:
+    """It is: it has answered before."""
+
+
+def namespace(usual: Any, *arrays: Any, **named: Any) -> Any:
+    """For numpy's arrays always the same."""
+    if named or not all(type(a).__module__ == "numpy" for a in arrays):
+        return usual(*arrays, **named)
+    known = usual.__dict__.get("fitq_known")
+    if known is None:
+        known = usual.fitq_known = usual(*arrays)
+    return known
+
+
+def moved(usual: Any, *arrays: Any, **named: Any) -> Any:
+    """One of numpy's arrays, to numpy: it is there."""
+    is_there = len(arrays) == 1 and type(arrays[0]).__module__ == "numpy"
+    return arrays[0] if is_there and named.get("device") is None else usual(*arrays, **named)
+
+
+#: Where scikit-learn spends most of a small prediction: asking what is known here. Modules of 1.6 and later.
+IN_PLACE = (
+    ("sklearn.utils.validation", "validate_data", validated),
+    ("sklearn.utils.validation", "check_is_fitted", fitted),
+    ("sklearn.utils._array_api", "get_namespace_and_device", namespace),
+    ("sklearn.utils._array_api", "move_to", moved),
+)
+
+
+def put_in_place() -> bool:
+    """Have `InPlace` wherever those functions were imported to; whether scikit-learn has them."""
+    for home, name, quick in IN_PLACE:
+        usual = getattr(sys.modules.get(home), name, None)
+        if name == "validate_data" and (usual is None or isinstance(usual, InPlace)):
+            return usual is not None
+        for where, module in list(sys.modules.items()):
+            if usual is not None and where.startswith("sklearn.") and vars(module).get(name) is usual:
+                setattr(module, name, InPlace(usual, quick))
+    return True
+
+
 class Loop:
     """In place of joblib's `Parallel` inside forests, whose dispatch takes longer than the trees."""
 
@@ -277,55 +388,18 @@ class Loop:
         pass
 
     def __call__(self, tasks: Any) -> List[Any]:
-        return [getattr(f, "function", f)(*args, **named) for f, args, named in tasks]
+        return [ask_tree(getattr(f, "function", f), args, named) for f, args, named in tasks]
 
 
-class Checked:
-    """In place of scikit-learn's `validate_data`, which takes longer than a small prediction.
-
-    Rows that were checked at the door come back as they are, where the usual check would not change them.
-    """
-
-    #: what it may be asked for without a difference to a finite float64 matrix in C order
-    SAME = frozenset(
-        ("reset", "accept_sparse", "accept_large_sparse", "dtype", "order", "copy", "force_writeable",
-         "ensure_all_finite", "ensure_2d", "ensure_min_samples", "ensure_min_features", "skip_check_array")
-    )  # fmt: skip
-
-    ACCEPTS = ("float64", "float", "numeric", "None")  #: a `dtype` that float64 already is
-
-    def __init__(self, usual: Any) -> None:
-        self.usual = usual
-        self.rows = None  # type: Any  #: the rows of the call that runs, where they were checked
-
-    def __call__(self, estimator: Any, X: Any = "no_validation", *more: Any, **asked: Any) -> Any:  # noqa: N803
-        if X is not self.rows or X is None or more or not self._would_pass(estimator, asked):
-            return self.usual(estimator, X, *more, **asked)
-        return X.copy() if asked.get("copy") else X
-
-    def _would_pass(self, estimator: Any, asked: Dict[str, Any]) -> bool:
-        dtype = asked.get("dtype", "numeric")
-        accepted = dtype if isinstance(dtype, (list, tuple)) else (dtype,)
-        width = self.rows.shape[1]
-        return (
-            asked.get("reset") is False
-            and asked.keys() <= self.SAME
-            and asked.get("order") in (None, "C")
-            and any(str(getattr(d, "__name__", d)) in self.ACCEPTS for d in accepted)
-            and getattr(estimator, "n_features_in_", width) == width
-        )
-
-
-def checked() -> Any:
-    """The one `Checked`, in place wherever scikit-learn has `validate_data`; None before 1.6."""
-    usual = getattr(sys.modules.get("sklearn.utils.validation"), "validate_data", None)
-    if usual is None or isinstance(usual, Checked):
-        return usual
-    instead = Checked(usual)
-    for name, module in list(sys.modules.items()):
-        if name.startswith("sklearn.") and vars(module).get("validate_data") is usual:
-            module.validate_data = instead  # type: ignore[attr-defined]
-    return instead
+def ask_tree(function: Any, args: Tuple[Any, ...], named: Dict[str, Any]) -> Any:
+    """Add one tree's answer to a forest's, straight from the tree where it has one output."""
+    predict = args[0] if args else None  # type: Any
+    tree = getattr(predict, "__self__", None)  # type: Any
+    if function.__name__ != "_accumulate_prediction" or len(args[2]) != 1 or not hasattr(tree, "tree_"):
+        return function(*args, **named)
+    values = tree.tree_.predict(args[1])
+    args[2][0] += values[:, 0] if predict.__name__ == "predict" else values[:, : tree.n_classes_]
+    return None
 
 
 def predict(loaded: Loaded, method: str, rows: Any, matrix: Any = None) -> Any:
@@ -336,39 +410,38 @@ def predict(loaded: Loaded, method: str, rows: Any, matrix: Any = None) -> Any:
 
     Args:
         rows: what the model was fitted on: a matrix, a DataFrame, a list of texts.
-        matrix: the same rows as a finite float64 matrix in C order, if they are that.
+        matrix: the same rows as a finite float64 matrix, if they are that.
     """
     if loaded.quick.get(method) is False or (matrix is None and not loaded.has_forest):
         return _called(loaded, method, rows)
     if loaded.quick.get(method):
         return _quickly(loaded, method, rows, matrix)
+    again = None if matrix is None else matrix.copy(order="K")  # some estimators change what they are given
     began = time.perf_counter()
     answer = _called(loaded, method, rows)
     if time.perf_counter() - began > 1:
         return answer  # nobody waits twice as long for this; a smaller request will show it
     loaded.quick[method] = False
     with contextlib.suppress(Exception):
-        quick = _quickly(loaded, method, rows, matrix)
+        quick = _quickly(loaded, method, rows, again)
         loaded.quick[method] = answer_frame(quick) == answer_frame(answer)
     return answer
 
 
 def _quickly(loaded: Loaded, method: str, rows: Any, matrix: Any) -> Any:
-    """Call a method with forests in a plain loop, and rows that were checked not checked again."""
+    """Call a method with forests in a plain loop, and without asking what is known of the rows."""
     forests = sys.modules.get("sklearn.ensemble._forest")
     parallel = getattr(forests, "Parallel", None)
-    check = checked()
     try:
-        if parallel is not None:
+        if parallel is not None and loaded.has_forest:
             forests.Parallel = Loop  # type: ignore[union-attr]
-        if check is not None:
-            check.rows = matrix
+        if matrix is not None and put_in_place():
+            Quick.rows = matrix
         return _called(loaded, method, rows if matrix is None else matrix)
     finally:
+        Quick.rows = None
         if parallel is not None:
             forests.Parallel = parallel  # type: ignore[union-attr]
-        if check is not None:
-            check.rows = None
 
 
 def _called(loaded: Loaded, method: str, rows: Any) -> Any:
@@ -949,7 +1022,7 @@ def main() -> None:
             header = headers[text] = json.loads(text.decode("utf-8"))
         try:
             described, data = child.answer(header, payload)
-            answer = pack(dict(described, ok=True), data, number)
+            answer = pack_answer(described, data, number)
         except (Exception, SystemExit) as exc:
             answer = pack({"ok": False, "error": failure(exc)}, number=number)
         if os.getpid() != pid:

@@ -72,7 +72,19 @@ def create_app(settings: Settings, objects: ObjectStore) -> Router:
         async with service.running():
             yield {"service": service}
 
-    return Router(ROUTES, redirect_slashes=False, default=_not_found, lifespan=lifespan)
+    return Routes(ROUTES, redirect_slashes=False, default=_not_found, lifespan=lifespan)
+
+
+class Routes(Router):
+    """Starlette's router, asked once for each address of a model that was scored."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        known = scope["state"]["service"].doors.get(scope["path"]) if scope["type"] == "http" else None
+        if known is None:
+            await super().__call__(scope, receive, send)
+        else:
+            door, scope["path_params"] = known
+            await door(scope, receive, send)
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:

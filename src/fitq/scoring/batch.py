@@ -42,6 +42,7 @@ class Batches:
         self._model = model
         self._method = method
         self._seconds = seconds
+        self._loop = asyncio.get_running_loop()
         self._waiting: deque[_Request] = deque()
         self._again: list[list[_Request]] = []  #: halves of a batch that failed
         self._is_running = False
@@ -58,7 +59,7 @@ class Batches:
             InputRejected, ScoringFailed: when awaited, for these rows.
             Unavailable: too many wait already, it waited too long, or the scorer ended.
         """
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         request = _Request(rows, loop.time(), loop.create_future())
         if len(self._waiting) >= MAX_WAITING:
             _fail(
@@ -73,7 +74,7 @@ class Batches:
 
     def _go(self) -> None:
         """Send the next batch off; `_answered` calls this again, until nobody waits."""
-        batch = self._again.pop() if self._again else self._next(asyncio.get_running_loop().time())
+        batch = self._again.pop() if self._again else self._next(self._loop.time())
         self._is_running = bool(batch)
         if batch:
             rows = joined([request.rows for request in batch])

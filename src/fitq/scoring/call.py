@@ -23,6 +23,7 @@ from fitq.scoring.target import Target
 
 log = get_logger(__name__)
 _REQUEST_ID_CHARACTERS = 100
+_KNOWN_DOORS = 10_000
 _USABLE_ID = re.compile(rb"[\x20-\x7e]{1,100}")
 
 
@@ -139,6 +140,14 @@ class Door:
         await send_answer(send, call.request_id, answer)
         if self._locate is not None:
             _remember(call, answer.status, began)
+            if call.rows and call.address not in call.service.doors:
+                self._stay_known(call)
+
+    def _stay_known(self, call: Call) -> None:
+        """Spare the router the next request to this address, of which a model has a handful."""
+        if len(call.service.doors) >= _KNOWN_DOORS:
+            call.service.doors.clear()
+        call.service.doors[call.address] = (self, call.path)
 
     async def _answer(self, call: Call) -> Answer:
         if call.verb == "OPTIONS":

@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from starlette.types import ASGIApp
+
 from fitq.environments.opening import open_environments
 from fitq.errors import Unavailable
 from fitq.records import EndpointRecord, ModelRecord
@@ -41,6 +43,8 @@ class Service:
         self.homes = Homes(self.scorers, open_environments(settings, objects))
         self.measures = Measures()
         self.journal = Journal(self.measures)
+        #: address → who answers there and with which parameters of the path; of models that were scored
+        self.doors: dict[str, tuple[ASGIApp, dict[str, str]]] = {}
         self._folder = tempfile.TemporaryDirectory(prefix="fitq-models-")
         self.models = Models(self.catalog, self.homes, Path(self._folder.name))
         self.endpoints: Current[str, EndpointRecord] = Current(self._endpoint)

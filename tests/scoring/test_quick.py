@@ -1,0 +1,152 @@
+"""Quick ways to an answer, taken only where they were seen to give the same bits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.cluster import KMeans
+from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import PCA
+from sklearn.ensemble import HistGradientBoostingClassifier, IsolationForest, RandomForestClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.naive_bayes import GaussianNB, MultinomialNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
+from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeRegressor
+from sklearn.utils import validation
+
+from fitq.scorer import child
+
+CHANCE = np.random.default_rng(0)
+ROWS = np.abs(CHANCE.normal(size=(80, 3)))
+LABELS = (ROWS[:, 0] > 0.7).astype(int)
+FRAME = pd.DataFrame(ROWS, columns=["a", "b", "c"])
+MODELS: dict[str, Any] = {
+    "logistic": LogisticRegression().fit(ROWS, LABELS),
+    "labels": LogisticRegression().fit(ROWS, np.where(LABELS, "yes", "no")),
+    "linear": LinearRegression().fit(ROWS, ROWS[:, :2]),
+    "frame": LogisticRegression().fit(FRAME, LABELS),
+    "pipeline": make_pipeline(StandardScaler(), PCA(2), SVC()).fit(FRAME, LABELS),
+    "in place": MinMaxScaler(copy=False).fit(ROWS),
+    "neighbours": KNeighborsClassifier(3).fit(ROWS, LABELS),
+    "bayes": GaussianNB().fit(ROWS, LABELS),
+    "not negative": MultinomialNB().fit(ROWS, LABELS),
+    "clusters": KMeans(3, n_init=1, random_state=0).fit(ROWS),
+    "tree": DecisionTreeRegressor(max_depth=3).fit(ROWS, ROWS[:, 1]),
+    "boosting": HistGradientBoostingClassifier(max_iter=5).fit(ROWS, LABELS),
+    "forest": RandomForestClassifier(7, random_state=0).fit(FRAME, LABELS),
+    "outliers": IsolationForest(n_estimators=7, random_state=0).fit(ROWS),
+}
+
+
+def request(rows: Any, names: list[str]) -> tuple[dict[str, Any], bytearray]:
+    described = {"layout": "matrix", "dtype": "<f8", "shape": [-1, 3], "names": names, "checked": True}
+    return described, bytearray(np.ascontiguousarray(rows).tobytes())
+
+
+def loaded(model: Any) -> tuple[child.Child, child.Loaded]:
+    program = child.Child()
+    program.models["m"] = child.Loaded(model, [])
+    return program, program.models["m"]
+
+
+def asked(program: child.Child, method: str, rows: Any, names: list[str]) -> Any:
+    described, payload = request(rows, names)
+    header = {"op": "predict", "model": "m", "method": method, "rows": described}
+    told, data = program.answer(header, payload)
+    return {k: v for k, v in told.items() if k != "seconds"}, data
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names", "ignore:divide by zero")
+def test_a_quick_answer_has_the_same_bits(name: str) -> None:
+    model = MODELS[name]
+    names = ["a", "b", "c"] if hasattr(model, "feature_names_in_") else []
+    program, known = loaded(model)
+    for method in [m for m in child.METHODS if hasattr(model, m)]:
+        parts = [ROWS[:1], ROWS[3:9], ROWS[::2]]
+        usual = [child.answer_frame(child._called(known, method, _as_fitted(p, names))) for p in parts]
+        given = [asked(program, method, part, names) for part in (*parts, *parts)]
+        assert given == [*usual, *usual], method
+        assert known.quick[method] is True, method
+
+
+def _as_fitted(rows: Any, names: list[str]) -> Any:
+    return pd.DataFrame(rows, columns=names) if names else rows.copy()
+
+
+def test_after_a_quick_call_scikit_learn_checks_as_ever() -> None:
+    program, known = loaded(MODELS["logistic"])
+    for _ in range(2):
+        asked(program, "predict", ROWS, [])
+    assert known.quick == {"predict": True}
+    assert isinstance(validation.validate_data, child.InPlace)
+    with pytest.raises(ValueError, match="contains NaN"):
+        known.model.predict(np.array([[1.0, np.nan, 1.0]]))
+    with pytest.raises(ValueError, match="2 features"):
+        known.model.predict(ROWS[:, :2])
+    with pytest.raises(ValueError, match="not fitted"):
+        LogisticRegression().predict(ROWS)
+
+
+def test_what_the_usual_check_would_refuse_or_change_still_goes_through_it() -> None:
+    seen = []
+
+    def usual(_: Any, rows: Any, **__: Any) -> Any:
+        seen.append(rows)
+        return "usual"
+
+    child.Quick.rows = ROWS
+    try:
+        assert child.validated(usual, None, ROWS, reset=False) is ROWS
+        copied = child.validated(usual, None, ROWS, reset=False, copy=True, dtype=[np.float64, np.float32])
+        assert copied is not ROWS
+        assert not seen
+        wider = LogisticRegression()
+        wider.n_features_in_ = 4
+        other: list[tuple[Any, Any, dict[str, Any]]] = [
+            (None, ROWS.copy(), {"reset": False}), (None, ROWS, {"reset": True}), (None, ROWS, {}),
+            (None, ROWS, {"reset": False, "dtype": np.float32}), (None, ROWS, {"reset": False, "order": "F"}),
+            (None, ROWS, {"reset": False, "ensure_non_negative": True}), (wider, ROWS, {"reset": False}),
+        ]  # fmt: skip
+        for estimator, rows, named in other:
+            assert child.validated(usual, estimator, rows, **named) == "usual"
+    finally:
+        child.Quick.rows = None
+
+
+BY_NAME = ColumnTransformer([("a", StandardScaler(), ["a"])])
+
+
+class Named(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Looks at the names of its columns."""
+
+    def fit(self, rows: Any, labels: Any) -> Named:
+        self.feature_names_in_ = np.array(list(rows.columns))
+        self.classes_ = np.unique(labels)
+        return self
+
+    def predict(self, rows: Any) -> Any:
+        return (rows["a"] > 0.5).to_numpy().astype(int)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        Named().fit(FRAME, LABELS),
+        make_pipeline(BY_NAME, LogisticRegression()).fit(FRAME, LABELS),
+        make_pipeline(FunctionTransformer(lambda f: f[["a"]]), LogisticRegression()).fit(FRAME, LABELS),
+    ],
+    ids=["own", "by name", "function"],
+)  # fmt: skip
+def test_what_goes_by_names_is_given_names(model: Any) -> None:
+    program, known = loaded(model)
+    expected = model.predict(FRAME).tobytes()
+    assert [asked(program, "predict", ROWS, ["a", "b", "c"])[1] for _ in range(3)] == [expected] * 3
+    assert known.quick == {}
