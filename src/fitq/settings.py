@@ -110,6 +110,9 @@ class Settings:
     scorer_memory_bytes: int = _setting(
         8_000_000_000, "memory of its own that one scorer may have; 0: any amount", example="4000000000"
     )
+    models_memory_bytes: int = _setting(
+        2_000_000_000, "memory for loaded models in one scorer; beyond it the least used are unloaded"
+    )
     # Logs
     log_format: str = _setting("text", "text or json", example="json")
     log_level: str = _setting("info", "debug, info, warning or error", example="info")

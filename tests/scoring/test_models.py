@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 
-from tests.scoring.conftest import Scoring
+from tests.scoring.conftest import Scoring, running
 
 IRIS, LABELS = load_iris(return_X_y=True)
 TEN = IRIS[::15].tolist()
@@ -207,3 +209,18 @@ def test_what_cannot_be_scored_is_kept_and_says_so(scoring: Scoring) -> None:
     assert answer.status_code == 422
     assert "cannot be scored" in answer.json()["message"]
     assert scoring.get("/models/table").status_code == 200
+
+
+def test_models_beyond_the_memory_bound_take_turns_and_all_answer(tmp_path: Path) -> None:
+    """The bound is smaller than any model, so each load unloads what is not being loaded itself."""
+    for scoring in running(tmp_path, models_memory_bytes=1):
+        rows = [[float(i)] for i in range(6)]
+        for i in range(3):
+            scoring.register(f"times-{i}", LinearRegression().fit(rows, [i * row[0] for row in rows]))
+        asked = [i % 3 for i in range(60)]
+        with ThreadPoolExecutor(8) as pool:
+            told = [pool.submit(scoring.score, f"times-{i}", [[2.0]], method="predict") for i in asked]
+        answers = [t.result()[0] for t in told]
+        assert np.allclose(answers, [2.0 * i for i in asked], atol=1e-9)
+        assert scoring.service.scorer.evictions > 0
+        assert len(scoring.service.scorer._link.models) < 3

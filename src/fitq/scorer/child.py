@@ -18,7 +18,8 @@ each is read once.
     op        request                                        answer
     ping                                                     {"memory_bytes", "models"}
     warm                                                     {}, when scikit-learn is imported
-    load      model, path                                    {"estimator", "warnings", "versions"}
+    load      model, path                                    {"estimator", "warnings", "versions",
+                                                              "memory_bytes"}
     facts     model; payload: sample input or null           see `facts`
     predict   model, method, rows {layout, dtype, shape,     {"arrays": [{dtype, shape}, …], "several"} or
               kinds, checked}; payload: array, or JSON of    {"json": true}, and "seconds"; payload: answer
@@ -954,9 +955,16 @@ class Child:
             __import__("joblib"), __import__("sklearn.pipeline")
             return {}, b""
         if op == "load":
+            before = _memory_bytes()
             loaded = self.models[header["model"]] = load(header["path"])
+            grown = max(0, _memory_bytes() - before)
             wrote = {"python": platform.python_version(), "packages": versions()}
-            return {"estimator": type(loaded.model).__name__, "warnings": loaded.said, "versions": wrote}, b""
+            return {
+                "estimator": type(loaded.model).__name__,
+                "warnings": loaded.said,
+                "versions": wrote,
+                "memory_bytes": grown,
+            }, b""
         if op == "unload":
             self.models.pop(header["model"], None)
             return {}, b""

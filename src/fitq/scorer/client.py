@@ -12,6 +12,7 @@ import functools
 import json
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -33,7 +34,8 @@ if TYPE_CHECKING:  # at run time it would bring inference-schema to programs tha
 
 log = get_logger(__name__)
 _LOAD_SECONDS = 120.0
-_MAX_MODELS = 256
+#: Models in one child, whatever they weigh; each costs a little bookkeeping.
+_MAX_MODELS = 10_000
 _BLAME_SECONDS = 60.0
 _BLAMED_TOO_OFTEN = 3
 
@@ -59,9 +61,15 @@ class Scorer:
     """Predicts with models in a child process, which it starts, watches and replaces."""
 
     def __init__(
-        self, *, seconds: float = 60.0, interpreter: str = sys.executable, memory_bytes: int = 0
+        self,
+        *,
+        seconds: float = 60.0,
+        interpreter: str = sys.executable,
+        memory_bytes: int = 0,
+        models_bytes: int = 2_000_000_000,
     ) -> None:
         self._seconds = seconds
+        self._models_bytes = models_bytes
         self._interpreter = interpreter
         self._memory_bytes = memory_bytes
         self._asked = time.monotonic()
@@ -70,6 +78,8 @@ class Scorer:
         self._headers: dict[tuple[str, str], bytes] = {}  #: (model, method) → how its matrices are announced
         self._ended: dict[str, list[float]] = {}  #: model → when it ended its child, lately
         self._stopped = False
+        self._wanted: Counter[str] = Counter()  #: models that are loaded for a question, with how many
+        self.evictions = 0  #: models that were unloaded to make room
 
     async def start(self) -> None:
         """Start the child now instead of with the first request."""
@@ -115,7 +125,10 @@ class Scorer:
             ModelUnhealthy: it answers otherwise here, and nobody tolerates that.
             Unavailable: the child ended while it loaded.
         """
-        return await self._loaded(await self._live(), model)
+        link = await self._live()
+        replay = await self._loaded(link, model)
+        self._make_room(link)
+        return replay
 
     def predict(self, model: ModelFile, method: str, rows: Rows) -> asyncio.Future[Outcome]:
         """Call a method of a model, loading it first where needed. To be awaited.
@@ -131,17 +144,30 @@ class Scorer:
         return asyncio.ensure_future(self._predict_cold(model, method, rows))
 
     async def _predict_cold(self, model: ModelFile, method: str, rows: Rows) -> Outcome:
+        """Load first. Until the question is on its way, the model makes no room for others."""
         link = await self._live()
-        await self._loaded(link, model)
-        return await self._sent(link, model, method, rows)
+        self._wanted[model.key] += 1
+        try:
+            while not self._is_loaded(link, model):
+                await self._loaded(link, model)
+            asked = self._sent(link, model, method, rows)
+        finally:
+            self._wanted[model.key] -= 1
+            if not self._wanted[model.key]:
+                del self._wanted[model.key]
+        self._make_room(link)
+        return await asked
 
     def _is_hot(self, link: Link, model: ModelFile) -> bool:
         """Whether a model is loaded and nothing speaks against asking it."""
+        return link.is_alive and model.key not in self._ended and self._is_loaded(link, model)
+
+    def _is_loaded(self, link: Link, model: ModelFile) -> bool:
         known = link.models.get(model.key)
-        if known is None or not known.done() or not link.is_alive or model.key in self._ended:
+        if known is None or not known.done() or known.cancelled() or known.exception() is not None:
             return False
         link.models.move_to_end(model.key)
-        return not known.cancelled() and known.exception() is None and _is_as_recorded(model, known.result())
+        return _is_as_recorded(model, known.result())
 
     def _sent(self, link: Link, model: ModelFile, method: str, rows: Rows) -> asyncio.Future[Outcome]:
         what = f"{method} of {model.key}"
@@ -233,7 +259,6 @@ class Scorer:
         known = link.models.get(model.key)
         if known is None:
             known = link.models[model.key] = asyncio.ensure_future(self._load_into(link, model))
-            await self._make_room(link)
         link.models.move_to_end(model.key)
         if not known.done() or known.exception() is not None:
             await asyncio.shield(known)
@@ -254,9 +279,12 @@ class Scorer:
                 )
             log.info("model_loaded", model=model.key, seconds=round(time.perf_counter() - began, 3))
             serving = msgspec.convert(answer["versions"], type=Versions)
-            return await self._replayed(link, model, serving) if model.golden else None
+            replay = await self._replayed(link, model, serving) if model.golden else None
+            link.sizes[model.key] = max(answer["memory_bytes"], model.path.stat().st_size)
+            return replay
         except FitqError:
             link.models.pop(model.key, None)
+            link.sizes.pop(model.key, None)
             raise
 
     async def _replayed(self, link: Link, model: ModelFile, serving: Versions) -> Replay:
@@ -275,13 +303,29 @@ class Scorer:
             answers[method] = answer_of(answer, data)
         return _logged(model.key, compared(golden, answers, serving))
 
-    async def _make_room(self, link: Link) -> None:
-        while len(link.models) > _MAX_MODELS:
-            key, _ = link.models.popitem(last=False)
-            with contextlib.suppress(Unavailable):
-                await link.ask(
-                    {"op": "unload", "model": key}, b"", seconds=self._seconds, what=f"Unloading {key}"
-                )
+    def _make_room(self, link: Link) -> None:
+        """Unload models until the others fit, those first that were not asked for the longest.
+
+        Nobody waits for that: the child does it after what it was asked before, and before what comes next.
+        """
+        while len(link.sizes) > 1 and (
+            len(link.sizes) > _MAX_MODELS or sum(link.sizes.values()) > self._models_bytes
+        ):
+            loaded = (k for k in link.models if k in link.sizes and k not in self._wanted)
+            key = next(loaded, None)
+            if key is None:
+                return
+            del link.models[key], link.sizes[key]
+            self.evictions += 1
+            log.info("model_unloaded", model=key)
+            header = msgspec.json.encode({"op": "unload", "model": key})
+            what = f"Unloading {key}"
+            unloading = link.send(header, b"", _nothing, seconds=self._seconds, what=what, model=key)
+            unloading.add_done_callback(lambda done: done.exception())  # where it ended, nothing is loaded
+
+
+def _nothing(_: dict[str, Any], __: bytes) -> None:
+    """What an answer says that nobody waits for."""
 
 
 async def _warm(link: Link) -> None:

@@ -43,6 +43,7 @@ class Link(asyncio.Protocol):
         self.scorer = scorer
         self._blame = blame
         self.models: OrderedDict[str, asyncio.Future[Any]] = OrderedDict()  #: least recently used first
+        self.sizes: dict[str, int] = {}  #: model → bytes of memory, about
         self.is_alive = True
         self._loop = asyncio.get_running_loop()
         self._waiting: OrderedDict[int, _Waiting] = OrderedDict()

@@ -17,22 +17,34 @@ _LOOK_SECONDS = 1.0
 class Scorers:
     """Starts a child when a model of its environment is asked for, and ends it when none is for long."""
 
-    def __init__(self, *, seconds: float = 60.0, idle_seconds: float = 900.0, memory_bytes: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        seconds: float = 60.0,
+        idle_seconds: float = 900.0,
+        memory_bytes: int = 0,
+        models_bytes: int = 2_000_000_000,
+    ) -> None:
         """
         Args:
             seconds: longest one prediction may take.
             idle_seconds: a child that nobody asked for so long is ended; the program's own stays.
             memory_bytes: most of its own memory that a child may have; 0 for any amount.
+            models_bytes: what the models loaded in a child may take of it, before some are unloaded.
         """
         self._seconds, self._idle, self._memory = seconds, idle_seconds, memory_bytes
-        self.own = Scorer(seconds=seconds, memory_bytes=memory_bytes)
+        self._models = models_bytes
+        self.own = Scorer(seconds=seconds, memory_bytes=memory_bytes, models_bytes=models_bytes)
         self._others: dict[str, Scorer] = {}
 
     def of(self, environment: str, interpreter: Path) -> Scorer:
         """The scorer of an environment; `interpreter` runs it."""
         if environment not in self._others:
             self._others[environment] = Scorer(
-                seconds=self._seconds, interpreter=str(interpreter), memory_bytes=self._memory
+                seconds=self._seconds,
+                interpreter=str(interpreter),
+                memory_bytes=self._memory,
+                models_bytes=self._models,
             )
         return self._others[environment]
 

@@ -38,6 +38,7 @@ class Service:
             seconds=settings.score_seconds,
             idle_seconds=settings.scorer_idle_seconds,
             memory_bytes=settings.scorer_memory_bytes,
+            models_bytes=settings.models_memory_bytes,
         )
         self.scorer = self.scorers.own
         self.homes = Homes(self.scorers, open_environments(settings, objects))
