@@ -199,3 +199,14 @@ def test_a_queued_run_without_a_message_gets_one(
     assert look_after.send_missing_messages() == 0
     assert isinstance(memory_backend.queue, NullQueue)
     assert memory_backend.queue.sent == [("default", "iris", queued.id)]
+
+
+def test_messages_are_read_only_if_there_are_too_few_of_them(
+    memory_backend: Backend, queued: RunRecord, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory_backend.queue.send(pool=queued.pool, actor="iris", run_id="canceled-1")
+    monkeypatch.setattr(care, "_SEARCH_EVERY", 3)
+    look_after = Care(memory_backend, LEASE_SECONDS)
+    clock.forward(11)
+    sent = [look_after.send_missing_messages() for _ in range(4)]
+    assert sent == [0, 0, 1, 0]  # that of a canceled run makes up for it until they are searched

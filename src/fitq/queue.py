@@ -144,6 +144,11 @@ class Queue:
         return {str(dramatiq.Message.decode(body).args[0]) for body in bodies}
 
     @translated
+    def count(self, pool: str) -> int:
+        """Messages that there are, fetched by a worker or not."""
+        return self._redis.hlen(f"{self.broker.namespace}:{pool}.msgs")
+
+    @translated
     def depth(self, pool: str) -> int:
         """Messages that no worker has fetched yet."""
         return int(self._redis.llen(f"{self.broker.namespace}:{pool}"))
@@ -194,6 +199,9 @@ class NullQueue(Queue):
 
     def run_ids(self, pool: str) -> set[str]:
         return {run_id for p, _, run_id in self.sent if p == pool}
+
+    def count(self, pool: str) -> int:
+        return self.depth(pool)
 
     def depth(self, pool: str) -> int:
         return sum(1 for p, _, _ in self.sent if p == pool)
