@@ -347,6 +347,49 @@ def test_time_and_memory_limits_hold(bench: Bench) -> None:
     assert big.usage.peak_memory_bytes > 200_000_000
 
 
+def test_memory_that_comes_at_once_or_in_a_child_ends_only_its_run(bench: Bench) -> None:
+    if "groups" not in bench.executor.ladder.rungs:
+        pytest.skip("no control groups here: " + bench.executor.ladder.missing["groups"])
+    asked: dict[str, Any] = {"resources": Resources(memory_bytes=200_000_000), "timeout_seconds": 60}
+    at_once = bench.run("x = bytearray(3_000_000_000); print(len(x))", **asked)
+    in_a_child = bench.run(
+        "import subprocess, sys\n"
+        "subprocess.run([sys.executable, '-c', 'x = bytearray(3_000_000_000)'], check=True)\n",
+        **asked,
+    )
+    for run in (at_once, in_a_child):
+        assert run.failure is not None
+        assert run.failure.kind == "out_of_memory"
+        assert run.usage.peak_memory_bytes > 150_000_000
+    assert bench.run("print('still here')").status is RunStatus.COMPLETED
+
+
+def test_a_fork_bomb_ends_with_its_run(bench: Bench) -> None:
+    if "groups" not in bench.executor.ladder.rungs:
+        pytest.skip("no control groups here: " + bench.executor.ladder.missing["groups"])
+    executor = dataclasses.replace(
+        bench.executor, settings=dataclasses.replace(bench.settings, run_processes=60, grace_seconds=0.3)
+    )
+    run = bench.submit(
+        "import os, signal, time\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "while True:\n"
+        "    try:\n"
+        "        if os.fork() == 0: os.setsid(); os.environ.clear()\n"
+        "    except OSError: time.sleep(0.01)\n",
+        timeout_seconds=2,
+    )
+    executor.execute(run.id)
+    ended = runs.find(bench.backend, run.id)
+    assert ended.failure is not None
+    assert ended.failure.kind == "timed_out"
+    assert ended.usage.run_seconds < 12
+    groups = bench.executor.ladder.groups  # a group cannot be removed while it has a process
+    assert groups is not None
+    assert [g for parent in groups.parents for g in parent.glob(f"fitq-{run.id}*")] == []
+    assert ended.usage.cpu_seconds > 0
+
+
 def test_a_stopping_worker_hands_its_run_back_and_the_next_attempt_goes_on(
     bench: Bench, tmp_path: Path
 ) -> None:

@@ -82,6 +82,9 @@ class Settings:
     index_seconds: float = _setting(
         60.0, "how long a run waits for a package index that is away, before it goes back to its queue"
     )
+    run_processes: int = _setting(
+        4000, "most processes and threads of one run, where control groups can be made", example="4000"
+    )
     isolation: str = _setting(
         "auto", "auto: runs are as separate from this machine as it can do; off: only their processes are"
     )

@@ -21,10 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from fitq.isolation import landlock
+from fitq.isolation.groups import Group, Groups, find_groups
 
 #: name → what it means for a run. In the order in which they are tried, and mostly of their strength.
 RUNGS = {
     "keeper": "everything it starts ends with it",
+    "groups": "the kernel limits its memory and its processes",
     "privileges": "it has no privilege of root's, and gets none by starting a program",
     "landlock": "it writes only to its own folder and scratch places, and sees into no other process",
     "signals": "it signals nothing outside",
@@ -62,11 +64,22 @@ class Ladder:
     rungs: tuple[str, ...] = ("keeper",)
     missing: dict[str, str] = field(default_factory=dict)  #: rung → why not here
     hidden: tuple[Path, ...] = ()  #: the platform's: no run sees them
+    groups: Groups | None = None  #: where the kernel's limits for runs are made
     open: tuple[Path, ...] = ()  #: folders of this machine that runs may use
 
     def with_places(self, *, hidden: Iterable[Path], opened: Iterable[Path]) -> Ladder:
         """The same rungs for other places."""
         return dataclasses.replace(self, hidden=tuple(hidden), open=tuple(opened))
+
+    def group_for(self, run: str, *, memory_bytes: int | None, processes: int) -> Group:
+        """The kernel's limits for one run; an empty group where it has none.
+
+        Raises:
+            OSError: it cannot be made.
+        """
+        if self.groups is None:
+            return Group()
+        return self.groups.make(f"fitq-{run}", memory_bytes=memory_bytes, processes=processes)
 
     def user_for(self, run: str) -> int | None:
         """The user a run executes as; None: the worker's.
@@ -145,7 +158,8 @@ def find_ladder(folder: Path) -> Ladder:
 
 
 def _ladder(tried: Sequence[str], missing: dict[str, str]) -> Ladder:
-    rungs = ["keeper", *tried]
+    groups = find_groups()
+    rungs = ["keeper", *(["groups"] if groups else []), *tried]
     version = landlock.version()
     if "landlock" in tried and version >= landlock.WITH_SCOPES:
         rungs.append("signals")
@@ -153,11 +167,12 @@ def _ladder(tried: Sequence[str], missing: dict[str, str]) -> Ladder:
         "landlock": f"the kernel has no Landlock of version {landlock.OLDEST} ({version})",
         "signals": "the kernel's Landlock has no scopes (Linux 6.12)",
         "user": "the worker is not root",
+        "groups": "no control groups can be made here; the worker watches memory instead",
     }
     for rung in RUNGS:
         if rung not in rungs:
             missing.setdefault(rung, why.get(rung, "it does not work here"))
-    return Ladder(rungs=tuple(r for r in RUNGS if r in rungs), missing=missing)
+    return Ladder(rungs=tuple(r for r in RUNGS if r in rungs), missing=missing, groups=groups)
 
 
 def _possible() -> tuple[str, ...]:

@@ -118,7 +118,10 @@ class Executor:
 
     def _see_through(self, run: RunRecord, folder: RunFolder, process: RunProcess, std_log: StdLog) -> None:
         watch = Watch(self.backend, run, folder, process, std_log, self.settings, self.stopping)
-        ended = watch.until_end()
+        try:
+            ended = watch.until_end()
+        finally:
+            process.group.remove()
         if ended is Ended.FENCED:
             raise Fenced(run.id)
         if ended is Ended.STOPPED:
@@ -165,12 +168,30 @@ class Executor:
     def _start_confined(self, run: RunRecord, folder: RunFolder, program: Program) -> RunProcess:
         user = self.ladder.user_for(run.id)
         give_to(user, folder.path)
+        group = self.ladder.group_for(
+            f"{run.id}-{run.attempt}",
+            memory_bytes=run.resources.memory_bytes,
+            processes=self.settings.run_processes,
+        )
         reads = [*program.reads, *(given.path for given in folder.inputs.values())]
-        plan = self.ladder.plan(run.id, folder=folder.path, scratch=folder.tmp, readable=reads)
+        plan = self.ladder.plan(
+            run.id,
+            folder=folder.path,
+            scratch=folder.tmp,
+            readable=reads,
+            groups=group.join_files,
+            limits=_limits(run),
+        )
         environment = folder.environment(
             program.runtime, is_own_user=user is not None, has_own_tmp="mounts" in self.ladder.rungs
         )
-        return self.starter.start(program, cwd=folder.code, environment=environment, plan=plan)
+        try:
+            process = self.starter.start(program, cwd=folder.code, environment=environment, plan=plan)
+        except BaseException:
+            group.remove()
+            raise
+        process.group = group
+        return process
 
     def _prepare(self, run: RunRecord, std_log: StdLog) -> Prepared:
         """What the run executes in; what is built for it is shown in its log."""
@@ -353,3 +374,13 @@ def _status(failure: Failure | None) -> RunStatus:
     if failure is None:
         return RunStatus.COMPLETED
     return RunStatus.CANCELED if failure.kind == "canceled" else RunStatus.FAILED
+
+
+#: Address space is not memory: libraries map far more than they use. Only what is out of all proportion is
+#: refused at once, as a MemoryError where it was asked for.
+_ADDRESS_SPACE_BYTES = 8 << 30
+
+
+def _limits(run: RunRecord) -> dict[str, int]:
+    memory = run.resources.memory_bytes
+    return {} if memory is None else {"RLIMIT_AS": 4 * memory + _ADDRESS_SPACE_BYTES}

@@ -24,6 +24,7 @@ import psutil
 
 from fitq.isolation import launch
 from fitq.isolation.family import adopt_orphans
+from fitq.isolation.groups import Group
 from fitq.worker.memory import memory_of
 
 _LAUNCH = Path(launch.__file__)
@@ -54,6 +55,7 @@ class RunProcess(abc.ABC):
         self.exit_code: int | None = None
         self.cpu_seconds = 0.0
         self.peak_memory_bytes = 0
+        self.group = Group()  #: the kernel's limits, which it was started under
         self.was_lost = False  #: it ended because the platform's own process that kept it ended
 
     @abc.abstractmethod

@@ -134,7 +134,8 @@ class Watch:
 
     def _why_to_end(self) -> Ended | None:
         if self.process.poll():
-            return Ended.EXITED
+            # A script may end by itself after the kernel ended one of its processes.
+            return self._ended_for_memory() if self.process.exit_code != 0 else Ended.EXITED
         if self._stopping.is_set():
             return Ended.STOPPED
         if time.monotonic() - self._looked_at < _LOOK_SECONDS:
@@ -147,11 +148,21 @@ class Watch:
         timeout, memory = self._run.timeout_seconds, self._run.resources.memory_bytes
         if timeout is not None and self.process.seconds > timeout:
             return Ended.TIMED_OUT
+        if self._ended_for_memory() is Ended.OUT_OF_MEMORY:
+            return Ended.OUT_OF_MEMORY
         if memory is not None:
             used = self.process.memory_bytes()
             self.peak_memory_bytes = max(self.peak_memory_bytes, used)
             return Ended.OUT_OF_MEMORY if used > memory else None
         return None
+
+    def _ended_for_memory(self) -> Ended:
+        """OUT_OF_MEMORY if the kernel ended a process of the run, EXITED if it did not."""
+        group = self.process.group
+        if not group.ended_for_memory:
+            return Ended.EXITED
+        self.peak_memory_bytes = max(self.peak_memory_bytes, group.peak_bytes)
+        return Ended.OUT_OF_MEMORY
 
     def _told_to_end(self) -> Ended | None:
         try:
