@@ -90,6 +90,22 @@ def test_no_server_runs_as_root_or_may_become_it(name: str) -> None:
     assert user.split(":")[0] not in ("", "root", "0")
 
 
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_server_writes_only_to_its_volumes_and_to_tmp(name: str) -> None:
+    service = read(GIVEN)["services"][name]
+    assert service["read_only"] is True
+    mounted = [v if isinstance(v, dict) else {"target": v.split(":")[1]} for v in service.get("volumes", [])]
+    targets = {m["target"] for m in mounted} | set(service.get("tmpfs", []))
+    assert "/tmp" in targets
+    if "api-cache" in str(service) or "-cache:" in str(service):  # the image made it, for the user who writes
+        assert (
+            "install -d -o fitq -g fitq /home/fitq/.cache"
+            in (ROOT / f"services/{name}/Dockerfile").read_text()
+        )
+    named = {v.split(":")[0] for v in service.get("volumes", []) if isinstance(v, str)}
+    assert named <= read(GIVEN)["volumes"].keys()
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_the_image_and_the_file_say_the_same(name: str) -> None:
     service = read(GIVEN)["services"][name]
