@@ -429,6 +429,7 @@ class ModelRecord(Record, frozen=True, kw_only=True):
     input_schema: InputSchema | None = None  #: None: not something that can be scored
     classes: list[Json] = []
     warnings: list[str] = []
+    names: list[str] | None = None  #: all that its file may import, `module name` each; None: it is trusted
     golden: str = ""  #: SHA-256 of its recorded answers; empty if there are none
     tolerated: bool = False  #: an operator lets it be served also where it answers otherwise than recorded
     deleted_at: datetime | None = None  #: set when it was deleted; its number is not used again

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +31,7 @@ from fitq.records import (
 from fitq.revisions import ABSENT, check_revision, revision_of
 from fitq.scorer.client import inspect_model
 from fitq.scorer.facts import ModelFacts
+from fitq.scorer.trusted import names_in
 from fitq.store.catalog import Catalog
 
 log = get_logger(__name__)
@@ -61,6 +62,7 @@ def register(
     upload: Path | None = None,
     upload_name: str = "",
     environments: Environments | None = None,
+    allowed: Collection[str] = (),
 ) -> ModelRecord:
     """Make a run's artifact, or an uploaded file, the next version of a model.
 
@@ -69,6 +71,7 @@ def register(
 
     Args:
         environments: those of this machine; None: everything is loaded in this program's own.
+        allowed: names that an uploaded file may import besides the usual ones.
 
     Raises:
         InvalidRequest: neither or both of run and file; a wrong name or framework.
@@ -89,7 +92,8 @@ def register(
             source = _Source(upload, upload_name or upload.name, _sha256(upload), None)
         else:
             source = _from_run(backend, request, Path(folder))
-        draft = _draft(backend, request, source, secrets.token_hex(8), environments)
+        names = _judged(backend, request, source, allowed)
+        draft = _draft(backend, request, source, secrets.token_hex(8), environments, names)
         return publish(backend, draft, again=False)
 
 
@@ -124,10 +128,12 @@ def _draft(
     source: _Source,
     nonce: str,
     environments: Environments | None,
+    names: list[str] | None = None,
 ) -> ModelRecord:
     with provenance(environments, request, source.file, source.run) as origin:
-        facts = _facts(request, source, origin)
+        facts = _facts(request, source, origin, names)
     record = _record(backend, request, source, origin, facts, nonce)
+    record = msgspec.structs.replace(record, names=names)
     if facts.golden is not None:
         golden = to_json(facts.golden)
         record = msgspec.structs.replace(record, golden=hashlib.sha256(golden).hexdigest())
@@ -206,7 +212,22 @@ def _sha256(file: Path) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def _facts(request: Registration, source: _Source, origin: Provenance) -> ModelFacts:
+def _judged(
+    backend: Backend, request: Registration, source: _Source, allowed: Collection[str]
+) -> list[str] | None:
+    """What an uploaded file may import; None: it is trusted, as a run left it or somebody approved it.
+
+    Raises:
+        ModelUnusable: it imports something else; says what.
+    """
+    if source.run is not None or request.framework != "ScikitLearn":
+        return None
+    if backend.objects.size(backend.keys.approval(source.sha256)) is not None:
+        return None
+    return names_in(source.file, allowed)
+
+
+def _facts(request: Registration, source: _Source, origin: Provenance, names: list[str] | None) -> ModelFacts:
     if request.framework != "ScikitLearn":
         return ModelFacts(warnings=[f"A {request.framework} model is kept but not scored."])
     return inspect_model(
@@ -214,6 +235,7 @@ def _facts(request: Registration, source: _Source, origin: Provenance) -> ModelF
         sample_input=request.sample_input,
         seconds=_INSPECT_SECONDS,
         interpreter=origin.python,
+        names=names,
     )
 
 

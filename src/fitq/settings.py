@@ -103,6 +103,11 @@ class Settings:
     snapshot_bytes: int = _setting(300_000_000, "largest snapshot, unpacked", example="300000000")
     snapshot_files: int = _setting(2000, "most files in a snapshot", example="2000")
     body_bytes: int = _setting(10_000_000, "largest JSON body", example="10000000")
+    model_names: str = _setting(
+        "",
+        "names that uploaded model files may import besides those of scikit-learn, separated by ','",
+        example="lightgbm.sklearn.LGBMClassifier",
+    )
     model_bytes: int = _setting(2_000_000_000, "largest uploaded model file")
     # Scoring
     score_rows: int = _setting(100_000, "most rows in one scoring request", example="100000")

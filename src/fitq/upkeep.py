@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from fitq.backend import Backend
@@ -41,6 +43,18 @@ def change(backend: Backend, name: str, version: str | int, request: ChangeReque
     if after.tolerated != record.tolerated:
         log.warning("model_tolerated_changed", model=record.id, tolerated=after.tolerated)
     return after
+
+
+def approve_file(backend: Backend, sha256: str) -> None:
+    """Trust a model file: from now on these bytes may be registered whatever they import.
+
+    Raises:
+        InvalidRequest: that is no SHA-256.
+    """
+    if not re.fullmatch("[0-9a-f]{64}", sha256):
+        raise InvalidRequest(f"{sha256[:80]!r} is no SHA-256.", at="sha256", hint="64 lower-case hex digits.")
+    backend.objects.put(backend.keys.approval(sha256), to_json({"at": now()}))
+    log.warning("model_file_approved", sha256=sha256)
 
 
 def delete_version(backend: Backend, name: str, version: int) -> None:

@@ -58,6 +58,7 @@ ROUTES: list[BaseRoute] = [
     Route("/v1/pools/{pool}", pools.delete_pool, methods=["DELETE"]),
     Route("/v1/models", models.register, methods=["POST"]),
     Route("/v1/models", models.list_models),
+    Route("/v1/approvals/{sha256}", models.approve_file, methods=["PUT"]),
     Route("/v1/models/{model}", models.get_model),
     Route("/v1/models/{model}", models.put_model, methods=["PUT"]),
     Route("/v1/models/{model}", models.delete_model, methods=["DELETE"]),

@@ -80,6 +80,7 @@ async def _register_upload(request: Request) -> ModelRecord:
                 upload=target,
                 upload_name=name,
                 environments=request.app.state.environments,
+                allowed=settings_of(request).model_names.replace(",", " ").split(),
             )
 
 
@@ -150,6 +151,13 @@ def patch_version(request: Request, body: ChangeRequest) -> Response:
     """`PATCH /v1/models/{name}/versions/{v}`: tags, description, and whether other answers are tolerated."""
     name, version = request.path_params["model"], request.path_params["version"]
     return json_response(_model(request, upkeep.change(backend_of(request), name, version, body)))
+
+
+def approve_file(request: Request) -> Response:
+    """`PUT /v1/approvals/{sha256}`: a model file with these bytes is loaded whatever it imports."""
+    sha256 = request.path_params["sha256"]
+    upkeep.approve_file(backend_of(request), sha256)
+    return json_response({"sha256": sha256})
 
 
 def delete_model(request: Request) -> Response:

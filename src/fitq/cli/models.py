@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -210,21 +211,42 @@ def alias(name: str, alias: str, version: int) -> None:
     "approve",
     "fitq models approve iris:3",
     "fitq models approve iris:3 --undo",
-    "fitq models show iris:3",
+    "fitq models approve --file model.joblib",
 )
-@click.argument("model")
+@click.argument("model", required=False)
+@click.option(
+    "--file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A file that may be registered whatever it imports when it is loaded.",
+)
 @click.option("--undo", is_flag=True, help="Hold it to its recorded answers again.")
-def approve(model: str, undo: bool) -> None:
-    """Serve a version although it answers otherwise than when it was registered.
+def approve(model: str | None, file: Path | None, undo: bool) -> None:
+    """Serve a version although it answers otherwise than when it was registered, or trust a file.
 
-    Its answers then carry a warning, and so does everything that shows the model.
+    The answers of such a version carry a warning, and so does everything that shows the model. A file that
+    is trusted runs its author's code when it is loaded, in a process without credentials.
     """
+    if (model is None) == (file is None) or (file is not None and undo):
+        raise InvalidRequest("Name one thing to approve.", hint="Give MODEL:VERSION, or --file FILE.")
+    if model is None:
+        assert file is not None
+        _approve_file(file)
+        return
     name, version = _exact(model)
     with platform() as client:
         record = client.change_model(name, version, ChangeRequest(tolerated=not undo))
     result(record.id)
     say("It answers only as recorded." if undo else "It is served whatever it answers.")
     next_step(f"fitq score {record.id}", f"fitq models show {record.id}")
+
+
+def _approve_file(file: Path) -> None:
+    with file.open("rb") as content:
+        sha256 = hashlib.file_digest(content, "sha256").hexdigest()
+    with platform() as client:
+        client.approve_file(sha256)
+    result(sha256)
+    next_step(f"fitq models register NAME --file {file}")
 
 
 @command("delete", "fitq models delete iris:3", "fitq models delete iris --all", "fitq models list")

@@ -18,7 +18,7 @@ each is read once.
     op        request                                        answer
     ping                                                     {"memory_bytes", "models"}
     warm                                                     {}, when scikit-learn is imported
-    load      model, path                                    {"estimator", "warnings", "versions",
+    load      model, path; names: all that may be imported   {"estimator", "warnings", "versions",
                                                               "memory_bytes"}
     facts     model; payload: sample input or null           see `facts`
     predict   model, method, rows {layout, dtype, shape,     {"arrays": [{dtype, shape}, …], "several"} or
@@ -40,6 +40,7 @@ import struct
 import sys
 import time
 import traceback
+import types
 import warnings
 from collections import OrderedDict
 from typing import Any, BinaryIO, Dict, Iterator, List, Optional, Set, Tuple
@@ -194,12 +195,14 @@ def feature_count(model: Any) -> int:
 # ---------------------------------------------------------------- requests
 
 
-def load(path: str) -> Loaded:
+def load(path: str, names: Optional[List[str]] = None) -> Loaded:
     """Unpickle a model; remember what was said while doing so."""
     import joblib
 
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings(record=True) as said, contextlib.ExitStack() as limits:
         warnings.simplefilter("always")
+        if names is not None:
+            limits.enter_context(only(set(names)))
         model = joblib.load(path)
     for part in parts(model):
         # A fan-out per request costs 2-5 times what it saves (measured on a forest with n_jobs=2).
@@ -210,6 +213,41 @@ def load(path: str) -> Loaded:
         gc.freeze()  # a full collection over scikit-learn's heap is the p99 otherwise
     # a forest of another version says the same once per tree
     return Loaded(model, list(OrderedDict.fromkeys(_one_line(w) for w in said))[:5])
+
+
+class NotAllowed(Exception):
+    """A name that a file may not import."""
+
+
+@contextlib.contextmanager
+def only(names: Set[str]) -> Iterator[None]:
+    """Unpickling imports these names only, and of scikit-learn's modules only what was defined in them."""
+    import pickle
+
+    from joblib import numpy_pickle
+
+    def checked(find: Any) -> Any:
+        def find_class(self: Any, module: str, name: str) -> Any:
+            if "%s %s" % (module, name) not in names:
+                raise NotAllowed("%s.%s" % (module, name))
+            found = find(self, module, name)
+            if module.startswith("sklearn") and getattr(found, "__module__", module) != module:
+                raise NotAllowed("%s.%s, which is of another module" % (module, name))
+            return found
+
+        return find_class
+
+    # arrays of objects are pickles of their own, which joblib leaves to pickle
+    strict = type("Strict", (pickle.Unpickler,), {"find_class": checked(pickle.Unpickler.find_class)})
+    inner = types.ModuleType("pickle")
+    vars(inner).update(vars(pickle), load=lambda file, **given: strict(file, **given).load())
+    joblibs = numpy_pickle.NumpyUnpickler
+    usual, joblibs.find_class = joblibs.find_class, checked(joblibs.find_class)
+    numpy_pickle.pickle = inner
+    try:
+        yield
+    finally:
+        joblibs.find_class, numpy_pickle.pickle = usual, pickle
 
 
 def model_input(loaded: Loaded, rows: Dict[str, Any], payload: bytearray) -> Any:
@@ -956,7 +994,7 @@ class Child:
             return {}, b""
         if op == "load":
             before = _memory_bytes()
-            loaded = self.models[header["model"]] = load(header["path"])
+            loaded = self.models[header["model"]] = load(header["path"], header.get("names"))
             grown = max(0, _memory_bytes() - before)
             wrote = {"python": platform.python_version(), "packages": versions()}
             return {

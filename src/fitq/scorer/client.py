@@ -47,6 +47,7 @@ class ModelFile(NamedTuple):
     path: Path
     input_schema: InputSchema
     golden: Golden | None = None  #: what it answered when it was registered; asked again at every load
+    names: list[str] | None = None  #: `module name` of all that it may import; None: it is trusted
     tolerated: bool = False  #: an operator wants it served although it answers otherwise here
 
 
@@ -269,7 +270,7 @@ class Scorer:
 
     async def _load_into(self, link: Link, model: ModelFile) -> Replay | None:
         try:
-            header = {"op": "load", "model": model.key, "path": str(model.path)}
+            header = {"op": "load", "model": model.key, "path": str(model.path), "names": model.names}
             what = f"Loading {model.key}"
             began = time.perf_counter()
             answer, _ = await link.ask(header, b"", seconds=_LOAD_SECONDS, what=what)

@@ -28,6 +28,7 @@ def inspect_model(
     sample_input: list[Any] | None = None,
     seconds: float = 60.0,
     interpreter: str = sys.executable,
+    names: list[str] | None = None,
 ) -> ModelFacts:
     """Load a model in a fresh child and let it tell about itself, and answer rows that it can be asked again.
 
@@ -36,6 +37,7 @@ def inspect_model(
         sample_input: rows as lists, records as objects, or texts; the model must answer them.
         seconds: for everything together; the child is gone when this returns.
         interpreter: of the environment in which the model was made.
+        names: `module name` of all that the file may import; None: it is trusted.
 
     Raises:
         ModelUnusable: the file is not a model, needs what is not here, refuses its sample, or takes too long.
@@ -43,7 +45,7 @@ def inspect_model(
     scorer = process.start(interpreter)
     asked = _Asked(scorer, time.monotonic() + seconds, path)
     try:
-        asked.for_header({"op": "load"})
+        asked.for_header({"op": "load", "names": names})
         facts = msgspec.convert(
             asked.for_header({"op": "facts"}, json.dumps(sample_input).encode()), type=ModelFacts
         )

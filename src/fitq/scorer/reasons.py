@@ -9,6 +9,11 @@ from typing import Any
 from fitq.errors import ModelUnusable
 from fitq.scorer.pickles import sklearn_that_wrote
 
+#: The way out for who knows better.
+APPROVE = (
+    "Only files that runs of this platform left are loaded whatever is in them. "
+    "If you trust this one: fitq models approve --file FILE"
+)
 #: How unpickling fails on bytes that are no pickle, or not all of one.
 _CUT_SHORT = {"UnpicklingError", "EOFError"}
 _NOT_A_MODEL = {"KeyError", "IndexError", "UnicodeDecodeError", "ValueError",
@@ -22,6 +27,8 @@ def why_unusable(error: dict[str, Any], path: Path) -> ModelUnusable:
     cause = f"{kind}: {text}"
     written_by = sklearn_that_wrote(path)
     quoted = (re.findall(r"'([^']+)'", text) or ["something"])[0]
+    if kind == "NotAllowed":
+        return ModelUnusable(f"The file would import what it may not: {text}.", hint=APPROVE, refused=[text])
     if kind == "Unfit":
         return ModelUnusable(text, hint="Send sample_input as the rows that predict takes.")
     if kind == "AttributeError" and "__main__" in text:

@@ -36,7 +36,7 @@ class ServedModel:
 
     def __init__(self, record: ModelRecord, path: Path) -> None:
         self.record = record
-        self.file = ModelFile(record.id, path, record.input_schema or _NOTHING)
+        self.file = ModelFile(record.id, path, record.input_schema or _NOTHING, names=record.names)
         self.loaded_at = 0.0  #: on the monotonic clock
         self.problem: ModelUnusable | ModelUnhealthy | None = (
             None  #: why it does not answer, when it does not

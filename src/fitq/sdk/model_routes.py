@@ -63,6 +63,10 @@ class ModelRoutes(Exchange):
         path = f"/v1/models/{part(name)}/versions/{part(version)}"
         return read_answer(self.patch(path, said(request)), RegisteredModel)
 
+    def approve_file(self, sha256: str) -> None:
+        """Trust a model file by its SHA-256: it is loaded whatever it imports."""
+        self.put(f"/v1/approvals/{part(sha256)}")
+
     def delete_model(self, name: str, version: int | None = None) -> None:
         """Delete one version of a model; all of them if None."""
         pinned = f"/versions/{version}" if version is not None else ""

@@ -41,6 +41,7 @@ Object store, under `<workspace>/`
     models/<name>/golden/<sha256>.json  what it answered when it was registered; named by its own hash
     data/<name>/versions/<v>.json       DataRecord, put if absent
     data-parts/<sha256>                 bytes of files of data, shared by whatever holds the same
+    approvals/<sha256>.json             a model file that may be loaded whatever it imports: {"at"}
     endpoints/<name>.json               EndpointRecord
     functions/<name>.json               FunctionCode; Redis has them too, for workers
     pools/<name>.json                   PoolSettings; Redis has them too, for whoever reads often
@@ -137,6 +138,9 @@ class ObjectKeys:
 
     def model_golden(self, name: str, sha256: str) -> str:
         return f"{self._root}/models/{name}/golden/{sha256}.json"
+
+    def approval(self, sha256: str) -> str:
+        return f"{self._root}/approvals/{sha256}.json"
 
     def endpoints(self) -> str:
         return f"{self._root}/endpoints/"
