@@ -466,3 +466,58 @@ def test_a_run_that_cannot_be_started_says_why(bench: Bench, monkeypatch: pytest
     assert run.failure is not None
     assert run.failure.kind == "disk_full"
     assert "No space left on device" in run.failure.message
+
+
+def test_what_a_run_writes_is_bounded_and_the_run_told(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "_DISK_SECONDS", 0.2)
+    bench.executor = dataclasses.replace(
+        bench.executor, settings=dataclasses.replace(bench.settings, run_disk_bytes=20_000_000)
+    )
+    greedy = bench.run(
+        "import os, time\n"
+        "open('outputs/kept.txt', 'w').write('x')\n"
+        "with open('big', 'wb') as file: file.write(os.urandom(40_000_000))\n"
+        "time.sleep(1000)\n",
+        timeout_seconds=60,
+    )
+    assert greedy.failure is not None
+    assert greedy.failure.kind == "disk_full"
+    assert "FITQ_RUN_DISK_BYTES" in greedy.failure.message
+    assert "outputs/kept.txt" in bench.files(greedy)
+
+
+def test_a_file_with_holes_is_not_sent_as_a_long_one(bench: Bench) -> None:
+    run = bench.run(
+        "import os\n"
+        "os.truncate(os.open('outputs/holes', os.O_CREAT | os.O_WRONLY), 10**12)\n"
+        "open('outputs/z.txt', 'w').write('x')\n"
+    )
+    assert bench.files(run) == ["outputs/z.txt", "user_logs/std_log.txt"]
+    assert any("'outputs/holes' has 1000000000000 bytes" in w for w in run.warnings)
+
+
+def test_a_metric_of_five_megabytes_hides_no_later_one(bench: Bench) -> None:
+    run = bench.run(
+        "from fitq.context import RunContext\n"
+        "run = RunContext.from_environment()\n"
+        "run.log('before', 1)\n"
+        "with open(run.path / 'metrics.jsonl', 'a') as file: file.write('x' * 9_000_000 + '\\n')\n"
+        "run.log('after', 2)\n"
+    )
+    assert set(runs.metrics(bench.backend, run)) == {"before", "after"}
+    assert "1 lines of metrics were too long and were left out." in run.warnings
+
+
+def test_a_worker_whose_disk_is_full_leaves_runs_in_their_queue(bench: Bench) -> None:
+    executor = dataclasses.replace(
+        bench.executor, settings=dataclasses.replace(bench.settings, free_disk_bytes=1 << 60)
+    )
+    run = bench.submit("print('later')")
+    executor.execute(run.id)
+    assert not executor.has_room
+    waiting = runs.find(bench.backend, run.id)
+    assert (waiting.status, waiting.attempt) == (RunStatus.QUEUED, 0)
+    assert isinstance(bench.backend.queue, NullQueue)
+    assert bench.backend.queue.sent[-1][2] == run.id
+    bench.executor.execute(run.id)
+    assert bench.log(run) == "later\n"

@@ -99,7 +99,8 @@ def _isolated(pool: PoolRecord, workers: list[WorkerRecord]) -> PoolRecord:
     """Which rungs hold whichever of the workers executes a run."""
     missing = {rung: reason for w in workers for rung, reason in w.not_isolated.items()}
     common = [r for r in (workers[0].isolation if workers else []) if r not in missing]
-    return msgspec.structs.replace(pool, isolation=common, not_isolated=missing)
+    problem = next((f"{w.id}: {w.problem}" for w in workers if w.problem), "")
+    return msgspec.structs.replace(pool, isolation=common, not_isolated=missing, problem=problem)
 
 
 def find_pool(backend: Backend, name: str) -> PoolRecord:

@@ -351,6 +351,7 @@ class WorkerRecord(Record, frozen=True, kw_only=True):
     versions: Versions = Versions()
     isolation: list[str] = []  #: the rungs that separate its runs from its machine
     not_isolated: dict[str, str] = {}  #: rung → why it does not hold there
+    problem: str = ""  #: why it starts no runs
 
 
 class PoolRecord(Record, frozen=True, kw_only=True):
@@ -367,6 +368,7 @@ class PoolRecord(Record, frozen=True, kw_only=True):
     demand: int = 0  #: workers that would have something to do: queued, running, and one to list new code
     isolation: list[str] = []  #: the rungs that every live worker's runs have
     not_isolated: dict[str, str] = {}  #: rung → why it does not hold on some worker
+    problem: str = ""  #: why a worker of it starts no runs
 
 
 class PoolSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

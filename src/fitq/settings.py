@@ -82,6 +82,13 @@ class Settings:
     index_seconds: float = _setting(
         60.0, "how long a run waits for a package index that is away, before it goes back to its queue"
     )
+    run_disk_bytes: int = _setting(
+        0, "most disk that one run's folder may take; 0: as much as there is", example="20000000000"
+    )
+    free_disk_bytes: int = _setting(
+        200_000_000, "a worker starts no run while its disk has less than this free: runs wait"
+    )
+    output_bytes: int = _setting(50_000_000_000, "most bytes kept of one run's outputs and logs")
     run_processes: int = _setting(
         4000, "most processes and threads of one run, where control groups can be made", example="4000"
     )

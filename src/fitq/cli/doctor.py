@@ -12,7 +12,7 @@ import click
 from fitq.cli.commands import command, json_option
 from fitq.cli.functions import callable_functions
 from fitq.cli.output import TRY_AGAIN_LATER, YOU_CAN_FIX_IT, exit_code_of, result_json, say
-from fitq.errors import FitqError, InvalidRequest, NotFound
+from fitq.errors import FitqError, InvalidRequest, NotFound, Unavailable
 from fitq.sdk.client import Client
 from fitq.sdk.connection import find_connection
 from fitq.sdk.http import decoded
@@ -97,6 +97,9 @@ def _workers(client: Client) -> str:
     pools = client.pools()
     if not any(pool.workers for pool in pools):
         raise NotFound("No pool has a worker, so no run would start.", hint="Start one with: fitq up")
+    troubled = [f"{pool.name}: {pool.problem}" for pool in pools if pool.problem]
+    if troubled:
+        raise Unavailable("; ".join(troubled), hint="Free some disk; the runs wait in their queue.")
     return ", ".join(f"{pool.name} {pool.workers}" for pool in pools)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -30,10 +31,15 @@ class Found(NamedTuple):
     skipped: list[str]  #: sentences for the run's warnings
 
 
-def find_files(code: Path) -> Found:
-    """Regular files below `outputs` and `logs`, in order."""
+def find_files(code: Path, *, max_bytes: int | None = None) -> Found:
+    """Regular files below `outputs` and `logs`, in order.
+
+    Args:
+        max_bytes: of all together, counted by their length, which holes of a file are part of.
+    """
     files: list[tuple[str, Path]] = []
     skipped: list[str] = []
+    room = max_bytes
     for folder in KEPT_FOLDERS:
         if (code / folder).is_symlink():
             skipped.append(f"{folder} is a link and was not followed")
@@ -44,8 +50,11 @@ def find_files(code: Path) -> Found:
                 skipped.append(f"{name!a} {problem}")
             elif len(files) >= _MAX_FILES:
                 return Found(files, [*skipped, f"only the first {_MAX_FILES} files were kept"])
+            elif room is not None and (size := path.lstat().st_size) > room:
+                skipped.append(f"{name!a} has {size} bytes; there was room for {room} (FITQ_OUTPUT_BYTES)")
             else:
                 files.append((name, path))
+                room = None if room is None else room - path.lstat().st_size
     return Found(files, skipped)
 
 
@@ -66,6 +75,16 @@ def _problem(path: Path, name: str) -> str:
     if not name.isprintable() or "\\" in name or len(name) > 1000:
         return "has a name that cannot be kept"
     return ""
+
+
+def disk_bytes(folder: Path) -> int:
+    """What a folder takes on its disk; holes take nothing."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):  # it is gone already
+                total += os.lstat(os.path.join(place, name)).st_blocks * 512  # noqa: PTH118  many files
+    return total
 
 
 def keep_file(
@@ -129,14 +148,26 @@ class _Hashing:
 
 
 class LineReader:
-    """Reads new complete lines of a file that a run appends to."""
+    """Reads new complete lines of a file that a run appends to; neither may be of any length."""
 
-    def __init__(self, path: Path, *, max_bytes: int = 64_000_000) -> None:
-        self._path, self._max = path, max_bytes
+    def __init__(self, path: Path, *, max_bytes: int = 64_000_000, line_bytes: int = 4 << 20) -> None:
+        self._path, self._max, self._line = path, max_bytes, line_bytes
         self._offset = 0
+        self._is_inside_long_line = False
+        self.long_lines = 0  #: that were left out
+
+    @property
+    def is_full(self) -> bool:
+        """Whether what comes now is not read any more."""
+        return self._offset >= self._max
+
+    @property
+    def position(self) -> int:
+        """Up to where it has read."""
+        return self._offset
 
     def read(self) -> list[bytes]:
-        if not self._path.is_file() or self._offset >= self._max:
+        if not self._path.is_file() or self.is_full:
             return []
         try:
             descriptor = open_regular(self._path)
@@ -144,10 +175,19 @@ class LineReader:
             return []  # a link, for one
         with os.fdopen(descriptor, "rb") as file:
             file.seek(self._offset)
-            data = file.read(4 << 20)
+            data = file.read(self._line)
         complete = data[: data.rfind(b"\n") + 1]
+        if not complete and len(data) == self._line:
+            self.long_lines += not self._is_inside_long_line
+            self._is_inside_long_line = True
+            self._offset += len(data)
+            return self.read()
         self._offset += len(complete)
-        return complete.splitlines()
+        lines = complete.split(b"\n")[:-1]
+        if lines and self._is_inside_long_line:  # its end
+            self._is_inside_long_line = False
+            lines = lines[1:]
+        return lines
 
 
 def parse_lines(lines: list[bytes], parse: Callable[[bytes], T]) -> tuple[list[T], int]:
@@ -167,6 +207,14 @@ def metric_of(line: bytes) -> MetricPoint:
 
 
 __all__ = [
-    "KEPT_FOLDERS", "PATIENCE_SECONDS", "Found", "LineReader", "find_files", "keep_file",
-    "metric_of", "open_regular", "parse_lines",
+    "KEPT_FOLDERS",
+    "PATIENCE_SECONDS",
+    "Found",
+    "LineReader",
+    "disk_bytes",
+    "find_files",
+    "keep_file",
+    "metric_of",
+    "open_regular",
+    "parse_lines",
 ]  # fmt: skip

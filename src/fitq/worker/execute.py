@@ -7,6 +7,7 @@ the platform (a store is away, this worker stops) never fails a run: it waits, o
 from __future__ import annotations
 
 import contextlib
+import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -42,6 +43,7 @@ from fitq.worker.watch import Ended, Watch
 log = get_logger(__name__)
 #: A worker that ends does not wait long for a store: what it cannot hand back, its lease gives away.
 _HAND_BACK_SECONDS = 5.0
+_PAUSE_WITHOUT_ROOM_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,9 @@ class Executor:
         """Take the run if it is still to be taken, and bring it to its end."""
         if self.stopping.is_set():
             self._put_back(run_id)
+            return
+        if not self.has_room:
+            self._leave_to_others(run_id)
             return
         run = self._claim(run_id)
         if run is None:
@@ -92,6 +97,18 @@ class Executor:
             what="claim a run",
             stop=self.stopping,
         )
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the disk of the work folder has as much free as a run needs to start."""
+        self.work_dir.mkdir(parents=True, exist_ok=True)
+        return shutil.disk_usage(self.work_dir).free >= self.settings.free_disk_bytes
+
+    def _leave_to_others(self, run_id: str) -> None:
+        """The run waits in its queue: for another worker, or until there is room here."""
+        log.error("disk_too_full", run_id=run_id, folder=str(self.work_dir))
+        self.stopping.wait(_PAUSE_WITHOUT_ROOM_SECONDS)
+        self._put_back(run_id)
 
     def _put_back(self, run_id: str) -> None:
         """A message that arrived while this worker stops: leave it for another."""
@@ -282,7 +299,7 @@ class Executor:
             patiently(lambda: attempts.lose(self.backend, self.held[run.id]), what="give the lost run back")
 
     def _finalize(self, run: RunRecord, folder: RunFolder, watch: Watch, ended: Ended) -> None:
-        found = collect.find_files(folder.code)
+        found = collect.find_files(folder.code, max_bytes=self.settings.output_bytes)
         dropped = watch.std_log.close()
         warnings = [*watch.warnings, *found.skipped]
         if dropped:

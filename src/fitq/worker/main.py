@@ -207,6 +207,7 @@ class Worker(Middleware):
                 versions=own_versions(),
                 fitq=__version__,
                 isolation=list(self._ladder.rungs),
+                problem="" if self.executor.has_room else "its disk is too full to start runs",
                 not_isolated=self._ladder.missing,
             )
         )

@@ -25,6 +25,7 @@ from fitq.worker.waiting import show_log
 log = get_logger(__name__)
 _TICK_SECONDS = 0.05  #: output is forwarded this often
 _LOOK_SECONDS = 0.5  #: how often cancel, limits and the fence are looked at
+_DISK_SECONDS = 2.0  #: how often its folder is measured
 _UPLOAD_SECONDS = 5.0  #: how often changed files of ./logs are uploaded
 
 
@@ -35,6 +36,7 @@ class Ended(enum.Enum):
     CANCELED = enum.auto()
     TIMED_OUT = enum.auto()
     OUT_OF_MEMORY = enum.auto()
+    OUT_OF_DISK = enum.auto()  #: its folder grew beyond what a run may take
     STOPPED = enum.auto()  #: this worker stops
     FENCED = enum.auto()  #: the run is no longer ours
 
@@ -67,6 +69,8 @@ class Watch:
         self._metrics_sent = 0
         self._bad_lines = 0
         self._looked_at = self._uploaded_at = time.monotonic()
+        self._disk_looked_at = time.monotonic()
+        self.disk_bytes = 0  #: that its folder took when it was last looked at
         self._uploaded: dict[str, tuple[int, int]] = {}
 
     def until_end(self) -> Ended:
@@ -148,6 +152,8 @@ class Watch:
         timeout, memory = self._run.timeout_seconds, self._run.resources.memory_bytes
         if timeout is not None and self.process.seconds > timeout:
             return Ended.TIMED_OUT
+        if self._takes_too_much_disk():
+            return Ended.OUT_OF_DISK
         if self._ended_for_memory() is Ended.OUT_OF_MEMORY:
             return Ended.OUT_OF_MEMORY
         if memory is not None:
@@ -155,6 +161,16 @@ class Watch:
             self.peak_memory_bytes = max(self.peak_memory_bytes, used)
             return Ended.OUT_OF_MEMORY if used > memory else None
         return None
+
+    def _takes_too_much_disk(self) -> bool:
+        most = self._settings.run_disk_bytes
+        if not most or time.monotonic() < self._disk_looked_at:
+            return False
+        began = time.monotonic()
+        self.disk_bytes = collect.disk_bytes(self._folder.path)
+        # A folder of very many files takes long to look at: then it is looked at less often.
+        self._disk_looked_at = time.monotonic() + max(_DISK_SECONDS, 20 * (time.monotonic() - began))
+        return self.disk_bytes > most
 
     def _ended_for_memory(self) -> Ended:
         """OUT_OF_MEMORY if the kernel ended a process of the run, EXITED if it did not."""
@@ -193,13 +209,18 @@ class Watch:
 
     def _drain(self) -> None:
         while True:
-            before = len(self.metrics) + self._bad_lines
+            before = self._metric_lines.position, self._property_lines.position
             self._read_lines()
-            if len(self.metrics) + self._bad_lines == before:
+            if (self._metric_lines.position, self._property_lines.position) == before:
                 break
         self._forward()
         if self._bad_lines:
             self.warnings.append(f"{self._bad_lines} logged lines could not be read and were left out.")
+        for what, lines in (("metrics", self._metric_lines), ("tags and properties", self._property_lines)):
+            if lines.long_lines:
+                self.warnings.append(f"{lines.long_lines} lines of {what} were too long and were left out.")
+            if lines.is_full:
+                self.warnings.append(f"There were too many {what}: only the first ones were kept.")
 
 
 def _texts(change: Any, kind: str) -> dict[str, str]:

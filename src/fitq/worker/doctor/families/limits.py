@@ -15,7 +15,12 @@ KINDS = {
 
 def recognise(case: Case) -> Finding | None:
     """A run that was ended from outside, by us."""
-    known = {Ended.CANCELED: _canceled, Ended.TIMED_OUT: _timed_out, Ended.OUT_OF_MEMORY: _out_of_memory}
+    known = {
+        Ended.CANCELED: _canceled,
+        Ended.TIMED_OUT: _timed_out,
+        Ended.OUT_OF_MEMORY: _out_of_memory,
+        Ended.OUT_OF_DISK: _out_of_disk,
+    }
     return known[case.ended](case) if case.ended in known else None
 
 
@@ -30,6 +35,15 @@ def _timed_out(case: Case) -> Finding:
         f"It ran longer than timeout_seconds ({limit:g} s).",
         f"Allow more time (--timeout {format_seconds(limit * 2)}), or let the script save what it has and "
         "stop earlier.",
+    )
+
+
+def _out_of_disk(case: Case) -> Finding:
+    del case
+    return Finding(
+        "disk_full",
+        "Its folder took more disk than a run may have (FITQ_RUN_DISK_BYTES of its worker).",
+        "Write less, remove what is not needed any more, or keep large files in a folder of FITQ_RUN_PATHS.",
     )
 
 
