@@ -25,6 +25,7 @@ from fitq import Environment, Experiment, ScriptRunConfig, Workspace
 from fitq.environments.builder import Environments
 from fitq.environments.reading import read_spec
 from fitq.local.stack import Stack
+from fitq.logs import configure
 from fitq.store.keys import ObjectKeys
 from fitq.store.memory import MemoryObjects
 
@@ -81,7 +82,7 @@ class Builds:
         began = time.perf_counter()
         subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
         install = [str(place / "bin" / "pip"), "--cache-dir", str(cache), "install", "-q", *PACKAGES]
-        subprocess.run(install, check=True, env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"})
+        subprocess.run(install, check=True, env=_plain())
         seconds = time.perf_counter() - began
         shutil.rmtree(place)
         return seconds
@@ -89,6 +90,13 @@ class Builds:
     def _fresh(self) -> Path:
         self._count += 1
         return self._folder / f"place-{self._count}"
+
+
+def _plain() -> dict[str, str]:
+    """The environment without what this machine has set for pip, but for certificates and index."""
+    kept = ("PIP_CERT", "PIP_INDEX_URL")
+    plain = {k: v for k, v in os.environ.items() if not k.startswith("PIP_") or k in kept}
+    return {**plain, "PIP_CONFIG_FILE": os.devnull, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
 
 def builds(repeats: int, folder: Path) -> dict[str, list[float]]:
@@ -145,6 +153,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--runs", type=int, default=30)
     given = parser.parse_args()
+    configure("bench", level="warning")
     with tempfile.TemporaryDirectory() as temporary:
         seconds = builds(given.repeats, Path(temporary))
         milliseconds = starts(given.runs, Path(temporary))

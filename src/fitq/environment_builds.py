@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from fitq import runs, submission
+from fitq import environment_names, runs, submission
 from fitq.backend import Backend
 from fitq.errors import NotFound
 from fitq.records import EnvironmentBuild, NamedEnvironment, RunRecord, RunRequest
@@ -20,6 +20,7 @@ from fitq.snapshots import MAX_BYTES, MAX_FILES, pack
 #: Under which builds are listed among the experiments.
 EXPERIMENT = "environments"
 _TAG = "environment"
+_BUILDS_LOOKED_AT = 500
 _SCRIPT = 'import sys\n\nprint("Python", sys.version.split()[0], "in", sys.prefix)\n'
 
 
@@ -47,6 +48,17 @@ def with_build(backend: Backend, named: NamedEnvironment) -> NamedEnvironment:
     """The environment with what is known of its last build."""
     run = last_build(backend, named)
     return named if run is None else msgspec.structs.replace(named, build=_told(run))
+
+
+def list_with_builds(backend: Backend) -> list[NamedEnvironment]:
+    """Every environment, with what is known of its last build if that is among the newest ones."""
+    newest: dict[str, RunRecord] = {}
+    for run in runs.page(backend, experiment=EXPERIMENT, limit=_BUILDS_LOOKED_AT).runs:
+        newest.setdefault(run.tags.get(_TAG, ""), run)
+    return [
+        msgspec.structs.replace(named, build=_told(newest[named.id])) if named.id in newest else named
+        for named in environment_names.list_all(backend)
+    ]
 
 
 def last_build(backend: Backend, named: NamedEnvironment) -> RunRecord | None:

@@ -90,6 +90,9 @@ def test_a_build_is_a_run(api: TestClient) -> None:
     assert build["status"] == "Queued"
     run = api.get(f"/v1/runs/{build['run']}").json()
     assert (run["experiment"], run["environment"]["name"]) == ("environments", "mine:1")
+    listed = {e["name"]: e["build"] for e in api.get("/v1/environments").json()["environments"]}
+    assert listed["mine"]["run"] == build["run"]
+    assert listed["AzureML-Tutorial"] is None
     assert api.get("/v1/environments/mine/log").status_code == 200
 
 

@@ -25,9 +25,7 @@ def build_environment(request: Request, body: EnvironmentRequest) -> Response:
 
 def list_environments(request: Request) -> Response:
     """`GET /v1/environments`: curated ones, and the newest version of every registered one."""
-    backend = backend_of(request)
-    found = [environment_builds.with_build(backend, e) for e in environment_names.list_all(backend)]
-    return json_response({"environments": found})
+    return json_response({"environments": environment_builds.list_with_builds(backend_of(request))})
 
 
 def get_environment(request: Request) -> Response:
