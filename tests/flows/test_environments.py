@@ -29,6 +29,12 @@ def test_an_environment_is_registered_built_and_used_by_name(ws: Workspace, tmp_
     assert run.record.environment.name == "flow-env:1"
     assert run.record.environment.hash == build.record.environment.hash
 
+    command = ScriptRunConfig(source_directory=str(tmp_path), command="python train.py && echo $VIRTUAL_ENV")
+    command.run_config.environment = Environment.get(ws, "flow-env", version=1)
+    run = Experiment(ws, "environments-flow").submit(command)
+    run.wait_for_completion()
+    assert build.record.environment.hash in ws.client.read_whole_log(run.id).decode()
+
 
 def test_environments_are_listed_by_name(ws: Workspace) -> None:
     assert "AzureML-Tutorial" in Environment.list(ws)

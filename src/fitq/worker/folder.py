@@ -48,7 +48,8 @@ class Program:
     @property
     def reads(self) -> list[Path]:
         """What it needs to read besides its own folder, wherever that lies."""
-        prefixes = [path.parent.parent for path in (Path(self.command[0]), Path(self.command[0]).resolve())]
+        programs = [Path(self.command[0]), Path(self.runtime.python)]  # a command may use that Python too
+        prefixes = [path.parent.parent for one in programs for path in (one, one.resolve())]
         return [*prefixes, *([self.modules] if self.modules else [])]
 
     @property
