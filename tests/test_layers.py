@@ -22,7 +22,7 @@ LAYERS: dict[str, set[str]] = {
     },
     "environments": {"words", "things", "store", "msgspec", "packaging", "uv"},
     "rules": {"words", "things", "store", "queue", "environments", "scorer", "msgspec", "httpx2"},
-    "declared": {"words", "things", "store", "queue", "rules", "msgspec"},
+    "declared": {"words", "things", "store", "queue", "environments", "rules", "msgspec"},
     "scheduler": {"words", "things", "store", "queue", "rules"},
     "worker": {
         "words", "things", "isolation", "store", "queue", "environments", "rules", "msgspec", "dramatiq",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fitq import endpoints, pools
+from fitq import endpoints, environment_names, pools
 from fitq.backend import Backend
 from fitq.declared.applying import apply
 from fitq.declared.exporting import export
@@ -179,3 +179,22 @@ def test_an_export_of_a_label_is_only_that_label(there: Backend) -> None:
     apply(there, asked(MODEL, ENDPOINT, label="b"))
     assert export(there, label="a") == [POOL]
     assert [d["kind"] for d in export(there)] == ["Pool", "Model", "Endpoint"]
+
+
+def test_other_packages_make_the_next_version_of_an_environment(there: Backend) -> None:
+    document = {"kind": "Environment", "name": "sk", "pip": ["scikit-learn==1.4.2"]}
+    apply(there, asked(document))
+    assert plan(there, asked(document)).is_empty
+    conda = {"kind": "Environment", "name": "sk", "conda": {"dependencies": ["python=3.11", "numpy"]}}
+    assert set(paths(apply(there, asked(conda)))) == {"pip", "conda.dependencies"}
+    assert environment_names.versions(there, "sk") == [1, 2]
+    assert environment_names.find(there, "sk").spec == {"conda": conda["conda"]}
+    apply(there, asked(conda, label="a"))
+    apply(there, asked(label="a", prune=True))
+    assert environment_names.versions(there, "sk") == [1, 2], "runs name them"
+    wrong: list[dict[str, Any]] = [
+        {"kind": "Environment", "name": "x", "pip": ["not a requirement !"]},
+        {"kind": "Environment", "name": "y"},
+        {"kind": "Environment", "name": "AzureML-Tutorial", "pip": ["joblib"]},
+    ]
+    assert [p["document"] for p in problems(there, *wrong)] == [0, 1, 2]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fitq.backend import Backend
@@ -16,6 +16,8 @@ from fitq.queue import NullQueue
 from fitq.store.memory import MemoryObjects, MemoryState
 from tests.declared.conftest import keep_model
 
+#: How long an example takes says something about the machine, not about the rules.
+ANY_SPEED = settings(deadline=None, max_examples=60)
 _TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
 _TAGS = st.dictionaries(_TEXT, _TEXT, max_size=2)
 
@@ -59,9 +61,22 @@ FUNCTIONS = _named(
         {"snapshot": st.sampled_from(SNAPSHOTS)}, optional={"pool": st.sampled_from(["default", "cpu"])}
     ),
 )
-DOCUMENTS = st.lists(
-    POOLS | FUNCTIONS | MODELS | ENDPOINTS, max_size=5, unique_by=lambda d: (d["kind"], d["name"])
+ENVIRONMENTS = _named(
+    "Environment",
+    ["sk", "old"],
+    st.fixed_dictionaries(
+        {"pip": st.lists(st.sampled_from(["joblib", "scikit-learn==1.4.2"]), min_size=1, unique=True)},
+        optional={"python": st.sampled_from(["3.11", "3.12"]), "strict": st.booleans()},
+    ),
 )
+REMOVABLE = POOLS | FUNCTIONS | MODELS | ENDPOINTS  #: what a prune takes away; versions of environments stay
+
+
+def _lists(documents: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
+    return st.lists(documents, max_size=5, unique_by=lambda d: (d["kind"], d["name"]))
+
+
+DOCUMENTS, PRUNABLE = _lists(REMOVABLE | ENVIRONMENTS), _lists(REMOVABLE)
 
 
 def workspace() -> Backend:
@@ -76,6 +91,7 @@ def asked(documents: list[dict[str, Any]], **more: Any) -> DeclaredRequest:
     return DeclaredRequest(documents=documents, **more)
 
 
+@ANY_SPEED
 @given(first=DOCUMENTS, second=DOCUMENTS)
 def test_applied_twice_is_applied_once(first: list[dict[str, Any]], second: list[dict[str, Any]]) -> None:
     backend = workspace()
@@ -84,6 +100,7 @@ def test_applied_twice_is_applied_once(first: list[dict[str, Any]], second: list
     assert plan(backend, asked(second)).is_empty
 
 
+@ANY_SPEED
 @given(documents=DOCUMENTS)
 def test_an_export_changes_nothing_and_makes_the_same_elsewhere(documents: list[dict[str, Any]]) -> None:
     here, elsewhere = workspace(), workspace()
@@ -94,7 +111,8 @@ def test_an_export_changes_nothing_and_makes_the_same_elsewhere(documents: list[
     assert export(elsewhere) == written
 
 
-@given(first=DOCUMENTS, second=DOCUMENTS)
+@ANY_SPEED
+@given(first=PRUNABLE, second=PRUNABLE)
 def test_pruning_leaves_what_applying_to_nothing_makes(
     first: list[dict[str, Any]], second: list[dict[str, Any]]
 ) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from fitq.declared.endpoint import EndpointKind
+from fitq.declared.environment import EnvironmentKind
 from fitq.declared.function import FunctionKind
 from fitq.declared.kind import Kind, Kinds
 from fitq.declared.model import ModelKind
 from fitq.declared.pool import PoolKind
 
-_ALL: tuple[Kind[Any], ...] = (PoolKind(), FunctionKind(), ModelKind(), EndpointKind())
+_ALL: tuple[Kind[Any], ...] = (EnvironmentKind(), PoolKind(), FunctionKind(), ModelKind(), EndpointKind())
 KINDS: Kinds = {kind.name: kind for kind in sorted(_ALL, key=lambda k: k.order)}
