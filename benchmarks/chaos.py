@@ -169,6 +169,7 @@ def main() -> int:
     parser.add_argument("--faults-per-minute", type=float, default=20.0)
     parser.add_argument("--runs-per-minute", type=float, default=40.0)
     parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--longest", type=float, default=45.0, help="seconds a run may be without a holder")
     parser.add_argument("--keep", type=Path, help="folder for logs and data; a temporary one otherwise")
     asked = parser.parse_args()
     logs.configure("chaos")
@@ -185,7 +186,7 @@ def main() -> int:
         if trial.error is not None:
             raise trial.error
         trial.evidence.living += living_processes(set(trial.evidence.runs))
-        violations = judge(trial.evidence)
+        violations = judge(trial.evidence, longest_without_holder=asked.longest)
         for line in trial.breaker.told:
             print(line, file=sys.stderr)
         for violation in violations:

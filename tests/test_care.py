@@ -8,11 +8,11 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from fitq import attempts, runs
+from fitq import attempts, restoring, runs
 from fitq.backend import Backend
 from fitq.errors import Unavailable
 from fitq.queue import NullQueue
-from fitq.records import RunRecord, RunStatus, TimelineEntry, now
+from fitq.records import RunRecord, RunStatus, TimelineEntry, now, to_json
 from fitq.scheduler import care
 from fitq.scheduler.care import Care
 from fitq.store.protocols import Lease, LeaseEnd
@@ -210,3 +210,24 @@ def test_messages_are_read_only_if_there_are_too_few_of_them(
     clock.forward(11)
     sent = [look_after.send_missing_messages() for _ in range(4)]
     assert sent == [0, 0, 1, 0]  # that of a canceled run makes up for it until they are searched
+
+
+def test_one_run_that_cannot_be_read_keeps_no_other_from_coming_back(
+    memory_backend: Backend, queued: RunRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = [msgspec.structs.replace(queued, id=f"lost-{n}") for n in range(3)]
+    for run in lost:
+        memory_backend.objects.put(memory_backend.keys.open_run(run.id), to_json(run))
+    get = memory_backend.objects.get
+
+    def half_away(key: str) -> bytes | None:
+        if "lost-1" in key:
+            raise Unavailable
+        return get(key)
+
+    with monkeypatch.context() as away:
+        away.setattr(memory_backend.objects, "get", half_away)
+        with pytest.raises(Unavailable, match="1 of 3"):
+            restoring.restore_open(memory_backend)
+    assert {run.id for run in memory_backend.state.list_runs()} == {queued.id, "lost-0", "lost-2"}
+    assert restoring.restore_open(memory_backend) == 1

@@ -5,20 +5,24 @@ Accepted runs come first: somebody waits for them. Every step may be done twice 
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from fitq import attempts, drafts
 from fitq.backend import Backend
+from fitq.errors import Unavailable
 from fitq.logs import get_logger
 from fitq.records import FinalRecord, RunRecord, from_json
+from fitq.store.patience import patiently
 from fitq.store.protocols import Restoring
 from fitq.submission import IDEMPOTENCY_SECONDS
 
 log = get_logger(__name__)
 _READERS = 8
 _AT_ONCE = 200
+_PATIENCE_SECONDS = 5.0  #: for one run; then the whole is tried again, from where it is
 
 
 def restore_open(backend: Backend) -> int:
@@ -27,18 +31,37 @@ def restore_open(backend: Backend) -> int:
     They are missing after Redis lost its data, or when an API process died between the writes of a
     submit. Workers that still execute some of them must have had the time to say so. A run that has
     ended and still has its marker, because whoever ended it died, gets what was to follow its end.
+
+    Raises:
+        Unavailable: a store went away for some of them; the others are done.
     """
-    count = 0
-    for found in backend.objects.list(backend.keys.open_runs()):
-        run_id = found.key.rpartition("/")[2].removesuffix(".json")
-        run = backend.state.get_run(run_id)
-        if run is None:
-            count += _bring_back(backend, found.key, run_id)
-        elif run.status.is_final:
-            attempts.forget_live(backend, run)
-            drafts.complete(backend, run_id)
-            log.warning("run_completed_late", run_id=run_id)
-    return count
+
+    def care_for(marker: str) -> bool | None:
+        try:
+            return _care_for(backend, marker)
+        except Unavailable as exc:  # the others should not wait for this one
+            log.warning("run_not_restored", marker=marker, error=exc.message)
+            return None
+
+    with ThreadPoolExecutor(_READERS) as readers:
+        markers = [found.key for found in backend.objects.list(backend.keys.open_runs())]
+        cared = list(readers.map(care_for, markers))
+    if None in cared:
+        raise Unavailable(f"{cared.count(None)} of {len(markers)} accepted runs could not be looked at.")
+    return sum(map(bool, cared))
+
+
+def _care_for(backend: Backend, marker: str) -> bool:
+    """Whether the run came back."""
+    run_id = marker.rpartition("/")[2].removesuffix(".json")
+    run = backend.state.get_run(run_id)
+    if run is None:
+        return _bring_back(backend, marker, run_id)
+    if run.status.is_final:
+        attempts.forget_live(backend, run)
+        drafts.complete(backend, run_id)
+        log.warning("run_completed_late", run_id=run_id)
+    return False
 
 
 def _bring_back(backend: Backend, marker: str, run_id: str) -> bool:
@@ -80,11 +103,16 @@ def restore_ended(backend: Backend) -> int:
     known = backend.state.run_ids()
     missing = [run for run in backend.objects.list_folders(backend.keys.runs()) if run not in known]
     count = 0
+
+    def final_of(run: str) -> bytes | None:
+        read = functools.partial(backend.objects.get, backend.keys.final(run))
+        return patiently(read, what=f"read the end of {run}", seconds=_PATIENCE_SECONDS)
+
     try:
         with ThreadPoolExecutor(_READERS) as readers:
             for some in _in_pieces(missing):
                 backend.state.note_restoring(Restoring(count, len(missing)))
-                for data in readers.map(lambda run: backend.objects.get(backend.keys.final(run)), some):
+                for data in readers.map(final_of, some):
                     count += bool(data and _list_again(backend, from_json(data, FinalRecord).run))
     finally:
         backend.state.note_restoring(None)
