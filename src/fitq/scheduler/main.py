@@ -34,7 +34,8 @@ class Scheduler:
         self._id = f"{socket.gethostname()}-{os.getpid()}"
         self._steady_since: float | None = None  #: since when each round has come through
         self._looked_at = 0.0
-        self._done_at: dict[str, float] = {}
+        self._done_at: dict[str, float] = {}  #: when each step was, since Redis was last found empty
+        self._restoring = threading.Thread()  #: the last one that filled Redis
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT."""
@@ -59,17 +60,25 @@ class Scheduler:
         if self._backend.state.is_new_epoch():
             log.warning("redis_is_empty", hint="It is filled again from the object store.")
             self._steady_since = None
-            self._done_at.clear()
+            self._done_at = {}
         self._notice_absence()
         self._care.end_lost_attempts()
         self._looked_at = time.monotonic()
         if self._looked_at - (self._steady_since or 0.0) >= patience(self._lease_seconds):
-            # What workers still execute they have put back by now.
-            self._now_and_then("restore_open", self._care.restore_open, _RESTORE_OPEN_SECONDS)
-            if "restore_open" in self._done_at:
-                self._now_and_then("restore_ended", self._care.restore_ended, _RESTORE_ENDED_SECONDS)
+            self._restore_aside()  # what workers still execute they have put back by now
         # It reads every message there is.
-        self._now_and_then("send_messages", self._care.send_missing_messages, self._lease_seconds)
+        self._when_due(self._done_at, "send", self._care.send_missing_messages, self._lease_seconds)
+
+    def _restore_aside(self) -> None:
+        """In a thread of its own: it may take minutes, and lost runs should not wait for that."""
+        if not self._restoring.is_alive():
+            self._restoring = threading.Thread(target=self._restore, args=(self._done_at,), daemon=True)
+            self._restoring.start()
+
+    def _restore(self, done_at: dict[str, float]) -> None:
+        self._when_due(done_at, "open", self._care.restore_open, _RESTORE_OPEN_SECONDS)
+        if "open" in done_at and done_at is self._done_at:  # Redis has not been emptied again since
+            self._when_due(done_at, "ended", self._care.restore_ended, _RESTORE_ENDED_SECONDS)
 
     def _notice_absence(self) -> None:
         """Begin anew after Redis, this process or the whole machine stood still."""
@@ -78,13 +87,14 @@ class Scheduler:
             self._care.begin_anew()
             self._steady_since = time.monotonic()
 
-    def _now_and_then(self, name: str, step: Callable[[], int], every_seconds: float) -> None:
-        """A step that is due. The object store may be away; the other steps go on."""
-        if name in self._done_at and time.monotonic() - self._done_at[name] < every_seconds:
+    def _when_due(
+        self, done_at: dict[str, float], name: str, step: Callable[[], int], every_seconds: float
+    ) -> None:
+        """A step, if it is due. A store may be away; the other steps go on."""
+        if name in done_at and time.monotonic() - done_at[name] < every_seconds:
             return
         try:
             step()
-            self._done_at[name] = time.monotonic()
+            done_at[name] = time.monotonic()
         except Unavailable as exc:
             log.warning("step_skipped", step=name, error=exc.message)
-        self._looked_at = time.monotonic()  # what took so long was our own work
