@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fitq.isolation.ladder import Ladder
+from fitq.isolation.ladder import UNCONFINED
 from fitq.worker.folder import Program
 from fitq.worker.forked import ForkedProcess
 from fitq.worker.process import ColdProcess, RunProcess, adopt_orphans
@@ -23,8 +23,7 @@ from fitq.worker.runtime import OWN
 from fitq.worker.starter import Starter
 from tests.conftest import eventually
 
-#: Nothing is taken from it: what is compared here is how it starts.
-PLAN = Ladder().plan("warm-1", folder=Path("/tmp"), scratch=Path("/tmp"))
+PLAN = UNCONFINED  #: what is compared here is how it starts
 ARGUMENTS = ["--penalty", "1.0", "ä"]
 MAIN = "\nif __name__ == '__main__':\n    "
 #: Everything a script can see or do that differs when something else than Python started it.

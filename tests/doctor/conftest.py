@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from fitq.isolation.ladder import UNCONFINED
 from fitq.records import EnvironmentRecord, Failure, RunRecord, RunStatus, Usage, Versions, now
 from fitq.worker.doctor import diagnosis
 from fitq.worker.folder import RunFolder
@@ -64,7 +65,7 @@ class Clinic:
         (place.code / "outputs").mkdir()
         log = StdLog(place.std_log, max_bytes=1_000_000)
         process = self.starter.start(
-            place.program(None, None), cwd=place.code, environment=place.environment()
+            place.program(None, None), cwd=place.code, environment=place.environment(), plan=UNCONFINED
         )
         self.end_of(process, log)
         run = msgspec.structs.replace(run, usage=Usage(peak_memory_bytes=process.peak_memory_bytes))

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from fitq.isolation.ladder import UNCONFINED
 from fitq.records import FunctionRecord, Resources, Usage, Versions
 from fitq.worker.doctor import diagnosis, order
 from fitq.worker.doctor.families import start
@@ -98,7 +99,7 @@ def test_a_training_function_is_shown_where_its_own_file_failed(clinic: Clinic, 
     (place.code / "outputs").mkdir(parents=True)
     program = place.program(functions, FunctionRecord(name="fit", pool="default", file="fit.py"))
     log = StdLog(place.std_log, max_bytes=100_000)
-    process = clinic.starter.start(program, cwd=place.code, environment=place.environment())
+    process = clinic.starter.start(program, cwd=place.code, environment=place.environment(), plan=UNCONFINED)
     clinic.end_of(process, log)
     case = diagnosis.Case(run=run, exit_code=1, lines=tuple(log.tail()), code=place.code, functions=functions)
     failure = diagnosis.examine(case)

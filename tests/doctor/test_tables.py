@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from fitq.isolation.ladder import UNCONFINED
 from fitq.worker.doctor import diagnosis, tables
 from fitq.worker.doctor.tables import Name, Removed
 from fitq.worker.folder import Program
@@ -89,7 +90,7 @@ def logs(tmp_path_factory: pytest.TempPathFactory, warm: Starter) -> list[list[s
     program = Program(command=[sys.executable, "-u", "rows.py"], modules=folder)
     environment = {"FITQ_RUN_ID": "rows", "PATH": "/usr/bin:/bin"}
     log = StdLog(folder / "log", max_bytes=10_000_000)
-    process = warm.start(program, cwd=folder, environment=environment)
+    process = warm.start(program, cwd=folder, environment=environment, plan=UNCONFINED)
     Clinic.end_of(process, log)
     assert process.exit_code == 0, log.tail()[-5:]
     parts = (folder / "log").read_text().split("\nrow ")

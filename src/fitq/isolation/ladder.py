@@ -57,6 +57,18 @@ for name in sys.argv[2:]: __import__(name)
 """
 
 
+#: The plan without a step.
+UNCONFINED: dict[str, Any] = {
+    "groups": [],
+    "cpus": [],
+    "limits": {},
+    "mounts": None,
+    "user": None,
+    "privileges": False,
+    "landlock": None,
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ladder:
     """What separates a run from this machine and from other runs."""
@@ -113,16 +125,7 @@ class Ladder:
         readable = _real([*_interpreter(), *readable])
         writable = _real([folder, scratch, *self.open])
         shown = sorted({*readable, *writable})
-        plan: dict[str, Any] = {
-            "groups": [],
-            "cpus": [],
-            "limits": {},
-            "mounts": None,
-            "user": user,
-            "privileges": "privileges" in self.rungs,
-            "landlock": None,
-            **more,
-        }
+        plan = {**UNCONFINED, "user": user, "privileges": "privileges" in self.rungs, **more}
         if "mounts" in self.rungs:
             closed = _closed_to_others(shown, folder) if user is not None else []
             plan["mounts"] = {
