@@ -1,15 +1,17 @@
 """How fast does scoring answer, beside an app written by hand and an echo that predicts nothing?
 
-    scripts/bench scoring [--repeats 3] [--seconds 2] [--only iris]
+    scripts/bench scoring [--repeats 3] [--seconds 2] [--only iris] [--peers PYTHON] [--realtime]
 
 Server processes are pinned to one core and the load generator (`wrk`, from apt) to another. Each repeat goes
 through all servers of a case in alternating order, so that noise of the machine hits all of them; the table
-shows medians and the spread of ratios within one repeat.
+shows medians and the spread of ratios within one repeat. `--realtime` (root) keeps other programs from both
+cores while a series runs. Many models and cold ones are the question of `scoring_many.py`.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import shutil
@@ -25,12 +27,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import joblib
+import numpy as np
 from scoring_servers import TOKEN
 from sklearn.datasets import load_digits, load_iris
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
 SERVERS = ("fitq", "plain", "echo")
+PEERS = ("fastapi", "mlserver")
 SERVER_CORE, LOAD_CORE = 0, 1
 
 
@@ -40,10 +44,20 @@ class Case(NamedTuple):
     model: str
     rows: int
     clients: int
+    body: str = "azure"  #: how fitq is asked; the others are asked as ever
 
     def __str__(self) -> str:
         rows = "1 row" if self.rows == 1 else f"{self.rows:,} rows"
-        return f"{self.model}, {rows}, {self.clients} client{'s' if self.clients > 1 else ''}"
+        body = "" if self.body == "azure" else f", {self.body}"
+        return f"{self.model}, {rows}{body}, {self.clients} client{'s' if self.clients > 1 else ''}"
+
+
+class Request(NamedTuple):
+    """What is sent again and again."""
+
+    path: str
+    body: bytes
+    headers: dict[str, str]
 
 
 class Figure(NamedTuple):
@@ -58,6 +72,11 @@ CASES = (
     Case("iris-logistic", 1, 1),
     Case("iris-logistic", 1, 32),
     Case("iris-logistic", 1000, 1),
+    Case("iris-logistic", 1000, 1, "npy"),
+    Case("iris-logistic", 1000, 1, "oip-binary"),
+    Case("iris-logistic", 1, 32, "oip"),
+    Case("iris-logistic", 1, 32, "kserve"),
+    Case("iris-logistic", 1, 32, "mlflow"),
     Case("digits-forest-100", 1, 1),
     Case("digits-forest-100", 1, 32),
     Case("digits-hist-boosting", 1, 32),
@@ -65,8 +84,7 @@ CASES = (
 
 _WRK_SCRIPT = """
 wrk.method = "POST"
-wrk.headers["Content-Type"] = "application/json"
-wrk.headers["Authorization"] = "Bearer %s"
+%s
 local file = io.open("%s", "rb")
 wrk.body = file:read("*a")
 file:close()
@@ -92,23 +110,63 @@ def train(folder: Path) -> dict[str, list[list[float]]]:
     return {name: rows.tolist() for name, (_, (rows, _)) in models.items()}
 
 
-def start(who: str, port: int, models: Path, log: Path) -> subprocess.Popen[bytes]:
+def request(who: str, case: Case, rows: list[list[float]]) -> Request:
+    """How a server is asked for the predictions of these rows."""
+    body = case.body if who == "fitq" else {"mlserver": "oip"}.get(who, "azure")
+    model, matrix = case.model, np.array(rows)
+    headers = {"content-type": "application/json", "authorization": f"Bearer {TOKEN}"}
+    tensor = {"name": "predict", "shape": list(matrix.shape), "datatype": "FP64"}
+    if body == "npy":
+        file = io.BytesIO()
+        np.save(file, matrix)
+        headers["content-type"] = "application/x-npy"
+        return Request(f"/models/{model}/score", file.getvalue(), headers)
+    if body == "oip-binary":
+        told = {"inputs": [{**tensor, "parameters": {"binary_data_size": matrix.nbytes}}]}
+        head = json.dumps(told).encode()
+        headers |= {
+            "content-type": "application/octet-stream", "inference-header-content-length": str(len(head))
+        }  # fmt: skip
+        return Request(f"/v2/models/{model}/infer", head + matrix.tobytes(), headers)
+    flat = [value for row in rows for value in row]
+    path, content = {
+        "azure": (f"/models/{model}/score", {"data": rows}),
+        "oip": (f"/v2/models/{model}/infer", {"inputs": [{**tensor, "data": flat}]}),
+        "kserve": (f"/v1/models/{model}:predict", {"instances": rows}),
+        "mlflow": (f"/models/{model}/invocations", {"dataframe_split": {"data": rows}}),
+    }[body]
+    return Request(path, json.dumps(content).encode(), headers)
+
+
+def answered(body: bytes) -> list[object]:
+    """The predictions in an answer of any form."""
+    told = json.loads(body)
+    if isinstance(told, list):
+        return told
+    found: list[object] = told["predictions"] if "predictions" in told else told["outputs"][0]["data"]
+    return found
+
+
+def start(who: str, port: int, models: Path, log: Path, given: argparse.Namespace) -> subprocess.Popen[bytes]:
     """A server on its core; its children inherit that."""
-    command = [
-        sys.executable,
-        str(Path(__file__).with_name("scoring_servers.py")),
-        who,
-        str(port),
-        str(models),
-    ]
+    is_peer = who in PEERS
+    program = Path(__file__).with_name("scoring_peers.py" if is_peer else "scoring_servers.py")
+    command = [given.peers if is_peer else sys.executable, str(program), who, str(port), str(models)]
     with log.open("wb") as said:
         return subprocess.Popen(
             command,
             stdout=said,
             stderr=said,
             env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-            preexec_fn=lambda: os.sched_setaffinity(0, {SERVER_CORE}),
+            preexec_fn=lambda: pin(SERVER_CORE, given.realtime),
         )
+
+
+def pin(core: int, realtime: bool) -> None:
+    """Have this process, and those it starts, on one core only."""
+    os.sched_setaffinity(0, {core})
+    if realtime:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(5))
 
 
 def free_port() -> int:
@@ -118,31 +176,32 @@ def free_port() -> int:
         return port
 
 
-def url(port: int, case: Case) -> str:
-    return f"http://127.0.0.1:{port}/models/{case.model}/score"
-
-
-def wait_until_it_scores(port: int, case: Case, body: bytes) -> list[object]:
-    """The answer to a body, which a server that starts may take a while to give."""
-    headers = {"content-type": "application/json", "authorization": f"Bearer {TOKEN}"}
-    deadline = time.monotonic() + 60
+def wait_until_it_scores(port: int, asked: Request) -> list[object]:
+    """The answer to a request, which a server that starts may take a while to give."""
+    deadline = time.monotonic() + 120
     while True:
         try:
-            request = urllib.request.Request(url(port, case), body, headers)
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                found: list[object] = json.load(answer)
-                return found
+            url = f"http://127.0.0.1:{port}{asked.path}"
+            with urllib.request.urlopen(
+                urllib.request.Request(url, asked.body, asked.headers), timeout=30
+            ) as answer:
+                return answered(answer.read())
         except (urllib.error.URLError, ConnectionError):
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
 
 
-def load(port: int, case: Case, script: Path, seconds: int) -> Figure:
+def load(port: int, case: Case, asked: Request, folder: Path, given: argparse.Namespace) -> Figure:
     """One series of requests over keep-alive connections."""
-    command = ["wrk", "-t1", f"-c{case.clients}", f"-d{seconds}s", "-s", str(script), url(port, case)]
+    body, script = folder / "body", folder / "post.lua"
+    body.write_bytes(asked.body)
+    headers = "\n".join(f'wrk.headers["{name}"] = "{value}"' for name, value in asked.headers.items())
+    script.write_text(_WRK_SCRIPT % (headers, body))
+    url = f"http://127.0.0.1:{port}{asked.path}"
+    command = ["wrk", "-t1", f"-c{case.clients}", f"-d{given.seconds}s", "-s", str(script), url]
     done = subprocess.run(
-        command, check=True, capture_output=True, preexec_fn=lambda: os.sched_setaffinity(0, {LOAD_CORE})
+        command, check=True, capture_output=True, preexec_fn=lambda: pin(LOAD_CORE, given.realtime)
     )
     told = json.loads(done.stdout.splitlines()[-1])
     if told["bad"]:
@@ -150,35 +209,39 @@ def load(port: int, case: Case, script: Path, seconds: int) -> Figure:
     return Figure(told["rps"], told["p50"], told["p99"])
 
 
-def measure(cases: list[Case], repeats: int, seconds: int) -> dict[tuple[Case, str], list[Figure]]:
+def measure(cases: list[Case], given: argparse.Namespace) -> dict[tuple[Case, str], list[Figure]]:
     """(case, server) → one figure per repeat."""
     figures: dict[tuple[Case, str], list[Figure]] = {}
+    servers = (*SERVERS, *PEERS) if given.peers else SERVERS
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         known = train(folder)
-        ports = {who: free_port() for who in SERVERS}
-        running = [start(who, ports[who], folder, folder / f"{who}.log") for who in SERVERS]
+        ports = {who: free_port() for who in servers}
+        running = [start(who, ports[who], folder, folder / f"{who}.log", given) for who in servers]
         try:
             for case in cases:
                 rows = (known[case.model] * 10)[: case.rows]
-                body, script = folder / "body.json", folder / "post.lua"
-                body.write_text(json.dumps({"data": rows}))
-                script.write_text(_WRK_SCRIPT % (TOKEN, body))
-                answers = {who: wait_until_it_scores(ports[who], case, body.read_bytes()) for who in SERVERS}
-                assert answers["fitq"] == answers["plain"], "they do not answer the same"
-                for who in SERVERS:
-                    load(ports[who], case, script, 1)  # warm
-                for repeat in range(repeats):
-                    for who in SERVERS if repeat % 2 == 0 else reversed(SERVERS):
-                        figure = load(ports[who], case, script, seconds)
+                asked = {who: request(who, case, rows) for who in servers if fits(who, case)}
+                answers = {who: wait_until_it_scores(ports[who], a) for who, a in asked.items()}
+                assert all(a == answers["plain"] for w, a in answers.items() if w != "echo"), "they differ"
+                for who, a in asked.items():
+                    load(ports[who], case, a, folder, given)  # warm
+                for repeat in range(given.repeats):
+                    for who in asked if repeat % 2 == 0 else reversed(asked):
+                        figure = load(ports[who], case, asked[who], folder, given)
                         figures.setdefault((case, who), []).append(figure)
-                        print(f"  {case!s:42} {who:6} {figure.per_second:8.0f}/s", file=sys.stderr)
+                        print(f"  {case!s:48} {who:8} {figure.per_second:8.0f}/s", file=sys.stderr)
         finally:
             for process in running:
                 process.terminate()
             for process in running:
                 process.wait()
     return figures
+
+
+def fits(who: str, case: Case) -> bool:
+    """Whether a server takes part in a case: the peers do not in those about fitq's other bodies."""
+    return who in SERVERS or case.body == "azure"
 
 
 def ratio(figures: dict[tuple[Case, str], list[Figure]], case: Case, who: str, beside: str) -> str:
@@ -195,13 +258,15 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=2)
     parser.add_argument("--only", default="", help="cases whose name contains this")
+    parser.add_argument("--peers", default="", metavar="PYTHON", help="an interpreter that has the peers")
+    parser.add_argument("--realtime", action="store_true", help="keep other programs from both cores")
     given = parser.parse_args()
     if shutil.which("wrk") is None:
         sys.exit("This needs wrk: apt-get install wrk")
     if len(os.sched_getaffinity(0)) < 2:
         sys.exit("This needs two cores: one for the servers, one for the load.")
     cases = [case for case in CASES if given.only in str(case)]
-    figures = measure(cases, given.repeats, given.seconds)
+    figures = measure(cases, given)
     print(f"{given.repeats} repeats of {given.seconds} s, wrk, servers on one core of {os.cpu_count()}\n")
     print("| case | server | requests/s median | min–max | p50 ms | p99 ms | × by hand | × echo |")
     print("|---|---|---|---|---|---|---|---|")
