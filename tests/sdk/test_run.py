@@ -115,7 +115,13 @@ def test_a_failed_run_raises_what_went_wrong(routes: Routes, run: Run) -> None:
     with pytest.raises(ActivityFailedException, match="bad kernel") as caught:
         run.wait_for_completion()
     assert isinstance(caught.value, RunFailed)
-    assert "Use linear." in str(caught.value)
+    assert str(caught.value) == (
+        "Run train-1 is Failed.\n"
+        "user_error: The script raised ValueError. (train.py:7)\n"
+        "    ValueError: bad kernel\n"
+        "Versions: scikit-learn 1.9.1\n"
+        "Use linear."
+    )
     assert run.wait_for_completion(raise_on_error=False)["error"] == {
         "error": {"code": "user_error", "message": "The script raised ValueError."}
     }

@@ -43,7 +43,7 @@ def conclude(run: RunRecord) -> None:
     if run.status is not RunStatus.COMPLETED:
         hinted = run.failure is not None and run.failure.hint
         hint = "" if hinted else f"Its whole log: fitq runs logs {run.id}"
-        raise RunFailed(f"Run {run.id} is {run.status}. {explain(run)}", hint=hint)
+        raise RunFailed(f"Run {run.id} is {run.status}.\n{explain(run)}", hint=hint)
     for warning in run.warnings:
         say(f"Note: {warning}")
     say(f"Run {run.id} completed in {format_seconds(run.usage.run_seconds)}.")

@@ -166,7 +166,7 @@ class Run:
     def _failed(self) -> ActivityFailedException:
         failure = self.record.failure
         return ActivityFailedException(
-            f"Run {self.id} is {self.record.status}. {watching.explain(self.record)}",
+            f"Run {self.id} is {self.record.status}.\n{watching.explain(self.record)}",
             hint="" if failure and failure.hint else f"Its log: fitq runs logs {self.id}",
             run=self.id,
             run_status=str(self.record.status),

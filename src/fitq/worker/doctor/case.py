@@ -90,5 +90,5 @@ class Case:
             function = f", in {frame.function}" if frame.function else ""
             shown.append(f'  File "{self.shorten(frame.file)}", line {frame.line}{function}')
             shown += [f"    {frame.code}"] if frame.code else []
-        text = [ln for ln in self.shorten(trace.text).splitlines() if ln.strip()][:4]
+        text = [ln for ln in self.shorten(trace.text).splitlines() if ln.strip()][:3]
         return [*shown, f"{trace.name}: {text[0]}" if text else trace.name, *text[1:]]

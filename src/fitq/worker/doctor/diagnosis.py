@@ -15,7 +15,7 @@ from fitq.worker.doctor.suspects import ending
 
 log = get_logger(__name__)
 _LINES = 12
-_LINE_CHARACTERS = 300
+_LINE_CHARACTERS = 240
 _MESSAGE_CHARACTERS = 1000
 
 
@@ -74,7 +74,8 @@ def _versions(case: Case, found: Finding) -> Iterator[tuple[str, str]]:
 
 def _clean(text: str, most: int) -> str:
     """Text that any store takes: valid Unicode, bounded."""
-    return text[:most].encode("utf-8", "replace").decode("utf-8")
+    cut = text if len(text) <= most else f"{text[: most - 1]}…"
+    return cut.encode("utf-8", "replace").decode("utf-8")
 
 
 __all__ = ["KINDS", "Case", "diagnose", "examine", "not_started"]

@@ -91,8 +91,7 @@ def _installable(case: Case, module: str, top: str) -> str:
     known = f"It belongs to package {package!r}. " if package != top else ""
     return (
         f"{known}Add the line {package} to the requirements.txt or conda file of the run's environment "
-        "(fitq submit --environment FILE …), or install it where the worker runs. "
-        "If it is a module of your own, send it beside the script."
+        "(fitq submit --environment FILE …). If it is a module of your own, send it beside the script."
     )
 
 
