@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import secrets
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -38,6 +40,8 @@ log = get_logger(__name__)
 _FRAMEWORKS = ("Custom", "TensorFlow", "ScikitLearn", "Onnx", "TfKeras", "PyTorch", "Multi")
 _MODEL_SUFFIXES = (".joblib", ".pkl", ".pickle")
 _USUAL_MODEL = "outputs/model.joblib"
+_CAPTURED_MODEL = "captured/model.joblib"  #: see worker/shims/fitq_capture.py
+_ROWS_BYTES = 4_000_000
 _INSPECT_SECONDS = 120.0
 
 
@@ -92,6 +96,7 @@ def register(
             source = _Source(upload, upload_name or upload.name, _sha256(upload), None)
         else:
             source = _from_run(backend, request, Path(folder))
+            request = _with_rows(request, source.path, lambda path: _artifact(backend, source, path))
         names = _judged(backend, request, source, allowed)
         draft = _draft(backend, request, source, secrets.token_hex(8), environments, names)
         return publish(backend, draft, again=False)
@@ -119,7 +124,36 @@ def draft(
     """
     check_name("model", request.name)
     _check_framework(request)
+    request = _with_rows(request, path, lambda _: _beside(file))
     return _draft(backend, request, _Source(file, path, _sha256(file), run), nonce, environments)
+
+
+RegistrationT = TypeVar("RegistrationT", bound=Registration)
+
+
+def _with_rows(request: RegistrationT, path: str, read: Callable[[str], bytes]) -> RegistrationT:
+    """For a model that was captured: the rows that its `fit` saw, where nobody gave others."""
+    if path != _CAPTURED_MODEL or request.sample_input is not None:
+        return request
+    with contextlib.suppress(OSError, NotFound, msgspec.MsgspecError, UnicodeDecodeError):
+        seen = msgspec.json.decode(read("captured/fit.json"))
+        rows = seen.get("rows") if isinstance(seen, dict) else None
+        if isinstance(rows, list) and rows:
+            return msgspec.structs.replace(request, sample_input=rows)
+    return request
+
+
+def _beside(file: Path) -> bytes:
+    """What the captured model's file has beside it, which a script may have replaced by a link."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+    with os.fdopen(os.open(file.with_name("fit.json"), flags), "rb") as told:
+        return told.read(_ROWS_BYTES)
+
+
+def _artifact(backend: Backend, source: _Source, path: str) -> bytes:
+    assert source.run is not None
+    _, pieces = runs.open_artifact(backend, source.run, path)
+    return b"".join(pieces)
 
 
 def _draft(
@@ -172,8 +206,8 @@ def _from_run(backend: Backend, request: RegisterRequest, folder: Path) -> _Sour
 
 def meant_file(run_id: str, files: list[str], request: Registration) -> str:
     """The file of a run that is to become the model: the one of that path, or the only model file below a
-    folder of that path. Without a path it is one named as the model, `outputs/model.joblib`, or the only
-    model file in `outputs`.
+    folder of that path. Without a path it is one named as the model, `outputs/model.joblib`, the only
+    model file in `outputs`, or else the one that was captured.
 
     Raises:
         NotFound, InvalidRequest: `files` lists what there is.
@@ -185,6 +219,8 @@ def meant_file(run_id: str, files: list[str], request: Registration) -> str:
     below = [f for f in files if f.startswith(asked.rstrip("/") + "/") and f.endswith(_MODEL_SUFFIXES)]
     if len(below) == 1:
         return below[0]
+    if not below and not request.path and _CAPTURED_MODEL in files:
+        return _CAPTURED_MODEL
     if below:
         raise InvalidRequest(
             f"{asked!r} holds several model files.", at="path", hint="Name one of them.", files=below

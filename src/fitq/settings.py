@@ -61,6 +61,10 @@ class Settings:
     warm_start: int = _setting(
         1, "1: scripts and functions start as forks of a process that has imported scikit-learn; 0: afresh"
     )
+    capture: int = _setting(
+        1,
+        "1: the last model that a script fits and does not save is kept, as captured/model.joblib; 0: not",
+    )
     environments: str = _setting(
         "",
         "where environments are built and kept; ~/.cache/fitq/environments if empty",

@@ -34,6 +34,9 @@ from fitq.records import (
 from fitq.snapshots import read_members
 from fitq.units import format_bytes
 
+#: Of the variables that the platform sets, those that a run may set for itself.
+_RUNS_OWN_CHOICE = ("FITQ_CAPTURE",)
+
 log = get_logger(__name__)
 #: How long a repeated Idempotency-Key finds its run.
 IDEMPOTENCY_SECONDS = 24 * 3600
@@ -189,7 +192,7 @@ def _check_limits(request: RunRequest) -> None:
     for name in request.environment_variables:
         if "=" in name or not name:
             raise InvalidRequest(f"{name!r} is not an environment variable.", at="environment_variables")
-        if name.startswith("FITQ_"):
+        if name.startswith("FITQ_") and name not in _RUNS_OWN_CHOICE:
             raise InvalidRequest(
                 f"{name} is set by the platform.", at="environment_variables", hint="Use another name."
             )

@@ -19,6 +19,7 @@ from fitq.store.patience import patiently
 
 T = TypeVar("T")
 KEPT_FOLDERS = ("outputs", "logs")
+CAPTURED_FOLDER = "captured"  #: beside `code`: what shims/fitq_capture.py leaves there
 _MAX_FILES = 10_000
 #: How long finalizing waits for the object store before the run is handed back.
 PATIENCE_SECONDS = 600.0
@@ -31,8 +32,8 @@ class Found(NamedTuple):
     skipped: list[str]  #: sentences for the run's warnings
 
 
-def find_files(code: Path, *, max_bytes: int | None = None) -> Found:
-    """Regular files below `outputs` and `logs`, in order.
+def find_files(code: Path, folders: tuple[str, ...] = KEPT_FOLDERS, *, max_bytes: int | None = None) -> Found:
+    """Regular files below these folders of it, in order.
 
     Args:
         max_bytes: of all together, counted by their length, which holes of a file are part of.
@@ -40,7 +41,7 @@ def find_files(code: Path, *, max_bytes: int | None = None) -> Found:
     files: list[tuple[str, Path]] = []
     skipped: list[str] = []
     room = max_bytes
-    for folder in KEPT_FOLDERS:
+    for folder in folders:
         if (code / folder).is_symlink():
             skipped.append(f"{folder} is a link and was not followed")
             continue
@@ -207,6 +208,7 @@ def metric_of(line: bytes) -> MetricPoint:
 
 
 __all__ = [
+    "CAPTURED_FOLDER",
     "KEPT_FOLDERS",
     "PATIENCE_SECONDS",
     "Found",

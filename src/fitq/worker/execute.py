@@ -200,7 +200,10 @@ class Executor:
             limits=_limits(run),
         )
         environment = folder.environment(
-            program.runtime, is_own_user=user is not None, has_own_tmp="mounts" in self.ladder.rungs
+            program.runtime,
+            is_own_user=user is not None,
+            has_own_tmp="mounts" in self.ladder.rungs,
+            capture=bool(self.settings.capture),
         )
         try:
             process = self.starter.start(program, cwd=folder.code, environment=environment, plan=plan)
@@ -314,13 +317,16 @@ class Executor:
             # an attempt before this one may have come as far
             register=[*run.register, *(r for r in watch.registrations if r not in run.register)],
         )
-        artifacts = self._keep(run, folder, found.files)
+        captured = collect.find_files(
+            folder.path, (collect.CAPTURED_FOLDER,), max_bytes=self.settings.output_bytes
+        ).files
+        artifacts = self._keep(run, folder, [*found.files, *captured])
         failure = self._failure(run, folder, watch, ended)
         status = _status(failure)
         children = patiently(
             lambda: keep_children(self.backend, run, folder.path, status), what="keep the child runs"
         )
-        models = self._draft_models(run, dict(found.files)) if failure is None else []
+        models = self._draft_models(run, dict([*found.files, *captured])) if failure is None else []
         run = patiently(
             lambda: attempts.finish(
                 self.backend, run, status,

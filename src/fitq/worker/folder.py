@@ -131,13 +131,19 @@ class RunFolder:
         return [INPUT_REFERENCE.sub(lambda found: str(self.inputs[found[1]].path), word) for word in words]
 
     def environment(
-        self, runtime: Runtime = OWN, *, is_own_user: bool = False, has_own_tmp: bool = False
+        self,
+        runtime: Runtime = OWN,
+        *,
+        is_own_user: bool = False,
+        has_own_tmp: bool = False,
+        capture: bool = False,
     ) -> dict[str, str]:
         """The process's whole environment.
 
         Args:
             is_own_user: it executes as a user that this machine has no name for.
             has_own_tmp: its `tmp` is its /tmp, a name short enough for sockets below it (107 bytes).
+            capture: keep what it fits and does not save; a run may still say FITQ_CAPTURE=0 for itself.
         """
         run, outputs = self.run, str(self.code / "outputs")
         return {
@@ -146,6 +152,7 @@ class RunFolder:
             "HOME": str(self.path / "home"),
             "TMPDIR": "/tmp" if has_own_tmp else str(self.tmp),  # noqa: S108
             **_thread_limits(run.resources.cpus),
+            "FITQ_CAPTURE": "1" if capture else "0",
             **run.environment_variables,
             "PYTHONPATH": runtime.python_path,
             "FITQ_RUN_ID": run.id,

@@ -60,7 +60,7 @@ MODULES = (
     "sklearn.ensemble sklearn.feature_extraction.text sklearn.feature_selection sklearn.impute "
     "sklearn.linear_model sklearn.metrics sklearn.model_selection sklearn.multiclass sklearn.naive_bayes "
     "sklearn.neighbors sklearn.neural_network sklearn.pipeline sklearn.preprocessing sklearn.svm "
-    "sklearn.tree fitq.context fitq.functions"
+    "sklearn.tree fitq.context fitq.functions fitq_capture"
 ).split()
 #: Variables read when the interpreter or a library starts. A run that wants others starts afresh.
 _READ_AT_START = (
@@ -206,10 +206,18 @@ def become(request: Request) -> Tuple[types.CodeType, Dict[str, Any]]:
     if code is None or not _take_environment(environment):
         return _start_afresh(argv, environment)
     _forget_the_parent()
+    _capture(environment)
     sys.argv = argv
     sys.orig_argv = [sys.executable, "-u"] + argv
     sys.path.insert(0, os.path.dirname(os.path.realpath(argv[0])))
     return code, _main_module(code.co_filename).__dict__
+
+
+def _capture(environment: Mapping[str, str]) -> None:
+    """What `sitecustomize` does in a fresh interpreter."""
+    if environment.get("FITQ_CAPTURE") == "1" and "fitq_capture" in sys.modules:
+        folder = os.path.join(environment["FITQ_RUN_FOLDER"], "captured")
+        sys.modules["fitq_capture"].install(folder, environment.get("FITQ_OUTPUTS"))
 
 
 def _keep_only(output: int) -> None:
