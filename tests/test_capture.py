@@ -7,17 +7,17 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from fitq import registry
 from fitq.backend import Backend
 from fitq.errors import NotFound
+from fitq.isolation.ladder import Ladder
 from fitq.records import RegisterRequest, Registration
 from fitq.settings import Settings
 from fitq.worker.folder import Program
-from fitq.worker.process import ColdProcess, adopt_orphans
+from fitq.worker.process import adopt_orphans
 from fitq.worker.runtime import OWN
 from fitq.worker.starter import Starter
 from tests.test_execute import Bench
@@ -75,15 +75,14 @@ class Place:
             "FITQ_OUTPUTS": str(self.folder / "outputs"), "FITQ_CAPTURE": capture,
         }  # fmt: skip
         command = [sys.executable, "-u", "train.py"]
-        if starter is None:
-            process: Any = ColdProcess(command, cwd=self.folder, environment=environment)
-        else:
-            program = Program(command=command, modules=self.folder)
-            process = starter.start(program, cwd=self.folder, environment=environment)
+        program = Program(command=command, modules=self.folder)
+        plan = Ladder().plan("capture-1", folder=self.folder, scratch=self.folder)
+        process = (starter or Starter()).start(program, cwd=self.folder, environment=environment, plan=plan)
         output = b""
         while not process.poll():
             output += process.read(0.05)
         output += process.sweep()
+        assert process.exit_code is not None
         return output.decode(), process.exit_code
 
     @property
