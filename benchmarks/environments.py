@@ -2,10 +2,10 @@
 
     scripts/bench environments [--repeats 3] [--runs 30]
 
-The same two packages four ways, in alternating order: fitq with nothing kept; fitq on a second worker of a
+The same two packages three ways, in alternating order: fitq with nothing kept; fitq on a second worker of a
 machine that has the packages (the environment is resolved already, and built from its exact list); and
-`python -m venv` with `pip install`, with nothing kept and with pip's own cache full. Then runs of a script
-that imports scikit-learn, on one idle platform, in the environment and in the worker's own Python.
+`python -m venv` with `pip install`, nothing kept. Then runs of a script that imports scikit-learn, on one
+idle platform, in the environment and in the worker's own Python.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Run.get_context().log("at", at)
 
 
 class Builds:
-    """The four ways, in one folder."""
+    """The three ways, in one folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._count = folder, 0
@@ -68,17 +68,7 @@ class Builds:
 
     def pip_cold(self) -> float:
         """As the documentation of Python tells it, on a fresh machine."""
-        return self._pip(self._fresh())
-
-    def pip_warm(self) -> float:
-        """The same on a machine where pip has fetched them before."""
-        cache = self._folder / "pip-cache"
-        if not cache.exists():
-            self._pip(cache)
-        return self._pip(cache)
-
-    def _pip(self, cache: Path) -> float:
-        place = self._fresh()
+        place, cache = self._fresh(), self._fresh()
         began = time.perf_counter()
         subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
         install = [str(place / "bin" / "pip"), "--cache-dir", str(cache), "install", "-q", *PACKAGES]
@@ -106,7 +96,6 @@ def builds(repeats: int, folder: Path) -> dict[str, list[float]]:
         "fitq, nothing kept": made.fitq_cold,
         "fitq, second worker": made.fitq_second_worker,
         "venv + pip, nothing kept": made.pip_cold,
-        "venv + pip, its cache full": made.pip_warm,
     }
     seconds: dict[str, list[float]] = {}
     for n in range(repeats):
