@@ -55,12 +55,10 @@ class FragileStack(Stack):
 class Trial:
     """One platform under faults, from start to judgement."""
 
-    def __init__(self, stack: FragileStack, folder: Path, asked: argparse.Namespace) -> None:
-        ledger = folder / "ledger"
-        ledger.mkdir()
-        self.ledger, self.asked, self.stack = ledger, asked, stack
+    def __init__(self, stack: FragileStack, asked: argparse.Namespace) -> None:
+        self.asked, self.stack = asked, stack
         self.load = Load(
-            stack.settings.url, stack.settings.token, ledger, asked.seed, per_minute=asked.runs_per_minute
+            stack.settings.url, stack.settings.token, asked.seed, per_minute=asked.runs_per_minute
         )
         self.breaker = Breaker(
             stack, stack.to_redis, stack.to_objects, asked.seed, per_minute=asked.faults_per_minute
@@ -119,7 +117,6 @@ class Trial:
         e, direct = self.evidence, self.stack.direct
         e.accepted, e.registered, e.answered = self.load.accepted, self.load.registered, self.load.violations
         e.absences = self.breaker.absences
-        e.ledger = {path.name for path in self.ledger.iterdir()}
         read_api(e, direct.url, direct.token)
         with self._redis() as client:
             read_redis(e, client)
@@ -147,7 +144,6 @@ def table(trial: Trial, violations: list[Violation]) -> str:
     longest = max((s for _, s in times_without_holder(trial.evidence)), default=0.0)
     rows = {
         "runs": len(trial.load.accepted),
-        "starts of scripts": len(trial.evidence.ledger),
         "faults": sum(done.values()),
         "of them kills": sum(n for name, n in done.items() if name.split()[0] in ("kill", "terminate")),
         "requests sent again": trial.load.retries,
@@ -180,7 +176,7 @@ def main() -> int:
             folder / ".fitq", pools={"default": asked.workers}, api_port=0, scoring_port=0
         ) as stack:
             say(f"platform at {stack.settings.url}, seed {asked.seed}")
-            trial = Trial(stack, folder, asked)
+            trial = Trial(stack, asked)
             threading.Thread(target=trial.run, daemon=True).start()
             stack.watch(trial.over)
         if trial.error is not None:

@@ -32,7 +32,6 @@ class Evidence:
     leases: set[str] = field(default_factory=set)
     indexes: dict[str, set[str]] = field(default_factory=dict)  #: status → run ids that Redis lists there
     messages: int = 0  #: in all queues, fetched or not
-    ledger: set[str] = field(default_factory=set)  #: <run>.<nonce> of every start
     model_versions: dict[int, str] = field(default_factory=dict)  #: version → run, in the bucket
     registered: list[int] = field(default_factory=list)  #: versions that clients were told
     absences: list[Absence] = field(default_factory=list)

@@ -1,7 +1,7 @@
 """A mix of runs, submitted as a stubborn client would: every request again until it is answered.
 
-Each run writes its attempt and a fresh nonce into its log and into every file it leaves, and notes in a
-ledger outside of the platform that it started. So whoever reads the files later can tell whose they are.
+Each start of a script writes a fresh nonce into its log and into every file it leaves. So whoever reads the
+files later can tell whose they are.
 """
 
 from __future__ import annotations
@@ -12,19 +12,16 @@ import tarfile
 import threading
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import httpx2
 
 SCRIPT = """
-import os, pathlib, secrets, sys, time
-kind, seconds, ledger = sys.argv[1], float(sys.argv[2]), pathlib.Path(sys.argv[3])
-attempt = pathlib.Path(os.environ["FITQ_RUN_FOLDER"]).name.rpartition("-")[2]
+import pathlib, secrets, sys, time
+kind, seconds = sys.argv[1], float(sys.argv[2])
 nonce = secrets.token_hex(8)
-mark = f"{attempt} {nonce}\\n"
-(ledger / f"{os.environ['FITQ_RUN_ID']}.{nonce}").touch()
-print("attempt", mark, end="", flush=True)
+mark = f"start {nonce}\\n"
+print(mark, end="", flush=True)
 if kind in ("metrics", "model"):
     from azureml.core import Run
     run = Run.get_context()
@@ -72,12 +69,12 @@ class Submitted:
 class Load:
     """Clients that submit for as long as they are let."""
 
-    def __init__(self, url: str, token: str, ledger: Path, seed: int, *, per_minute: float) -> None:
+    def __init__(self, url: str, token: str, seed: int, *, per_minute: float) -> None:
         self.accepted: list[Submitted] = []  #: answered with 202
         self.violations: list[str] = []  #: what an answer itself gave away
         self.registered: list[int] = []  #: versions that were answered with 201
         self.retries = 0
-        self._url, self._ledger = url, ledger
+        self._url = url
         self._headers = {"Authorization": f"Bearer {token}"}
         self._random = random.Random(seed)
         self._per_minute = per_minute
@@ -115,7 +112,7 @@ class Load:
             "experiment": "chaos",
             "snapshot": self._snapshot,
             "script": "chaos.py",
-            "arguments": [kind, MIX[kind][1], str(self._ledger)],
+            "arguments": [kind, MIX[kind][1]],
             "max_attempts": 100,
             "tags": {"key": key, "kind": kind},
         }
