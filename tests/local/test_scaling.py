@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from fitq.local.stack import Stack, Workers
+from fitq.local.scaling import Workers, process_of
+from fitq.local.stack import Stack
 from fitq.records import RunRecord, RunRequest, RunStatus
 from fitq.sdk.client import Client
 from tests.conftest import eventually
@@ -54,38 +55,53 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     ended.set()
 
 
+@pytest.mark.timeout(600)
 def test_forty_runs_from_zero_to_four_workers_and_back(stack: Stack, tmp_path: Path) -> None:
     with Client(stack.settings.url, stack.settings.token) as client:
-        eventually(lambda: client.get_pool("default").workers == 0, seconds=60, what="the pool being at zero")
+        eventually(
+            lambda: client.get_pool("default").workers == 0, seconds=150, what="the pool being at zero"
+        )
         assert "nap" in {f.name for f in client.functions()}, "known although nobody is there"
         gate = tmp_path / "gate"
         held = [submit(client, gate=str(gate)) for _ in range(MOST)]
         assert held[0].timeline[0].reason == "waiting for a worker to start"
         submitted = [*held, *(submit(client) for _ in range(RUNS - MOST))]
-        eventually(lambda: running(client) == MOST, seconds=60, what="four workers being busy")
+        eventually(lambda: running(client) == MOST, seconds=150, what="four workers being busy")
         assert client.get_pool("default").workers == MOST
         assert client.get_pool("default").demand == RUNS
         gate.touch()
-        eventually(lambda: client.get_pool("default").demand == 0, seconds=120, what="all runs being over")
+        eventually(lambda: client.get_pool("default").demand == 0, seconds=150, what="all runs being over")
         ended = [client.get_run(run.id) for run in submitted]
         assert {run.status for run in ended} == {RunStatus.COMPLETED}
         assert {run.attempt for run in ended} == {1}, "no run was handed back for a worker to leave"
-        eventually(lambda: client.get_pool("default").workers == 0, seconds=60, what="the pool being empty")
-        eventually(lambda: not [p for p in stack.programs if p.pool], what="their processes being gone")
+        eventually(lambda: client.get_pool("default").workers == 0, seconds=150, what="the pool being empty")
+        eventually(
+            lambda: not [p for p in stack.programs if p.pool], seconds=150, what="their processes being gone"
+        )
 
 
+@pytest.mark.timeout(600)
 def test_a_worker_that_is_asked_to_leave_finishes_its_run_first(stack: Stack, tmp_path: Path) -> None:
     with Client(stack.settings.url, stack.settings.token) as client:
         gate = tmp_path / "gate"
         run = submit(client, gate=str(gate))
-        eventually(lambda: running(client) == 1, seconds=60, what="the run being under way")
-        (worker,) = [p for p in stack.programs if p.pool and p.process.is_running and not p.is_leaving]
+        eventually(lambda: running(client) == 1, seconds=150, what="the run being under way")
+        holder = process_of(client.get_run(run.id).worker)
+        (worker,) = [p for p in stack.programs if p.process.pid == holder]
         worker.retire()
-        eventually(lambda: "worker_leaving" in worker.process.log.read_text(), what="the worker being told")
+        eventually(
+            lambda: "worker_leaving" in worker.process.log.read_text(),
+            seconds=150,
+            what="the worker being told",
+        )
         assert client.get_run(run.id).status is RunStatus.RUNNING
         gate.touch()
-        eventually(lambda: client.get_run(run.id).status is RunStatus.COMPLETED, what="the run being over")
-        eventually(lambda: worker.process.exit_code == 0, what="the worker being gone")
+        eventually(
+            lambda: client.get_run(run.id).status is RunStatus.COMPLETED,
+            seconds=150,
+            what="the run being over",
+        )
+        eventually(lambda: worker.process.exit_code == 0, seconds=150, what="the worker being gone")
         assert client.get_run(run.id).attempt == 1
 
 
