@@ -101,7 +101,8 @@ class Trial:
         with self._redis() as client:
             read_redis(e, client)
         prefix = f"{self.stack.direct.workspace}/open/"
-        markers = self._bucket().list_objects(bucket_name=self.stack.direct.bucket, prefix=prefix)
+        bucket = self.stack.direct.bucket  # recursive: an emptied folder is listed otherwise
+        markers = self._bucket().list_objects(bucket_name=bucket, prefix=prefix, recursive=True)
         return len(list(markers)) + len(nothing_left(e))
 
     def _unfinished(self) -> int:
