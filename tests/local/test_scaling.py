@@ -67,7 +67,7 @@ def test_forty_runs_from_zero_to_four_workers_and_back(stack: Stack, tmp_path: P
         assert held[0].timeline[0].reason == "waiting for a worker to start"
         submitted = [*held, *(submit(client) for _ in range(RUNS - MOST))]
         eventually(lambda: running(client) == MOST, seconds=150, what="four workers being busy")
-        assert client.get_pool("default").workers == MOST
+        eventually(lambda: client.get_pool("default").workers == MOST, what="four having reported")
         assert client.get_pool("default").demand == RUNS
         gate.touch()
         eventually(lambda: client.get_pool("default").demand == 0, seconds=150, what="all runs being over")
