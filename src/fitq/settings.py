@@ -121,6 +121,11 @@ class Settings:
     )
     model_bytes: int = _setting(2_000_000_000, "largest uploaded model file")
     # Scoring
+    scoring_model: str = _setting(
+        "",
+        "model (or model:version) that answers at /invocations and /ping; the only registered one if empty",
+        example="iris:champion",
+    )
     score_rows: int = _setting(100_000, "most rows in one scoring request", example="100000")
     score_seconds: float = _setting(60.0, "longest one prediction may take", example="60")
     scorer_idle_seconds: float = _setting(

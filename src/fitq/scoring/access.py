@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import random
 
@@ -23,6 +24,28 @@ async def a_model(call: Call) -> None:
     name, version = call.path["model"], call.path.get("version", "")
     path = f"/models/{name}" + (f"/versions/{version}" if version else "") + "/score"
     call.target = await _target(call, name, version or "latest", path)
+
+
+async def the_model(call: Call) -> None:
+    """Locate the one model of a process that serves one: FITQ_SCORING_MODEL, else the only one registered.
+
+    Raises:
+        Unauthorized, InvalidRequest, Unavailable.
+        NotFound: there is none, or more than one; `models` lists them.
+    """
+    require_token(call)
+    name, _, version = call.service.settings.scoring_model.partition(":")
+    if not name:
+        names = await asyncio.to_thread(call.service.catalog.model_names)
+        if len(names) != 1:
+            exc = NotFound(
+                f"{call.address} is for a process that serves one model; here are {len(names) or 'none'}.",
+                hint=f"Send it to /models/NAME{call.address}, or set FITQ_SCORING_MODEL.",
+                models=names[:20],
+            )
+            raise _helpful(exc, call, call.address, "models")
+        name = names[0]
+    call.target = await _target(call, name, version or "latest", f"/models/{name}/score")
 
 
 async def an_endpoint(call: Call) -> None:

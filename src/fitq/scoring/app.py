@@ -19,7 +19,7 @@ from fitq.scoring.about import (
     model_ready,
     readyz,
 )
-from fitq.scoring.access import a_model, a_token, an_endpoint
+from fitq.scoring.access import a_model, a_token, an_endpoint, the_model
 from fitq.scoring.answers import error_answer, send_answer
 from fitq.scoring.call import Call, Door
 from fitq.scoring.score import infer, invocations, predict_v1, score
@@ -52,6 +52,8 @@ ROUTES = [
     # MLflow and SageMaker
     Route("/models/{model}/invocations", Door(invocations, locate=a_model, verbs="POST")),
     Route("/models/{model}/ping", Door(model_ready, locate=a_model)),
+    Route("/invocations", Door(invocations, locate=the_model, verbs="POST")),
+    Route("/ping", Door(model_ready, locate=the_model)),
     # for everyone
     Route("/", Door(healthy)),
     Route("/healthz", Door(healthz)),
