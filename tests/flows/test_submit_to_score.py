@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from fitq import Environment, Experiment, FunctionCall, Model, Run, ScriptRunConfig, Workspace
+from fitq import Experiment, FunctionCall, Model, Run, ScriptRunConfig, Workspace
 from fitq.errors import InvalidParameters, NotFound
 from tests.conftest import eventually
 
@@ -187,22 +187,6 @@ def test_two_pools_have_their_own_functions_and_workers(ws: Workspace) -> None:
     assert len(workers) == 2
     with pytest.raises(NotFound, match="It runs in pool 'small'"):
         Experiment(ws, "flows-pools").submit(FunctionCall(function="whoami", pool="default"))
-
-
-def test_an_environment_is_recorded_with_a_visible_warning(
-    ws: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "code").mkdir()
-    (tmp_path / "code" / "train.py").write_text("print('ran')")
-    (tmp_path / "env.yml").write_text("name: e\ndependencies:\n  - python=3.6.2\n  - scikit-learn\n")
-    config = ScriptRunConfig(source_directory=str(tmp_path / "code"), script="train.py")
-    config.run_config.environment = Environment.from_conda_specification("myenv", str(tmp_path / "env.yml"))
-    run = Experiment(ws, "flows").submit(config)
-    run.wait_for_completion(show_output=True)
-    assert "'myenv' (python=3.6.2, scikit-learn) was not built" in capsys.readouterr().out
-    record = run.refresh()
-    assert record.environment.name == "myenv"
-    assert record.environment.resolved_to == "worker"
 
 
 def test_runs_are_found_again(ws: Workspace) -> None:

@@ -180,7 +180,7 @@ def test_calls_without_counterpart_warn_once_and_do_not_stop_the_script(
 
 
 def test_what_needs_the_platform_says_where_it_works(run: CurrentRun) -> None:
-    with pytest.raises(AttributeError, match="submit one run for each"):
+    with pytest.raises(AttributeError, match="submit where this one was submitted"):
         run.submit_child("train.py")
     with pytest.raises(AttributeError, match="has no 'lgo'"):
         run.lgo("x", 1)
