@@ -1,0 +1,71 @@
+"""Environments: the packages that a run asks for, and what it got."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from fitq.records.base import Failure, Record
+from fitq.records.status import RunStatus
+
+
+class EnvironmentRecord(Record, frozen=True, kw_only=True):
+    """The packages a run asked for and what it really got."""
+
+    name: str = "worker"  #: as the user called it
+    spec: dict[str, Any] | None = None  #: as it was sent, in one of the forms of `environments/reading.py`
+    resolved_to: str = ""  #: "worker", the name of a curated one, or the first 12 digits of `hash`
+    hash: str = ""  #: of exact packages, Python and platform; empty: the interpreter of the worker itself
+    python: str = ""  #: release of the interpreter that was really used
+    substitutions: list[str] = []  #: what was not taken as it was asked for, a sentence each
+    warnings: list[str] = []  #: those of them that may matter
+
+
+class EnvironmentRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/environments`: a name, and one of conda, pip, pyproject, script."""
+
+    name: str
+    conda: dict[str, Any] | None = None  #: a conda file, decoded
+    pip: list[str] | None = None  #: lines of a requirements file
+    pyproject: str | None = None  #: text of a pyproject.toml
+    script: str | None = None  #: text of a script with a PEP 723 header
+    python: str = ""
+    strict: bool = False
+    exclude_newer: str = ""
+    description: str = ""
+    pool: str | None = None  #: whose worker builds it
+    build: bool = True  #: False: only registered; built when a run needs it
+
+
+class EnvironmentBuild(Record, frozen=True, kw_only=True):
+    """The last build of a named environment."""
+
+    run: str  #: the run that is the build
+    status: RunStatus
+    at: datetime
+    hash: str = ""  #: of the exact packages, once they are known
+    python: str = ""
+    packages: dict[str, str] = {}
+    warnings: list[str] = []
+    failure: Failure | None = None
+
+
+class NamedEnvironment(Record, frozen=True, kw_only=True):
+    """A version of an environment that has a name. Never changes, but for its last build."""
+
+    name: str
+    version: int
+    created_at: datetime | None = None  #: None: curated
+    description: str = ""
+    spec: dict[str, Any] | None = None  #: as it was sent; None: curated
+    requirements: list[str] = []  #: canonical
+    python: str = ""  #: specifier; empty: any
+    is_curated: bool = False
+    digest: str = ""
+    build: EnvironmentBuild | None = None
+
+    @property
+    def id(self) -> str:
+        return f"{self.name}:{self.version}"

@@ -1,0 +1,110 @@
+"""Models: registered artifacts, what they take, and what is said of them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from fitq.records.base import Json, Record, Versions
+
+
+class Registration(Record, frozen=True, kw_only=True):
+    """What is to be said of a file when it becomes a model."""
+
+    name: str
+    path: str | None = None  #: of the file in its run; None: the one that can only be meant
+    description: str = ""
+    tags: dict[str, str] = {}
+    properties: dict[str, str] = {}
+    framework: str = "ScikitLearn"
+    framework_version: str = ""
+    resources: dict[str, float] = {}
+    sample_input: list[Any] | None = None  #: rows as lists, records as objects, or texts
+
+
+class RegisterRequest(Registration, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/models` (JSON), or its `metadata` field (multipart, with a `file`)."""
+
+    run: str | None = None
+    #: in which it is loaded, of a file whose run does not tell: a specification, a hash, or "platform"
+    environment: str | dict[str, Any] | None = None
+
+
+class Column(Record, frozen=True, kw_only=True):
+    """One input column of a model."""
+
+    kind: str  #: number, integer, boolean or string
+    name: str = ""  #: empty when the model was fitted on an array without names
+    nullable: bool = False  #: whether the model's own pipeline takes missing values
+
+
+class InputSchema(Record, frozen=True, kw_only=True):
+    """What rows a model takes. `layout` is "rows" (a list of rows) or "texts" (a list of strings)."""
+
+    columns: list[Column]
+    layout: str = "rows"
+    example: list[Any] = []  #: rows that the model was seen to answer
+    source: str = "model"  #: "sample_input", or "model": what the fitted estimator tells
+
+    @property
+    def width(self) -> int:
+        return len(self.columns)
+
+
+class ModelRecord(Record, frozen=True, kw_only=True):
+    """A registered artifact: name, version, input schema, and the run it came from.
+
+    Never changes, but for tags, description and whether other answers are tolerated.
+    """
+
+    name: str
+    version: int
+    created_at: datetime
+    path: str  #: the artifact's path in its run, or the uploaded file's name
+    sha256: str
+    size_bytes: int
+    object_key: str  #: where the bytes are
+    run: str | None = None
+    experiment: str | None = None
+    description: str = ""
+    tags: dict[str, str] = {}
+    properties: dict[str, str] = {}
+    framework: str = "ScikitLearn"  #: as declared
+    framework_version: str = ""  #: as declared; serving goes by `versions`
+    versions: Versions = Versions()  #: what really wrote the file
+    environment: str = (
+        ""  #: hash of the environment it was made in; empty: that of a worker or of the platform
+    )
+    resources: dict[str, float] = {}  #: cpu, memory_in_gb, gpu as declared
+    estimator: str = ""  #: class name of the fitted object
+    methods: list[str] = []  #: predict-like methods it has
+    default_method: str = "predict"
+    input_schema: InputSchema | None = None  #: None: not something that can be scored
+    classes: list[Json] = []
+    warnings: list[str] = []
+    names: list[str] | None = None  #: all that its file may import, `module name` each; None: it is trusted
+    golden: str = ""  #: SHA-256 of its recorded answers; empty if there are none
+    tolerated: bool = False  #: an operator lets it be served also where it answers otherwise than recorded
+    deleted_at: datetime | None = None  #: set when it was deleted; its number is not used again
+    workspace: str = "default"
+    nonce: str = ""
+
+    @property
+    def id(self) -> str:
+        return f"{self.name}:{self.version}"
+
+
+class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `PUT /v1/models/{name}`: what can be said about a model whose versions are there."""
+
+    aliases: dict[str, int] = {}  #: alias → version; an alias that is not named is taken away
+
+
+class ChangeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `PATCH /v1/models/{name}/versions/{v}`. What is left out stays as it is."""
+
+    tags: dict[str, str | None] | None = None  #: new and changed ones; null takes a tag away
+    description: str | None = None
+    tolerated: bool | None = None  #: serve it also where it answers otherwise than when it was registered

@@ -1,0 +1,96 @@
+"""Pools, their workers, and the training functions that these know."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from fitq.records.base import JsonScalar, Record, Versions
+
+
+class Parameter(Record, frozen=True, kw_only=True):
+    """One typed parameter of a training function."""
+
+    name: str
+    type: str  #: float, int, str, bool, or any
+    required: bool
+    default: JsonScalar = None
+    choices: list[JsonScalar] = []  #: from a Literal annotation
+
+
+class FunctionRecord(Record, frozen=True, kw_only=True):
+    """A training function that a pool's workers know how to run."""
+
+    name: str
+    pool: str
+    parameters: list[Parameter] = []
+    description: str = ""
+    file: str = ""  #: where it was loaded from, relative to the functions folder
+    error: str = ""  #: set instead of parameters when its file did not import
+    snapshot: str = ""  #: of its published code; empty: it is from the worker's own functions folder
+
+
+class FunctionVersion(Record, frozen=True, kw_only=True):
+    """Code that was published once."""
+
+    snapshot: str  #: SHA-256 of the folder's bytes
+    published_at: datetime
+
+
+class FunctionCode(Record, frozen=True, kw_only=True):
+    """A training function published as code: workers of its pool take it from the object store."""
+
+    name: str
+    pool: str
+    snapshot: str  #: what new runs get; a run keeps the one that it was submitted with
+    updated_at: datetime
+    versions: list[FunctionVersion] = []  #: newest first; any of them can be made the current one again
+
+
+class FunctionRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `PUT /v1/functions/{name}`."""
+
+    snapshot: str  #: id of an uploaded folder that holds the function
+    pool: str = "default"  #: whose workers run it, whatever its decorator says
+
+
+class WorkerRecord(Record, frozen=True, kw_only=True):
+    """A live worker, as it last reported itself."""
+
+    id: str
+    pool: str
+    slots: int
+    seen_at: datetime
+    started_at: datetime
+    runs: list[str] = []  #: what it executes now
+    fitq: str = ""  #: its version of fitq
+    versions: Versions = Versions()
+    isolation: list[str] = []  #: the rungs that separate its runs from its machine
+    not_isolated: dict[str, str] = {}  #: rung → why it does not hold there
+    problem: str = ""  #: why it starts no runs
+
+
+class PoolRecord(Record, frozen=True, kw_only=True):
+    """The workers that read one queue, and what waits there."""
+
+    name: str
+    queued: int = 0
+    running: int = 0
+    workers: int = 0
+    min_workers: int = 0
+    max_workers: int | None = None
+    idle_seconds: int = 300
+    oldest_queued_seconds: float | None = None
+    demand: int = 0  #: workers that would have something to do: queued, running, and one to list new code
+    isolation: list[str] = []  #: the rungs that every live worker's runs have
+    not_isolated: dict[str, str] = {}  #: rung → why it does not hold on some worker
+    problem: str = ""  #: why a worker of it starts no runs
+
+
+class PoolSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `PUT /v1/pools/{name}`."""
+
+    min_workers: int = 0
+    max_workers: int | None = None
+    idle_seconds: int = 300
