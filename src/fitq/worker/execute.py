@@ -30,6 +30,7 @@ from fitq.settings import Settings
 from fitq.store.patience import patiently
 from fitq.worker import collect
 from fitq.worker.children import keep_children
+from fitq.worker.cores import default_folder, held_cores
 from fitq.worker.doctor import diagnosis
 from fitq.worker.folder import Program, RunFolder
 from fitq.worker.inputs import Inputs
@@ -197,6 +198,7 @@ class Executor:
             scratch=folder.tmp,
             readable=reads,
             groups=group.join_files,
+            cpus=folder.hold(held_cores(run.resources.cpus, default_folder())),
             limits=_limits(run),
         )
         environment = folder.environment(

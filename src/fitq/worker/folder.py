@@ -19,9 +19,10 @@ import io
 import json
 import shutil
 import tempfile
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, TypeVar, cast
 
 from fitq.backend import Backend
 from fitq.errors import NotFound
@@ -31,6 +32,8 @@ from fitq.snapshots import unpack
 from fitq.worker.inputs import Input, Inputs
 from fitq.worker.runtime import OWN, Runtime
 from fitq.worker.sagemaker import all_arguments, sagemaker_environment
+
+T = TypeVar("T")
 
 _HERE = Path(__file__).parent
 #: Archives up to this size stay in memory for the next run of the same snapshot.
@@ -94,7 +97,11 @@ class RunFolder:
         Raises:
             NotFound: the data is gone.
         """
-        self.inputs = self._holding.enter_context(inputs.held(backend, self.run.inputs))
+        self.inputs = self.hold(inputs.held(backend, self.run.inputs))
+
+    def hold(self, held: AbstractContextManager[T]) -> T:
+        """What the run has until its folder is removed."""
+        return self._holding.enter_context(held)
 
     def remove(self) -> None:
         """Nothing of the attempt is left; its inputs stay for others."""
