@@ -112,3 +112,13 @@ def test_a_script_that_kills_its_worker_does_not_run_for_ever(field: Field) -> N
     ended = field.wait_until(run, RunStatus.FAILED)
     assert ended.failure is not None
     assert (ended.failure.kind, ended.attempt) == ("worker_lost", 2)
+
+
+def test_a_run_that_waited_for_its_worker_keeps_its_lease(field: Field) -> None:
+    """Its message is there when the worker boots, and it takes longer than a lease."""
+    run = field.submit("import time; time.sleep(5); print('done')")
+    field.start_scheduler()
+    field.start_worker(warm_start=0)
+    ended = field.wait_until(run, RunStatus.COMPLETED)
+    assert (ended.attempt, ended.losses) == (1, 0)
+    assert ended.isolation == field.backend.state.list_workers()[0].isolation, "and is confined as any other"

@@ -12,6 +12,7 @@ import signal
 import socket
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import dramatiq
@@ -68,7 +69,7 @@ class Worker(Middleware):
         self._started_at = now()
         self._stopping = threading.Event()
         self._is_leaving = False
-        self._reporter: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
         self.executor = self._new_executor()
         if settings.one_shot:
             self.backend.queue.when_idle(self._on_idle)
@@ -143,24 +144,28 @@ class Worker(Middleware):
 
     # --- reports --------------------------------------------------------------------------------
 
-    def after_worker_boot(self, broker: object, worker: object) -> None:  # noqa: ARG002
-        """Dramatiq's threads are there: this process, forked or not, is the worker now."""
+    def before_worker_boot(self, broker: object, worker: object) -> None:  # noqa: ARG002
+        """This process, forked or not, is the worker now. All that a run needs is there before the first
+        message is read: its executor, what confines it, and whoever renews its lease."""
         hide_this_process()
         adopt_orphans()
         self._ladder = self._find_ladder()
         self.executor = self._new_executor()
         if self.settings.warm_start and not self.settings.one_shot:  # one run would not wait for it
             self.executor.starter.keep_warm(self.settings.slots)
+        self._start_thread(self.executor.keep_leases)
+
+    def after_worker_boot(self, broker: object, worker: object) -> None:  # noqa: ARG002
+        """Dramatiq's threads are there."""
         self._publish()
-        self._reporter = threading.Thread(target=self._report_until_stopped, daemon=True)
-        self._reporter.start()
+        self._start_thread(self._tell_the_pool)
         log.info("worker_ready", pool=self.settings.pool, functions=sorted(self._functions))
 
     def before_worker_shutdown(self, broker: object, worker: object) -> None:  # noqa: ARG002
         """Runs in progress are handed back to the queue."""
         self._stopping.set()
-        if self._reporter is not None:
-            self._reporter.join(timeout=10)
+        for thread in self._threads:
+            thread.join(timeout=10)
         with contextlib.suppress(Unavailable):
             self.backend.state.forget_worker(self.executor.worker_id)
 
@@ -179,17 +184,25 @@ class Worker(Middleware):
             )
             patiently(self._report, what="report to the pool", stop=stop)
 
-    def _report_until_stopped(self) -> None:
+    def _start_thread(self, step: Callable[[], None]) -> None:
+        self._threads.append(threading.Thread(target=self._until_stopped, args=(step,), daemon=True))
+        self._threads[-1].start()
+
+    def _until_stopped(self, step: Callable[[], None]) -> None:
+        """Leases have a thread of their own: an object store that hangs while functions are looked for must
+        not lose a run."""
         # At least four renewals within a lease: a lost one, or a stall, loses no run.
         period_seconds = min(REPORT_SECONDS, self.settings.lease_seconds / 4)
         while not self._stopping.wait(period_seconds):
             try:
-                if self._load_functions() or not self._is_known():
-                    self._publish()
-                self.executor.keep_leases()
-                self._report()
+                step()
             except Unavailable as exc:
                 log.warning("report_failed", error=exc.message)
+
+    def _tell_the_pool(self) -> None:
+        self._report()
+        if self._load_functions() or not self._is_known():
+            self._publish()
 
     def _is_known(self) -> bool:
         """Whether Redis still has this pool's functions: it may have lost its data."""
