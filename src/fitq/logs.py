@@ -17,6 +17,17 @@ from structlog.typing import FilteringBoundLogger
 get_logger = structlog.get_logger
 
 
+class _Stderr(logging.StreamHandler[Any]):
+    """Writes to what stderr is at the moment: whoever replaced it meanwhile gets the lines."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)  # its own would keep the stderr of now
+
+    @property
+    def stream(self) -> Any:
+        return sys.stderr
+
+
 class _Sink(NamedTuple):
     """Where lines go that are written without structlog, and in which words."""
 
@@ -52,7 +63,7 @@ def configure(program: str, *, level: str = "info", format: str = "text") -> Non
             exception_formatter=structlog.dev.plain_traceback,
         )
     )
-    handler = logging.StreamHandler()
+    handler = _Stderr()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

@@ -31,7 +31,9 @@ class Field:
 
     def __init__(self, backend: Backend, settings: Settings, folder: Path) -> None:
         self.backend, self.folder = backend, folder
-        self.settings = dataclasses.replace(settings, lease_seconds=LEASE_SECONDS)
+        # Scripts wait for a gate in the test's folder: runs may use it, as whatever user they are.
+        folder.chmod(0o777)
+        self.settings = dataclasses.replace(settings, lease_seconds=LEASE_SECONDS, run_paths=str(folder))
         self._workers: list[subprocess.Popen[bytes]] = []
         self._told = threading.Event()
         self._scheduler: threading.Thread | None = None

@@ -21,7 +21,7 @@ from fitq.local.objects import GRPC_OFFSET
 from fitq.settings import Settings
 from fitq.worker.process import adopt_orphans
 from fitq.worker.starter import Starter
-from tests.conftest import Servers, ladder_of_this_machine
+from tests.conftest import ROOT, Servers, ladder_of_this_machine
 from tests.test_execute import Bench
 
 HOSTILE = (Path(__file__).with_name("hostile.py")).read_text()
@@ -146,7 +146,9 @@ def test_what_landlock_alone_leaves_open_is_known(bench: Bench, targets: dict[st
     bench.use(dataclasses.replace(bench.executor.ladder, rungs=rungs))
     run = bench.run(HOSTILE, "targets.json", files={"targets.json": json.dumps(targets)})
     found = [line[5:].split(": ")[0] for line in bench.log(run).splitlines() if line.startswith("OPEN")]
-    assert set(found) <= OPEN_WITH_LANDLOCK_ALONE
+    # A checkout below /tmp lies where runs may write, when they have no view of their own.
+    here = {"write into the platform's code"} if ROOT.is_relative_to("/tmp") else set[str]()
+    assert set(found) <= OPEN_WITH_LANDLOCK_ALONE | here
     assert "read the token (config.json)" not in found
     assert run.isolation == list(rungs)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A platform whose pool follows its queue, watched as `fitq up` does."""
     folder = tmp_path_factory.mktemp("scaling")
     (folder / "functions").mkdir()
+    (folder / "shared").mkdir()
+    (folder / "shared").chmod(0o777)  # where tests and runs meet
     (folder / "functions" / "nap.py").write_text(CODE)
     stopping = threading.Event()
     with Stack(
@@ -41,6 +44,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         idle_seconds=1,
         api_port=0,
         scoring_port=0,
+        environment={**os.environ, "FITQ_RUN_PATHS": str(folder / "shared")},
     ) as stack:
         ended = threading.Event()
 
@@ -56,13 +60,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.mark.timeout(600)
-def test_forty_runs_from_zero_to_four_workers_and_back(stack: Stack, tmp_path: Path) -> None:
+def test_forty_runs_from_zero_to_four_workers_and_back(stack: Stack) -> None:
     with Client(stack.settings.url, stack.settings.token) as client:
         eventually(
             lambda: client.get_pool("default").workers == 0, seconds=150, what="the pool being at zero"
         )
         assert "nap" in {f.name for f in client.functions()}, "known although nobody is there"
-        gate = tmp_path / "gate"
+        gate = Path(stack.settings.run_paths) / "forty"
         held = [submit(client, gate=str(gate)) for _ in range(MOST)]
         assert held[0].timeline[0].reason == "waiting for a worker to start"
         submitted = [*held, *(submit(client) for _ in range(RUNS - MOST))]
@@ -81,9 +85,9 @@ def test_forty_runs_from_zero_to_four_workers_and_back(stack: Stack, tmp_path: P
 
 
 @pytest.mark.timeout(600)
-def test_a_worker_that_is_asked_to_leave_finishes_its_run_first(stack: Stack, tmp_path: Path) -> None:
+def test_a_worker_that_is_asked_to_leave_finishes_its_run_first(stack: Stack) -> None:
     with Client(stack.settings.url, stack.settings.token) as client:
-        gate = tmp_path / "gate"
+        gate = Path(stack.settings.run_paths) / "one"
         run = submit(client, gate=str(gate))
         eventually(lambda: running(client) == 1, seconds=150, what="the run being under way")
         holder = process_of(client.get_run(run.id).worker)

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from fitq import Experiment, FunctionCall, Run, ScriptRunConfig, Workspace
-from fitq.errors import NotFound, Unauthorized
+from fitq.errors import NotFound, Unauthorized, Unavailable
 from fitq.sdk import progress
 from fitq.sdk.client import Client
 from tests.sdk.conftest import POOL_SETTINGS, Script, refusal
@@ -56,8 +56,8 @@ def test_a_run_is_submitted_listed_and_canceled(ws: Workspace, tmp_path: Path) -
     assert target.stat().st_size > 0
 
 
-def test_an_unknown_function_or_run_is_not_found(ws: Workspace) -> None:
-    with pytest.raises(NotFound):
+def test_an_unknown_run_is_not_found_nor_a_function_before_a_worker_told_of_any(ws: Workspace) -> None:
+    with pytest.raises(Unavailable, match="No worker has said yet"):
         Experiment(ws, "e").submit(FunctionCall(function="nothing"))
     with pytest.raises(NotFound):
         ws.get_run("nothing-1")
