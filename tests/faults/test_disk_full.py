@@ -54,7 +54,7 @@ def test_a_full_disk_ends_runs_with_the_reason_and_the_worker_recovers(
     small_disk: Path, field: Field
 ) -> None:
     field.start_scheduler()
-    worker = field.start_worker(warm_start=0, work_dir=str(small_disk / "work"))
+    worker = field.start_worker(warm_start=0, work_dir=str(small_disk / "work"), free_disk_bytes=0)
     large = field.wait_until(field.submit(FILLS_IT), RunStatus.FAILED, seconds=60)
     assert large.failure is not None
     assert (large.failure.kind, large.attempt) == ("disk_full", 1)
