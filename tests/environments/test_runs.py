@@ -210,6 +210,14 @@ def sklearn_of(lines: list[str]) -> str:
     return lines[0].split()[2]
 
 
+def pretend_scikit_learn(python: Path) -> None:
+    """A warm parent without scikit-learn ends at once: there is nothing to keep warm."""
+    (site,) = python.parent.parent.glob("lib/python*/site-packages")
+    site.chmod(0o755)
+    (site / "sklearn").mkdir(exist_ok=True)
+    (site / "sklearn" / "__init__.py").touch()
+
+
 @pytest.mark.parametrize(("used_percent", "most"), [(40, 2), (95, 1)])
 def test_only_so_many_environments_are_kept_warm(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, used_percent: int, most: int
@@ -219,6 +227,8 @@ def test_only_so_many_environments_are_kept_warm(
         Runtime(bench.executor.environments.prepare(spec, bench.executor.environments.choose(spec)))
         for spec in (read_spec({"pip": [f"iniconfig=={v}"]}) for v in ("1.0.1", "1.1.1", "2.0.0"))
     ]
+    for runtime in runtimes:
+        pretend_scikit_learn(Path(runtime.python))
     starter = bench.executor.starter
     for runtime in (*runtimes, runtimes[0]):
         starter.keep_warm(1, runtime)

@@ -1,7 +1,7 @@
-"""Environments with a name of their own: pinned, each seen to run a script of its time.
+"""Environments with a name of their own, pinned to packages of their time.
 
 Names that start with AzureML are Azure's; what they hold here is the part of it that training scripts use.
-`tests/environments/test_curated.py` builds every one of them and trains in it.
+`tests/environments/test_curated.py` builds one of them in every run of the tests, and all when asked to.
 """
 
 from __future__ import annotations
