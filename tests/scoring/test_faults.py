@@ -307,8 +307,9 @@ def _is_running(pid: int) -> bool:
 
 
 def test_the_log_tells_each_request_in_one_line_and_never_its_rows(
-    scoring: Scoring, iris_record: ModelRecord
+    scoring: Scoring, iris_record: ModelRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("fitq.logs._sink", None)  # as in a program whose logs nobody has configured
     with structlog.testing.capture_logs() as lines:
         scoring.post("/models/iris/score", {"data": [[5.123456, 3, 1, 1]]}, headers={"x-request-id": "one"})
         scoring.post("/models/iris/score", {"data": [["6.123456", 3, 1, 1]]}, headers={"x-request-id": "two"})
