@@ -96,3 +96,12 @@ def test_files_that_are_none_of_a_child_make_none(bench: Bench) -> None:
     )
     assert run.status is RunStatus.COMPLETED
     assert [c.id for c in child_runs.of(bench.backend, run)] == [f"{run.id}-1"]
+
+
+def test_more_child_runs_than_are_kept_is_a_warning_on_the_run(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fitq.worker.children._MOST", 2)
+    run = bench.run("from azureml.core import Run\nRun.get_context().create_children(3)")
+    assert [c.id for c in child_runs.of(bench.backend, run)] == [f"{run.id}-1", f"{run.id}-2"]
+    assert run.warnings == ["3 child runs were made; 2 are kept."]

@@ -27,6 +27,9 @@ class Drafts(NamedTuple):
     warnings: list[str]  #: for the run: what cannot become a model, and why
 
 
+NO_DRAFTS = Drafts([], [])
+
+
 def draft(
     backend: Backend,
     run: RunRecord,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
@@ -22,7 +23,7 @@ class Current(NamedTuple, Generic[SpecT]):
     revision: str
 
 
-class Kind(Generic[SpecT]):
+class Kind(abc.ABC, Generic[SpecT]):
     """One kind. A subclass is stateless; its `order` puts what others need before them."""
 
     name: ClassVar[str]  #: as documents say it: Pool
@@ -32,29 +33,29 @@ class Kind(Generic[SpecT]):
     #: What files may say instead of a field, for the client to find out: word → the field, and what it means.
     written: ClassVar[Mapping[str, tuple[str, str]]] = MappingProxyType({})
 
+    @abc.abstractmethod
     def names(self, backend: Backend) -> list[str]:
         """All there are."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def read(self, backend: Backend, name: str) -> Current[SpecT] | None:
         """What is there now, None if nothing is."""
-        raise NotImplementedError
 
     def merge(self, current: dict[str, Any], said: dict[str, Any]) -> dict[str, Any]:
         """What is there, with what the document says laid over it."""
         return {**current, **said}
 
+    @abc.abstractmethod
     def settle(self, backend: Backend, name: str, spec: SpecT, planned: Planned) -> SpecT:
         """`spec` with whatever it names indirectly made plain. Refuses what `write` would refuse."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def write(self, backend: Backend, name: str, spec: SpecT, expected: str) -> None:
         """Create it, or replace exactly the expected revision."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def remove(self, backend: Backend, name: str, expected: str) -> None:
         """Take exactly the expected revision away."""
-        raise NotImplementedError
 
 
 #: Which kinds there are, by name, in the order in which they are applied.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -64,6 +64,9 @@ def _keep(backend: Backend, run: RunRecord, number: int, folder: Path, ended: Ru
     lines, _ = collect.parse_lines(_read(folder / "child.jsonl"), _line)
     metrics, _ = collect.parse_lines(_read(folder / "metrics.jsonl"), collect.metric_of)
     changes, _ = collect.parse_lines(_read(folder / "properties.jsonl"), msgspec.json.decode)
+    said = collect.Said()
+    for change in changes:
+        said.add(change)
     last = next((line for line in lines if line.status in _ENDED), None)
     status = ended if last is None or last.status is None else last.status
     prefix = child_runs.folder_of(msgspec.structs.replace(run, id=child_runs.child_id(run.id, number)))
@@ -76,8 +79,8 @@ def _keep(backend: Backend, run: RunRecord, number: int, folder: Path, ended: Ru
         ended_at=last.at if last else now(),
         status=status,
         failure=None if status is not RunStatus.FAILED else _failure(last),
-        tags=_gathered(changes, "tag"),
-        properties=_gathered(changes, "property"),
+        tags=said.tags,
+        properties=said.properties,
         metrics=metrics,
         artifacts=[msgspec.structs.replace(a, path=name) for a, (name, _) in zip(kept, files, strict=True)],
     )
@@ -98,13 +101,3 @@ def _line(data: bytes) -> _Line:
 def _failure(last: _Line | None) -> Failure:
     message = last.message if last else ""
     return Failure(kind="user_error", message=message[:500] or "It failed with the run that made it.")
-
-
-def _gathered(changes: list[Any], kind: str) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for change in changes:
-        values = change.get(kind) if isinstance(change, dict) else None
-        for name, value in values.items() if isinstance(values, dict) else ():
-            if kind == "tag" or name not in found:  # a property never changes
-                found[str(name)] = str(value)
-    return found

@@ -9,7 +9,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, TypeVar, cast
+from typing import Any, BinaryIO, NamedTuple, TypeVar, cast
 
 import msgspec
 
@@ -200,6 +200,25 @@ def parse_lines(lines: list[bytes], parse: Callable[[bytes], T]) -> tuple[list[T
         except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError):
             bad += 1
     return parsed, bad
+
+
+class Said:
+    """The tags and properties that the lines of a properties.jsonl set. A tag's last value counts, a
+    property's first: it never changes."""
+
+    def __init__(self) -> None:
+        self.tags: dict[str, str] = {}
+        self.properties: dict[str, str] = {}
+
+    def add(self, line: Any) -> None:
+        """Take what one decoded line sets; what is no mapping of names sets nothing."""
+        self.tags.update(_texts(line, "tag"))
+        self.properties = {**_texts(line, "property"), **self.properties}
+
+
+def _texts(line: Any, kind: str) -> dict[str, str]:
+    found = line.get(kind) if isinstance(line, dict) else None
+    return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}
 
 
 def metric_of(line: bytes) -> MetricPoint:

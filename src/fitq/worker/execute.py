@@ -25,7 +25,8 @@ from fitq.environments.tool import Interrupted
 from fitq.errors import EnvironmentPostponed, FitqError, Unavailable
 from fitq.isolation.ladder import Ladder, give_to
 from fitq.logs import get_logger
-from fitq.records import ArtifactRecord, Failure, FunctionRecord, ModelRecord, RunRecord, RunStatus, Usage
+from fitq.records import ArtifactRecord, Failure, FunctionRecord, RunRecord, RunStatus, Usage
+from fitq.registrations import NO_DRAFTS, Drafts
 from fitq.settings import Settings
 from fitq.store.patience import patiently
 from fitq.worker import collect
@@ -314,8 +315,8 @@ class Executor:
             RunStatus.FINALIZING,
             usage=_usage(run, watch),
             warnings=[*run.warnings, *warnings],
-            tags={**run.tags, **watch.tags},
-            properties=watch.properties,
+            tags={**run.tags, **watch.said.tags},
+            properties=watch.said.properties,
             # an attempt before this one may have come as far
             register=[*run.register, *(r for r in watch.registrations if r not in run.register)],
         )
@@ -328,36 +329,37 @@ class Executor:
         children = patiently(
             lambda: keep_children(self.backend, run, folder.path, status), what="keep the child runs"
         )
-        models = self._draft_models(run, dict([*found.files, *captured])) if failure is None else []
+        drafted = self._draft_models(run, dict([*found.files, *captured])) if failure is None else NO_DRAFTS
+        self._warn(run, [*children.warnings, *drafted.warnings])
         run = patiently(
             lambda: attempts.finish(
                 self.backend, run, status,
-                failure=failure, artifacts=artifacts, metrics=watch.metrics, models=models,
+                failure=failure, artifacts=artifacts, metrics=watch.metrics, models=drafted.models,
                 children=children.runs,
             ),
             what="end the run",
         )  # fmt: skip
-        if models:
+        if drafted.models:
             self._register(run)
         log.info("run_ended", run_id=run.id, status=run.status, seconds=run.usage.run_seconds)
 
-    def _draft_models(self, run: RunRecord, files: dict[str, Path]) -> list[ModelRecord]:
+    def _draft_models(self, run: RunRecord, files: dict[str, Path]) -> Drafts:
         """The models that the run asked for; what cannot become one is a warning on it."""
-        if not run.register:
-            return []
-        drafts = patiently(
+        return patiently(
             lambda: registrations.draft(self.backend, run, run.register, files, self.environments),
             what="keep the models",
         )
-        if drafts.warnings:
-            warned = [*run.warnings, *drafts.warnings]
+
+    def _warn(self, run: RunRecord, warnings: list[str]) -> None:
+        """Add to what was known before; may be done again when the answer to it was lost."""
+        if warnings:
+            warned = [*run.warnings, *warnings]
             patiently(
                 lambda: attempts.change(
                     self.backend, run, lambda r: msgspec.structs.replace(r, warnings=warned)
                 ),
                 what="warn",
             )
-        return drafts.models
 
     def _register(self, run: RunRecord) -> None:
         try:

@@ -58,8 +58,7 @@ class Watch:
         self._settings, self._stopping = settings, stopping
         self.process, self.std_log = process, std_log
         self.metrics: list[MetricPoint] = []
-        self.tags: dict[str, str] = {}
-        self.properties: dict[str, str] = {}
+        self.said = collect.Said()
         self.registrations: list[Registration] = []  #: that the script asked for
         self.warnings: list[str] = []
         self.peak_memory_bytes = 0
@@ -112,8 +111,7 @@ class Watch:
         self._bad_lines += bad
         for change in changes:
             self._note_registration(change)
-            self.tags.update(_texts(change, "tag"))
-            self.properties = {**_texts(change, "property"), **self.properties}  # the first one stays
+            self.said.add(change)
 
     def _note_registration(self, change: Any) -> None:
         if isinstance(change, dict) and "register" in change:
@@ -221,9 +219,3 @@ class Watch:
                 self.warnings.append(f"{lines.long_lines} lines of {what} were too long and were left out.")
             if lines.is_full:
                 self.warnings.append(f"There were too many {what}: only the first ones were kept.")
-
-
-def _texts(change: Any, kind: str) -> dict[str, str]:
-    """What a line of properties.jsonl sets, as text."""
-    found = change.get(kind) if isinstance(change, dict) else None
-    return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}
