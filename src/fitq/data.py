@@ -19,6 +19,7 @@ from fitq.errors import InvalidRequest, NotFound, TooLarge
 from fitq.logs import get_logger
 from fitq.names import check_name, did_you_mean, stays_inside, version_number
 from fitq.records import DataFile, DataRecord, DataRequest, from_json, now, to_json
+from fitq.store.numbers import numbers_below
 from fitq.units import format_bytes
 
 log = get_logger(__name__)
@@ -133,9 +134,7 @@ def names(backend: Backend) -> list[str]:
 
 def versions(backend: Backend, name: str) -> list[int]:
     """Version numbers, oldest first; empty if there is no such data."""
-    prefix = backend.keys.data_versions(check_name("data", name))
-    stems = (o.key[len(prefix) :].removesuffix(".json") for o in backend.objects.list(prefix))
-    return sorted(int(stem) for stem in stems if stem.isdigit())
+    return numbers_below(backend.objects, backend.keys.data_versions(check_name("data", name)))
 
 
 def summary(backend: Backend, name: str) -> DataSummary:

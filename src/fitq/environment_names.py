@@ -17,6 +17,7 @@ from fitq.errors import InvalidRequest, NotFound
 from fitq.logs import get_logger
 from fitq.names import check_name, did_you_mean, version_number
 from fitq.records import EnvironmentRecord, EnvironmentRequest, NamedEnvironment, from_json, now, to_json
+from fitq.store.numbers import numbers_below
 
 log = get_logger(__name__)
 OWN_NAME = EnvironmentRecord().name  #: the worker's own interpreter
@@ -108,9 +109,7 @@ def names(backend: Backend) -> list[str]:
 
 def versions(backend: Backend, name: str) -> list[int]:
     """Version numbers, oldest first; empty if nobody registered that name."""
-    prefix = backend.keys.environment_versions(name)
-    stems = (o.key[len(prefix) :].removesuffix(".json") for o in backend.objects.list(prefix))
-    return sorted(int(stem) for stem in stems if stem.isdigit())
+    return numbers_below(backend.objects, backend.keys.environment_versions(name))
 
 
 def asked_for(backend: Backend, asked: str | dict[str, Any] | None) -> EnvironmentRecord:
