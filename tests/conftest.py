@@ -24,6 +24,8 @@ from fitq.queue import NullQueue
 from fitq.settings import Settings
 from fitq.store.keys import ObjectKeys
 from fitq.store.memory import MemoryObjects, MemoryState
+from fitq.worker.process import adopt_orphans
+from fitq.worker.starter import Starter
 
 T = TypeVar("T")
 ROOT = Path(__file__).parent.parent
@@ -90,6 +92,17 @@ def settings(servers: Servers, tmp_path: Path) -> Settings:
         environments=str(tmp_path / "environments"),
         run_paths=str(tmp_path),
     )
+
+
+def starters(*, warm: bool) -> Iterator[Starter]:
+    """A starter of runs, with a warm parent that is ready or with none; afterwards nothing of it is left."""
+    adopt_orphans()
+    starter = Starter()
+    if warm:
+        starter.keep_warm()
+        assert starter.wait_until_warm(60)
+    yield starter
+    starter.close()
 
 
 @functools.cache

@@ -24,9 +24,8 @@ from fitq.snapshots import pack
 from fitq.worker import watch
 from fitq.worker.execute import Executor
 from fitq.worker.folder import RunFolder
-from fitq.worker.process import adopt_orphans
 from fitq.worker.starter import Starter
-from tests.conftest import eventually, ladder_of_this_machine
+from tests.conftest import eventually, ladder_of_this_machine, starters
 
 Execute = Callable[..., RunRecord]
 
@@ -92,13 +91,7 @@ class Bench:
 @pytest.fixture(scope="module", params=["cold", "warm"])
 def starter(request: pytest.FixtureRequest) -> Iterator[Starter]:
     """Every test runs twice: with runs that start afresh, and as forks of a warm parent."""
-    adopt_orphans()
-    starter = Starter()
-    if request.param == "warm":
-        starter.keep_warm()
-        assert starter.wait_until_warm(60)
-    yield starter
-    starter.close()
+    yield from starters(warm=request.param == "warm")
 
 
 @pytest.fixture

@@ -18,10 +18,10 @@ import pytest
 from fitq.isolation.ladder import UNCONFINED
 from fitq.worker.folder import Program
 from fitq.worker.forked import ForkedProcess
-from fitq.worker.process import ColdProcess, RunProcess, adopt_orphans
+from fitq.worker.process import ColdProcess, RunProcess
 from fitq.worker.runtime import OWN
 from fitq.worker.starter import Starter
-from tests.conftest import eventually
+from tests.conftest import eventually, starters
 
 PLAN = UNCONFINED  #: what is compared here is how it starts
 ARGUMENTS = ["--penalty", "1.0", "ä"]
@@ -238,12 +238,7 @@ def _no_core() -> None:
 
 @pytest.fixture(scope="module")
 def starter() -> Iterator[Starter]:
-    adopt_orphans()
-    starter = Starter()
-    starter.keep_warm()
-    assert starter.wait_until_warm(60)
-    yield starter
-    starter.close()
+    yield from starters(warm=True)
 
 
 @pytest.fixture

@@ -320,17 +320,19 @@ def _check_script(script: str, files: list[str]) -> None:
 def _record(backend: Backend, request: RunRequest, pool: str, parameters: dict[str, JsonScalar]) -> RunRecord:
     created = now()
     stem = request.function or (request.script or "command").rsplit("/", 1)[-1].removesuffix(".py")
-    asked = {f: getattr(request, f) for f in RunRequest.__struct_fields__ if f in _CARRIED}
+    asked = {field: getattr(request, field) for field in RunRequest.__struct_fields__}
+    settled = {
+        "pool": pool,
+        "arguments": [str(a) for a in request.arguments],
+        "parameters": parameters,
+        "inputs": _pinned(backend, request.inputs),
+        "environment": asked_for(backend, request.environment),
+    }
     return RunRecord(
-        **asked,
+        **{**asked, **settled},
         id=new_run_id(stem),
         status=RunStatus.QUEUED,
         created_at=created,
-        pool=pool,
-        arguments=[str(a) for a in request.arguments],
-        parameters=parameters,
-        inputs=_pinned(backend, request.inputs),
-        environment=asked_for(backend, request.environment),
         timeline=[_queued(backend, pool, created)],
         request_digest=_digest(to_json(request)),
     )
@@ -359,12 +361,6 @@ def _no_worker(backend: Backend, pool: str) -> str:
     if settings and (settings.max_workers or settings.min_workers):
         return "waiting for a worker to start"
     return f"no worker in pool {pool}; start one with: fitq up --pool {pool}=1"
-
-
-_CARRIED = {
-    "experiment", "function", "snapshot", "script", "command", "resources", "timeout_seconds",
-    "max_attempts", "environment_variables", "tags", "display_name", "git", "register",
-}  # fmt: skip
 
 
 def _digest(data: bytes) -> str:

@@ -17,6 +17,7 @@ from fitq.worker.process import RunProcess, adopt_orphans
 from fitq.worker.starter import Starter
 from fitq.worker.std_log import StdLog
 from fitq.worker.versions import own_versions
+from tests.conftest import starters
 
 
 def a_run(**facts: object) -> RunRecord:
@@ -86,12 +87,7 @@ class Clinic:
 
 @pytest.fixture(scope="package")
 def warm() -> Iterator[Starter]:
-    adopt_orphans()
-    starter = Starter()
-    starter.keep_warm()
-    assert starter.wait_until_warm(60)
-    yield starter
-    starter.close()
+    yield from starters(warm=True)
 
 
 @pytest.fixture

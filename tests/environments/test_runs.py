@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ from fitq import runs
 from fitq.backend import Backend
 from fitq.environments.interpreters import find_interpreters
 from fitq.environments.reading import read_spec
-from fitq.records import RunStatus
+from fitq.records import RunRecord, RunStatus
 from fitq.settings import Settings
 from fitq.worker.process import adopt_orphans
 from fitq.worker.runtime import Runtime
@@ -103,15 +104,23 @@ def test_a_package_index_that_is_away_gives_the_run_back_a_few_times(
     assert run.failure.kind == "environment_failed"
 
 
-def test_a_run_is_canceled_while_its_environment_is_built(
+def slowly_prepared(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+) -> tuple[RunRecord, threading.Thread]:
+    """A run whose environment is being built, for ten minutes, and the thread that executes it."""
     slow = tmp_path / "uv"
     slow.write_text("#!/bin/sh\necho started >&2\nexec sleep 600\n")
     slow.chmod(0o755)
     monkeypatch.setattr("fitq.environments.tool.find_uv", lambda: str(slow))
     run, thread = bench.start(SHOW, environment={"pip": [TINY]})
     eventually(lambda: "building" in bench.log(run), what="the build")
+    return run, thread
+
+
+def test_a_run_is_canceled_while_its_environment_is_built(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    run, thread = slowly_prepared(bench, monkeypatch, tmp_path)
     assert runs.find(bench.backend, run.id).status is RunStatus.PREPARING
     runs.cancel(bench.backend, run.id)
     thread.join(20)
@@ -121,12 +130,7 @@ def test_a_run_is_canceled_while_its_environment_is_built(
 def test_a_worker_that_stops_gives_back_what_it_prepares(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    slow = tmp_path / "uv"
-    slow.write_text("#!/bin/sh\nexec sleep 600\n")
-    slow.chmod(0o755)
-    monkeypatch.setattr("fitq.environments.tool.find_uv", lambda: str(slow))
-    run, thread = bench.start(SHOW, environment={"pip": [TINY]})
-    eventually(lambda: "building" in bench.log(run), what="the build")
+    run, thread = slowly_prepared(bench, monkeypatch, tmp_path)
     bench.executor.stopping.set()
     thread.join(20)
     assert runs.find(bench.backend, run.id).status is RunStatus.QUEUED

@@ -19,9 +19,8 @@ from fitq.isolation.ladder import RUNGS, Ladder
 from fitq.local.files import private_folder, write_private
 from fitq.local.objects import GRPC_OFFSET
 from fitq.settings import Settings
-from fitq.worker.process import adopt_orphans
 from fitq.worker.starter import Starter
-from tests.conftest import ROOT, Servers, ladder_of_this_machine
+from tests.conftest import ROOT, Servers, ladder_of_this_machine, starters
 from tests.test_execute import Bench
 
 HOSTILE = (Path(__file__).with_name("hostile.py")).read_text()
@@ -30,13 +29,7 @@ CANARY = "canary-" + secrets.token_hex(8)
 
 @pytest.fixture(scope="module", params=["cold", "warm"])
 def starter(request: pytest.FixtureRequest) -> Iterator[Starter]:
-    adopt_orphans()
-    starter = Starter()
-    if request.param == "warm":
-        starter.keep_warm()
-        assert starter.wait_until_warm(60)
-    yield starter
-    starter.close()
+    yield from starters(warm=request.param == "warm")
 
 
 @pytest.fixture
