@@ -16,6 +16,7 @@ _CONTROLLERS = ("memory", "pids")
 _ROOT = Path("/sys/fs/cgroup")
 _PEAKS = ("memory.max_usage_in_bytes", "memory.peak")
 _SECONDS_TO_EMPTY = 5.0
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,11 @@ class Groups:
             OSError: it cannot be made.
         """
         group = Group(tuple(parent / name for parent in self.parents))
+        # The kernel rounds down to whole pages: a run would end with less than it was granted.
+        most = None if memory_bytes is None else -(-memory_bytes // _PAGE_BYTES) * _PAGE_BYTES
         limits = {
-            "memory.limit_in_bytes": memory_bytes,
-            "memory.max": memory_bytes,
+            "memory.limit_in_bytes": most,
+            "memory.max": most,
             "memory.oom.group": 1,
             "pids.max": processes,
         }
