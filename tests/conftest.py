@@ -21,6 +21,7 @@ from fitq.isolation.ladder import Ladder, find_ladder
 from fitq.local.objects import EmbeddedObjects
 from fitq.local.redis import EmbeddedRedis
 from fitq.queue import NullQueue
+from fitq.records import InputSchema, ModelRecord, now, to_json
 from fitq.settings import Settings
 from fitq.store.keys import ObjectKeys
 from fitq.store.memory import MemoryObjects, MemoryState
@@ -92,6 +93,23 @@ def settings(servers: Servers, tmp_path: Path) -> Settings:
         environments=str(tmp_path / "environments"),
         run_paths=str(tmp_path),
     )
+
+
+def keep_model(backend: Backend, name: str, *versions: int) -> None:
+    """Versions that can be scored, without the file."""
+    for version in versions:
+        record = ModelRecord(
+            name=name,
+            version=version,
+            created_at=now(),
+            path="model.joblib",
+            sha256="0" * 64,
+            size_bytes=1,
+            object_key="x",
+            methods=["predict"],
+            input_schema=InputSchema(columns=[]),
+        )
+        backend.objects.put(backend.keys.model_version(name, version), to_json(record))
 
 
 def starters(*, warm: bool) -> Iterator[Starter]:

@@ -160,7 +160,7 @@ def test_a_model_that_was_not_saved_is_registered_without_a_path(bench: Bench) -
 def test_a_submitter_who_asks_for_a_model_gets_the_captured_one(bench: Bench) -> None:
     run = bench.run(TABLE, register=[Registration(name="flowers")])
     assert run.warnings == []
-    versions = registry.catalog(bench.backend).versions("flowers")
+    versions = bench.backend.catalog.versions("flowers")
     assert versions == [1]
 
 

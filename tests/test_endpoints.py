@@ -9,27 +9,16 @@ import pytest
 from fitq import endpoints
 from fitq.backend import Backend
 from fitq.errors import InvalidRequest, NotFound, Outdated
-from fitq.records import EndpointRequest, InputSchema, ModelRecord, now, to_json
-from fitq.registry import catalog, set_alias
+from fitq.records import EndpointRequest
+from fitq.registry import set_alias
 from fitq.revisions import ABSENT
+from tests.conftest import keep_model
 
 
 @pytest.fixture
 def backend(memory_backend: Backend) -> Backend:
     """With two versions of a model, of which the first is `prod`."""
-    for version in (1, 2):
-        record = ModelRecord(
-            name="iris",
-            version=version,
-            created_at=now(),
-            path="model.joblib",
-            sha256="0" * 64,
-            size_bytes=1,
-            object_key="x",
-            methods=["predict"],
-            input_schema=InputSchema(columns=[]),
-        )
-        memory_backend.objects.put(memory_backend.keys.model_version("iris", version), to_json(record))
+    keep_model(memory_backend, "iris", 1, 2)
     set_alias(memory_backend, "iris", "prod", 1)
     return memory_backend
 
@@ -56,7 +45,7 @@ def test_a_refused_change_leaves_the_endpoint_as_it_was(backend: Backend, shares
     traffic(backend, v1=100)
     with pytest.raises(InvalidRequest, match="100"):
         traffic(backend, **shares)
-    assert catalog(backend).endpoint("flowers").traffic == {"1": 100}
+    assert backend.catalog.endpoint("flowers").traffic == {"1": 100}
 
 
 def test_replacing_keeps_the_keys_and_rotating_changes_one(backend: Backend) -> None:
@@ -81,31 +70,31 @@ def test_an_endpoint_made_anew_does_not_honour_the_old_keys(backend: Backend) ->
 @pytest.mark.parametrize("version", ["²", "٣", "9" * 5000, "-1", "1.0", " 1", ""])
 def test_what_is_no_version_is_refused_in_a_sentence(backend: Backend, version: str) -> None:
     with pytest.raises((InvalidRequest, NotFound)):
-        catalog(backend).model("iris", version)
+        backend.catalog.model("iris", version)
 
 
 def test_a_version_is_looked_for_under_a_valid_name_only(backend: Backend) -> None:
     with pytest.raises(InvalidRequest):
-        catalog(backend).model("../models/iris", "1")
+        backend.catalog.model("../models/iris", "1")
 
 
 def test_keys_rotated_at_once_are_all_rotated(backend: Backend) -> None:
     traffic(backend, v1=100)
-    before = catalog(backend).endpoint("flowers").key_generations["primary"]
+    before = backend.catalog.endpoint("flowers").key_generations["primary"]
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda _: endpoints.rotate_key(backend, "flowers", "primary"), range(8)))
-    assert catalog(backend).endpoint("flowers").key_generations["primary"] == before + 8
+    assert backend.catalog.endpoint("flowers").key_generations["primary"] == before + 8
 
 
 def test_a_deploy_beside_a_rotation_loses_neither(backend: Backend) -> None:
     traffic(backend, v1=100)
-    before = catalog(backend).endpoint("flowers").key_generations["primary"]
+    before = backend.catalog.endpoint("flowers").key_generations["primary"]
     with ThreadPoolExecutor(8) as threads:
         done = [threads.submit(traffic, backend, v2=100) for _ in range(4)]
         done += [threads.submit(endpoints.rotate_key, backend, "flowers", "primary") for _ in range(4)]  # type: ignore[arg-type]
         for one in done:
             one.result()
-    after = catalog(backend).endpoint("flowers")
+    after = backend.catalog.endpoint("flowers")
     assert (after.traffic, after.key_generations["primary"]) == ({"2": 100}, before + 4)
 
 
@@ -119,6 +108,6 @@ def test_only_the_revision_that_was_read_is_replaced(backend: Backend) -> None:
         endpoints.remove_endpoint(backend, "flowers", expected=read)
     with pytest.raises(Outdated, match="exists already"):
         endpoints.deploy(backend, "flowers", EndpointRequest(model="iris"), expected=ABSENT)
-    assert catalog(backend).endpoint("flowers").traffic == {"2": 100}
+    assert backend.catalog.endpoint("flowers").traffic == {"2": 100}
     endpoints.remove_endpoint(backend, "flowers", expected=endpoints.endpoint_revision(backend, "flowers"))
     endpoints.remove_endpoint(backend, "flowers")

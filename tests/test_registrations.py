@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fitq import drafts, registry
+from fitq import drafts
 from fitq.backend import Backend
 from fitq.errors import NotFound, Unavailable
 from fitq.records import ModelRecord, Registration, RunStatus
@@ -32,7 +32,7 @@ def bench(backend: Backend, settings: Settings, tmp_path: Path) -> Bench:
 
 
 def versions(bench: Bench, name: str) -> list[ModelRecord]:
-    models = registry.catalog(bench.backend)
+    models = bench.backend.catalog
     try:
         return [models.model(name, version) for version in models.summary(name).versions]
     except NotFound:

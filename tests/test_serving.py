@@ -20,7 +20,7 @@ from fitq.credentials import login_code
 from fitq.dashboard.pages import routes
 from fitq.queue import NullQueue
 from fitq.records import RegisterRequest, to_json
-from fitq.registry import catalog, register
+from fitq.registry import register
 from fitq.scoring.app import create_app as create_scoring
 from fitq.serving import Serving
 from fitq.settings import Settings
@@ -119,7 +119,7 @@ def test_a_model_can_be_deleted_over_http(platform: Platform) -> None:
     api = platform.api
     platform.backend.objects.put(
         platform.backend.keys.model_version("gone", 1),
-        to_json(msgspec.structs.replace(catalog(platform.backend).model("right"), name="gone")),
+        to_json(msgspec.structs.replace(platform.backend.catalog.model("right"), name="gone")),
     )
     assert api.delete("/v1/models/gone/versions/latest").status_code == 400
     assert api.delete("/v1/models/gone/versions/1").status_code == 204

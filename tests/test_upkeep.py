@@ -12,7 +12,7 @@ from fitq import endpoints, upkeep
 from fitq.backend import Backend
 from fitq.errors import Conflict, InvalidRequest, NotFound
 from fitq.records import ChangeRequest, EndpointRequest, ModelRecord, RegisterRequest
-from fitq.registry import catalog, register, set_alias
+from fitq.registry import register, set_alias
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +36,13 @@ def backend(memory_backend: Backend, file: Path) -> Backend:
 
 
 def test_tags_are_added_changed_and_taken_away_and_the_rest_stays(backend: Backend) -> None:
-    before = catalog(backend).model("iris", 1)
+    before = backend.catalog.model("iris", 1)
     upkeep.change(backend, "iris", "prod", ChangeRequest(tags={"by": "eva", "old": None, "new": "2"}))
-    after = catalog(backend).model("iris", 1)
+    after = backend.catalog.model("iris", 1)
     assert after.tags == {"by": "eva", "new": "2"}
     assert (after.description, after.tolerated, after.sha256) == ("", False, before.sha256)
     upkeep.change(backend, "iris", 1, ChangeRequest(tolerated=True, description="kept"))
-    last = catalog(backend).model("iris", 1)
+    last = backend.catalog.model("iris", 1)
     assert (last.tags, last.description, last.tolerated) == (after.tags, "kept", True)
 
 
@@ -50,10 +50,10 @@ def test_a_deleted_version_is_in_no_list_and_its_number_is_not_used_again(
     backend: Backend, file: Path
 ) -> None:
     upkeep.delete_version(backend, "iris", 2)
-    assert catalog(backend).versions("iris") == [1]
-    assert catalog(backend).model("iris").version == 1
+    assert backend.catalog.versions("iris") == [1]
+    assert backend.catalog.model("iris").version == 1
     with pytest.raises(NotFound, match="no version 2"):
-        catalog(backend).model("iris", 2)
+        backend.catalog.model("iris", 2)
     upkeep.delete_version(backend, "iris", 2)  # twice is fine
     with pytest.raises(NotFound):
         upkeep.delete_version(backend, "iris", 7)
@@ -61,7 +61,7 @@ def test_a_deleted_version_is_in_no_list_and_its_number_is_not_used_again(
 
 
 def test_bytes_stay_while_another_version_needs_them(backend: Backend) -> None:
-    record = catalog(backend).model("iris", 2)
+    record = backend.catalog.model("iris", 2)
     golden = backend.keys.model_golden("iris", record.golden)
     upkeep.delete_version(backend, "iris", 2)
     assert backend.objects.size(record.object_key) == record.size_bytes
@@ -79,7 +79,7 @@ def test_what_an_alias_or_an_endpoint_points_to_is_not_deleted(backend: Backend)
         upkeep.delete_version(backend, "iris", 2)
     with pytest.raises(Conflict, match="flowers"):
         upkeep.delete_model(backend, "iris")
-    assert catalog(backend).versions("iris") == [1, 2]
+    assert backend.catalog.versions("iris") == [1, 2]
 
 
 def test_a_deleted_model_is_gone_with_its_aliases_and_counts_on_when_registered_again(
@@ -89,19 +89,19 @@ def test_a_deleted_model_is_gone_with_its_aliases_and_counts_on_when_registered_
     upkeep.delete_model(backend, "iris")  # twice is fine
     with pytest.raises(NotFound):
         upkeep.delete_model(backend, "roses")
-    assert catalog(backend).summaries() == []
+    assert backend.catalog.summaries() == []
     with pytest.raises(NotFound, match="no model 'iris'"):
-        catalog(backend).model("iris", "prod")
+        backend.catalog.model("iris", "prod")
     assert registered(backend, file).version == 3
-    assert catalog(backend).aliases("iris") == {}
+    assert backend.catalog.aliases("iris") == {}
 
 
 def test_deleting_that_was_interrupted_can_be_done_again(backend: Backend) -> None:
     backend.objects.put(backend.keys.model_tombstone("iris", 2), b"")
-    assert catalog(backend).versions("iris") == [1]
+    assert backend.catalog.versions("iris") == [1]
     upkeep.delete_version(backend, "iris", 2)
     with pytest.raises(NotFound):
-        catalog(backend).model("iris", 2)
+        backend.catalog.model("iris", 2)
 
 
 @pytest.mark.parametrize("version", ["prod", "latest", "-1", "²", ""])

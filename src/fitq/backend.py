@@ -9,6 +9,7 @@ from dramatiq.middleware import Middleware
 from fitq.queue import Queue, open_queue
 from fitq.recently import Recently
 from fitq.settings import Settings
+from fitq.store.catalog import Catalog
 from fitq.store.keys import ObjectKeys
 from fitq.store.objects import S3Objects
 from fitq.store.protocols import ObjectStore, StateStore
@@ -33,6 +34,11 @@ class Backend:
     @property
     def keys(self) -> ObjectKeys:
         return ObjectKeys(self.workspace)
+
+    @property
+    def catalog(self) -> Catalog:
+        """Models and endpoints, for reading."""
+        return Catalog(self.objects, self.workspace)
 
 
 def open_objects(settings: Settings) -> S3Objects:

@@ -12,7 +12,6 @@ import msgspec
 from fitq.backend import Backend
 from fitq.logs import get_logger
 from fitq.records import FinalRecord, ModelRecord, RunStatus, from_json, to_json
-from fitq.store.catalog import Catalog
 
 log = get_logger(__name__)
 _LATELY = 50  #: versions among which one that was made by the same run is looked for
@@ -25,7 +24,7 @@ def publish(backend: Backend, draft: ModelRecord, *, again: bool = True) -> Mode
     Args:
         again: whether it may have been published before.
     """
-    used = _catalog(backend).used(draft.name)
+    used = backend.catalog.used(draft.name)
     known = _with_nonce(backend, draft, used[-_LATELY:]) if again else None
     if known is not None:
         return known
@@ -39,7 +38,7 @@ def publish(backend: Backend, draft: ModelRecord, *, again: bool = True) -> Mode
 
 
 def _with_nonce(backend: Backend, record: ModelRecord, versions: list[int]) -> ModelRecord | None:
-    known = (_catalog(backend).kept(record.name, version) for version in reversed(versions))
+    known = (backend.catalog.kept(record.name, version) for version in reversed(versions))
     return next((k for k in known if k is not None and k.nonce == record.nonce), None)
 
 
@@ -64,7 +63,3 @@ def complete(backend: Backend, run_id: str) -> list[ModelRecord]:
     models = [publish(backend, model) for model in drafts]
     backend.objects.delete(backend.keys.open_run(run_id))
     return models
-
-
-def _catalog(backend: Backend) -> Catalog:
-    return Catalog(backend.objects, backend.workspace)

@@ -14,7 +14,6 @@ from fitq.errors import InvalidRequest
 from fitq.logs import get_logger
 from fitq.names import check_name
 from fitq.records import EndpointRecord, EndpointRequest, ModelRecord, from_json, now, to_json
-from fitq.registry import catalog
 from fitq.revisions import check_revision, revise, revision_of
 from fitq.store.catalog import Catalog
 
@@ -65,7 +64,7 @@ def check_endpoint(backend: Backend, name: str, request: EndpointRequest) -> dic
         raise InvalidRequest(
             f"auth is {request.auth!r}.", at="auth", hint="One of: key, token, none.", got=request.auth
         )
-    return _shares(catalog(backend), request)
+    return _shares(backend.catalog, request)
 
 
 def _revise(
@@ -140,7 +139,7 @@ def remove_endpoint(backend: Backend, name: str, *, expected: str | None = None)
 
 def endpoint_keys(backend: Backend, name: str) -> dict[str, str]:
     """The endpoint's primary and secondary key."""
-    models = catalog(backend)
+    models = backend.catalog
     endpoint = models.endpoint(name)
     secret = models.endpoint_secret() or b""
     return {which: endpoint_key(secret, name, which, endpoint.key_generations[which]) for which in KEY_NAMES}
@@ -152,7 +151,7 @@ def rotate_key(backend: Backend, name: str, which: str) -> EndpointRecord:
         raise InvalidRequest(f"There is no key {which!r}.", at="key", hint="primary or secondary.")
 
     def rotated(before: EndpointRecord | None) -> EndpointRecord:
-        endpoint = before or catalog(backend).endpoint(name)
+        endpoint = before or backend.catalog.endpoint(name)
         generations = {**endpoint.key_generations, which: endpoint.key_generations[which] + 1}
         return msgspec.structs.replace(endpoint, key_generations=generations, updated_at=now())
 

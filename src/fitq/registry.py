@@ -34,7 +34,6 @@ from fitq.revisions import ABSENT, check_revision, revision_of
 from fitq.scorer.client import inspect_model
 from fitq.scorer.facts import ModelFacts
 from fitq.scorer.trusted import names_in
-from fitq.store.catalog import Catalog
 
 log = get_logger(__name__)
 _FRAMEWORKS = ("Custom", "TensorFlow", "ScikitLearn", "Onnx", "TfKeras", "PyTorch", "Multi")
@@ -52,11 +51,6 @@ class _Source(NamedTuple):
     path: str
     sha256: str
     run: RunRecord | None
-
-
-def catalog(backend: Backend) -> Catalog:
-    """The reading side."""
-    return Catalog(backend.objects, backend.workspace)
 
 
 def register(
@@ -333,7 +327,7 @@ def _check_alias(backend: Backend, name: str, alias: str, version: int) -> None:
     check_name("alias", alias)
     if alias == "latest":
         raise InvalidRequest("'latest' always means the newest version.", at="alias")
-    catalog(backend).model(name, version)
+    backend.catalog.model(name, version)
 
 
 def remove_alias(backend: Backend, name: str, alias: str) -> None:
@@ -344,7 +338,7 @@ def remove_alias(backend: Backend, name: str, alias: str) -> None:
 
 def kept_settings(backend: Backend, name: str) -> tuple[ModelSettings | None, str]:
     """What can be changed about a model, and its revision; nothing if no version of it is there."""
-    models = catalog(backend)
+    models = backend.catalog
     if not models.versions(name):
         return None, ABSENT
     settings = ModelSettings(aliases=dict(sorted(models.aliases(name).items())))
@@ -353,7 +347,7 @@ def kept_settings(backend: Backend, name: str) -> tuple[ModelSettings | None, st
 
 def check_settings(backend: Backend, name: str, settings: ModelSettings) -> None:
     """Refuse what `configure` refuses."""
-    catalog(backend).model(name)
+    backend.catalog.model(name)
     for alias, version in settings.aliases.items():
         _check_alias(backend, name, alias, version)
 

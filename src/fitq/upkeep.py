@@ -11,7 +11,6 @@ from fitq.errors import Conflict, InvalidRequest
 from fitq.logs import get_logger
 from fitq.names import version_number
 from fitq.records import ChangeRequest, ModelRecord, from_json, now, to_json
-from fitq.registry import catalog
 from fitq.revisions import revise
 from fitq.store.catalog import Catalog
 
@@ -24,7 +23,7 @@ def change(backend: Backend, name: str, version: str | int, request: ChangeReque
     Raises:
         NotFound: there is no such version.
     """
-    record = catalog(backend).model(name, version)
+    record = backend.catalog.model(name, version)
 
     def changed(data: bytes | None) -> bytes:
         before = record if data is None else from_json(data, ModelRecord)
@@ -64,7 +63,7 @@ def delete_version(backend: Backend, name: str, version: int) -> None:
         NotFound: there never was such a version.
         Conflict: an alias or an endpoint still points to it.
     """
-    models = catalog(backend)
+    models = backend.catalog
     kept = models.kept(name, version)
     if kept is not None and kept.deleted_at is not None:
         return
@@ -87,7 +86,7 @@ def delete_model(backend: Backend, name: str) -> None:
         NotFound: there never was such a model.
         Conflict: an endpoint scores with it.
     """
-    models = catalog(backend)
+    models = backend.catalog
     if models.used(name) and not models.versions(name):
         return
     summary = models.summary(name)

@@ -14,8 +14,7 @@ from fitq.declared.planning import plan
 from fitq.documents import Action, DeclaredRequest, Plan
 from fitq.errors import InvalidRequest, Outdated
 from fitq.records import PoolSettings
-from fitq.registry import catalog
-from tests.declared.conftest import keep_model
+from tests.conftest import keep_model
 
 POOL = {"kind": "Pool", "name": "cpu", "min_workers": 1, "max_workers": 3}
 MODEL = {"kind": "Model", "name": "iris", "aliases": {"prod": 1}}
@@ -49,7 +48,7 @@ def test_a_plan_changes_nothing(there: Backend) -> None:
 def test_what_others_need_is_made_first_whatever_the_order_of_the_documents(there: Backend) -> None:
     done = apply(there, asked(ENDPOINT, MODEL, POOL))
     assert made(done) == [("Pool/cpu", "create"), ("Model/iris", "replace"), ("Endpoint/flowers", "create")]
-    assert catalog(there).endpoint("flowers").traffic == {"1": 100}
+    assert there.catalog.endpoint("flowers").traffic == {"1": 100}
     assert pools.find_pool(there, "cpu").max_workers == 3
 
 
@@ -71,7 +70,7 @@ def test_an_alias_that_the_same_documents_move_is_meant_as_moved(there: Backend)
         "traffic.2": (None, 100),
     }
     apply(there, asked(moved, ENDPOINT))
-    assert catalog(there).endpoint("flowers").traffic == {"2": 100}
+    assert there.catalog.endpoint("flowers").traffic == {"2": 100}
 
 
 def test_a_field_that_no_document_names_is_left_as_it_is(there: Backend) -> None:
@@ -99,7 +98,7 @@ def test_another_model_behind_an_endpoint_starts_with_its_newest_version(there: 
     keep_model(there, "roses", 7)
     apply(there, asked({"kind": "Endpoint", "name": "flowers", "model": "iris"}))
     apply(there, asked({"kind": "Endpoint", "name": "flowers", "model": "roses"}))
-    assert catalog(there).endpoint("flowers").traffic == {"7": 100}
+    assert there.catalog.endpoint("flowers").traffic == {"7": 100}
 
 
 def test_applying_keeps_an_endpoints_keys(there: Backend) -> None:
@@ -123,8 +122,8 @@ def test_pruning_removes_only_what_has_the_label_and_no_document(there: Backend)
     gone = apply(there, asked(POOL, label="a", prune=True))
     assert made(gone) == [("Endpoint/flowers", "remove"), ("Model/iris", "remove"), ("Pool/old", "remove")]
     assert sorted(pools.configured(there)) == ["by-hand", "cpu", "others"]
-    assert catalog(there).versions("iris") == [1, 2], "a model's versions are kept"
-    assert catalog(there).aliases("iris") == {}
+    assert there.catalog.versions("iris") == [1, 2], "a model's versions are kept"
+    assert there.catalog.aliases("iris") == {}
     assert made(apply(there, asked(POOL, label="a", prune=True))) == []
 
 
@@ -147,7 +146,7 @@ def test_nothing_is_written_over_that_changed_since_the_plan(there: Backend) -> 
     pools.configure(there, "cpu", PoolSettings(min_workers=2))
     with pytest.raises(Outdated, match="since the plan"):
         apply(there, asked(*documents, revisions=revisions))
-    assert catalog(there).aliases("iris") == {}, "nothing at all was applied"
+    assert there.catalog.aliases("iris") == {}, "nothing at all was applied"
 
 
 def test_everything_wrong_is_told_at_once_and_nothing_is_applied(there: Backend) -> None:

@@ -14,7 +14,7 @@ from fitq.declared.planning import plan
 from fitq.documents import DeclaredRequest
 from fitq.queue import NullQueue
 from fitq.store.memory import MemoryObjects, MemoryState
-from tests.declared.conftest import keep_model
+from tests.conftest import keep_model
 
 #: How long an example takes says something about the machine, not about the rules.
 ANY_SPEED = settings(deadline=None, max_examples=60)

@@ -18,7 +18,7 @@ from fitq.backend import Backend
 from fitq.declared.planning import plan
 from fitq.documents import DeclaredRequest
 from tests.api.conftest import api  # noqa: F401
-from tests.declared.conftest import keep_model
+from tests.conftest import keep_model
 from tests.infra.rendered import ROOT
 
 TERRAFORM = ROOT / "infra" / "terraform"

@@ -19,7 +19,6 @@ from fitq.api.responses import (
 )
 from fitq.names import check_name
 from fitq.records import EndpointRecord, EndpointRequest, to_builtins, to_json
-from fitq.registry import catalog
 from fitq.revisions import revision_of
 from fitq.serving import Health
 
@@ -36,7 +35,7 @@ def put_endpoint(request: Request, body: EndpointRequest) -> Response:
 
 def list_endpoints(request: Request) -> Response:
     """`GET /v1/endpoints`."""
-    found = catalog(backend_of(request)).endpoints()
+    found = backend_of(request).catalog.endpoints()
     states = serving_of(request).endpoints(found)
     shown = [_endpoint(request, e, health) for e, health in zip(found, states, strict=True)]
     return json_response({"endpoints": shown})
@@ -44,7 +43,7 @@ def list_endpoints(request: Request) -> Response:
 
 def get_endpoint(request: Request) -> Response:
     """`GET /v1/endpoints/{name}`."""
-    found = catalog(backend_of(request)).endpoint(request.path_params["endpoint"])
+    found = backend_of(request).catalog.endpoint(request.path_params["endpoint"])
     shown = _endpoint(request, found, serving_of(request).endpoint(found))
     return with_revision(json_response(shown), revision_of(to_json(found)))
 

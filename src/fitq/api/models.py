@@ -96,13 +96,13 @@ def _save(file: UploadFile, target: Path, limit: int) -> None:
 
 def list_models(request: Request) -> Response:
     """`GET /v1/models`."""
-    found = registry.catalog(backend_of(request)).summaries()
+    found = backend_of(request).catalog.summaries()
     return json_response({"models": [_summary(request, s) for s in found]})
 
 
 def get_model(request: Request) -> Response:
     """`GET /v1/models/{name}`: all its versions, newest first."""
-    models = registry.catalog(backend_of(request))
+    models = backend_of(request).catalog
     summary = models.summary(request.path_params["model"])
     records = [models.model(summary.name, v) for v in reversed(summary.versions)]
     shown = _summary(request, summary)
@@ -174,7 +174,7 @@ def delete_version(request: Request) -> Response:
 
 
 def _found(request: Request) -> ModelRecord:
-    models = registry.catalog(backend_of(request))
+    models = backend_of(request).catalog
     return models.model(request.path_params["model"], request.path_params["version"])
 
 

@@ -35,7 +35,7 @@ class Site:
 
     @property
     def catalog(self) -> Catalog:
-        return Catalog(self.backend.objects, self.backend.workspace)
+        return self.backend.catalog
 
     @property
     def serving(self) -> Serving:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from fitq import endpoints, registry
+from fitq import endpoints
 from fitq.backend import Backend
 from fitq.declared.kind import Current, Kind, Planned
 from fitq.records import EndpointRecord, EndpointRequest, ModelSettings, from_json
@@ -20,7 +20,7 @@ class EndpointKind(Kind[EndpointRequest]):
     spec = EndpointRequest
 
     def names(self, backend: Backend) -> list[str]:
-        return [e.name for e in registry.catalog(backend).endpoints()]
+        return [e.name for e in backend.catalog.endpoints()]
 
     def read(self, backend: Backend, name: str) -> Current[EndpointRequest] | None:
         data = backend.objects.get(backend.keys.endpoint(name))

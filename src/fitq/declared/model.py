@@ -15,7 +15,7 @@ class ModelKind(Kind[ModelSettings]):
     spec = ModelSettings
 
     def names(self, backend: Backend) -> list[str]:
-        models = registry.catalog(backend)
+        models = backend.catalog
         return [name for name in models.model_names() if models.aliases(name)]
 
     def read(self, backend: Backend, name: str) -> Current[ModelSettings] | None:
