@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,17 @@ def test_more_child_runs_than_are_kept_is_a_warning_on_the_run(
     run = bench.run("from azureml.core import Run\nRun.get_context().create_children(3)")
     assert [c.id for c in child_runs.of(bench.backend, run)] == [f"{run.id}-1", f"{run.id}-2"]
     assert run.warnings == ["3 child runs were made; 2 are kept."]
+
+
+def test_files_of_child_runs_beyond_the_bound_are_left_out_with_a_warning(bench: Bench) -> None:
+    small = dataclasses.replace(bench.executor.settings, output_bytes=10)
+    bench.executor = dataclasses.replace(bench.executor, settings=small)
+    run = bench.run(
+        "from azureml.core import Run\nimport io\nrun = Run.get_context()\n"
+        "for n in (1, 2): run.child_run().upload_file('x.txt', io.StringIO('x' * 7))\n"
+    )
+    first, second = child_runs.of(bench.backend, run)
+    assert (bench.files(first), bench.files(second)) == (["outputs/x.txt"], [])
+    assert run.warnings == [
+        "'children/2/outputs/x.txt' has 7 bytes; there was room for 3 (FITQ_OUTPUT_BYTES)"
+    ]

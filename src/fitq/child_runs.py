@@ -14,6 +14,7 @@ import msgspec
 from fitq.backend import Backend
 from fitq.records import ChildRun, FinalRecord, RunRecord, RunStatus, TimelineEntry, Usage, from_json
 
+FOLDER = "children"
 #: The random end of a run's own id is longer than any number here.
 _CHILD = re.compile(r"(?P<parent>.+)-(?P<number>[0-9]{1,4})")
 
@@ -42,9 +43,14 @@ def final_of(parent: FinalRecord, child: RunRecord) -> FinalRecord:
     return FinalRecord(run=child, artifacts=part.artifacts, metrics=part.metrics)
 
 
-def folder_of(child: RunRecord) -> str:
-    """Where a child's files lie among its parent's."""
-    return f"children/{child.id.rpartition('-')[2]}"
+def folder_of(number: int) -> str:
+    """Where the files of a run's n-th child lie, in the run's folder as among its kept files."""
+    return f"{FOLDER}/{number}"
+
+
+def number_of(child: RunRecord) -> int:
+    """Which child of its parent it is."""
+    return int(child.id.rpartition("-")[2])
 
 
 def _final_of(backend: Backend, run_id: str) -> FinalRecord | None:

@@ -193,7 +193,7 @@ def open_artifact(backend: Backend, run: RunRecord, path: str) -> tuple[Artifact
 
 def _artifact_key(backend: Backend, run: RunRecord, path: str) -> str:
     if run.parent:
-        path = f"{child_runs.folder_of(run)}/{path}"
+        path = f"{child_runs.folder_of(child_runs.number_of(run))}/{path}"
     return backend.keys.attempt_file(run, path)
 
 

@@ -39,18 +39,25 @@ class _Line(msgspec.Struct):
     message: str = ""
 
 
-def keep_children(backend: Backend, run: RunRecord, folder: Path, ended: RunStatus) -> Children:
+def keep_children(
+    backend: Backend, run: RunRecord, folder: Path, ended: RunStatus, *, max_bytes: int
+) -> Children:
     """Keep the files of every child of a run, and tell what it was.
 
     Args:
         folder: of the run's attempt.
         ended: how the run ends; a child that the script did not end, ends the same way.
+        max_bytes: most that the files of all children have together.
     """
-    numbers = sorted(_numbers(folder / "children"))
-    warnings = [f"{len(numbers)} child runs were made; {_MOST} are kept."] if len(numbers) > _MOST else []
-    return Children(
-        [_keep(backend, run, n, folder / "children" / str(n), ended) for n in numbers[:_MOST]], warnings
+    made = sorted(_numbers(folder / child_runs.FOLDER))
+    numbers = made[:_MOST]
+    warnings = [f"{len(made)} child runs were made; {_MOST} are kept."] if len(made) > _MOST else []
+    kept_folders = tuple(
+        f"{child_runs.folder_of(n)}/{kept}" for n in numbers for kept in collect.KEPT_FOLDERS
     )
+    found = collect.find_files(folder, kept_folders, max_bytes=max_bytes)
+    children = [_keep(backend, run, n, folder, ended, found.files) for n in numbers]
+    return Children(children, [*warnings, *found.skipped])
 
 
 def _numbers(folder: Path) -> Iterator[int]:
@@ -60,7 +67,12 @@ def _numbers(folder: Path) -> Iterator[int]:
                 yield int(place.name)
 
 
-def _keep(backend: Backend, run: RunRecord, number: int, folder: Path, ended: RunStatus) -> ChildRun:
+def _keep(
+    backend: Backend, run: RunRecord, number: int, root: Path, ended: RunStatus, files: list[tuple[str, Path]]
+) -> ChildRun:
+    """`files` are those of all children, by their path in the run's folder."""
+    prefix = f"{child_runs.folder_of(number)}/"
+    folder = root / prefix
     lines, _ = collect.parse_lines(_read(folder / "child.jsonl"), _line)
     metrics, _ = collect.parse_lines(_read(folder / "metrics.jsonl"), collect.metric_of)
     changes, _ = collect.parse_lines(_read(folder / "properties.jsonl"), msgspec.json.decode)
@@ -69,9 +81,7 @@ def _keep(backend: Backend, run: RunRecord, number: int, folder: Path, ended: Ru
         said.add(change)
     last = next((line for line in lines if line.status in _ENDED), None)
     status = ended if last is None or last.status is None else last.status
-    prefix = child_runs.folder_of(msgspec.structs.replace(run, id=child_runs.child_id(run.id, number)))
-    files = collect.find_files(folder).files
-    kept = [collect.keep_file(backend, run, f"{prefix}/{name}", path) for name, path in files]
+    kept = [collect.keep_file(backend, run, name, path) for name, path in files if name.startswith(prefix)]
     return ChildRun(
         number=number,
         display_name=next((line.display_name for line in lines if line.display_name), ""),
@@ -82,7 +92,7 @@ def _keep(backend: Backend, run: RunRecord, number: int, folder: Path, ended: Ru
         tags=said.tags,
         properties=said.properties,
         metrics=metrics,
-        artifacts=[msgspec.structs.replace(a, path=name) for a, (name, _) in zip(kept, files, strict=True)],
+        artifacts=[msgspec.structs.replace(a, path=a.path.removeprefix(prefix)) for a in kept],
     )
 
 

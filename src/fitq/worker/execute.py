@@ -327,7 +327,10 @@ class Executor:
         failure = self._failure(run, folder, watch, ended)
         status = _status(failure)
         children = patiently(
-            lambda: keep_children(self.backend, run, folder.path, status), what="keep the child runs"
+            lambda: keep_children(
+                self.backend, run, folder.path, status, max_bytes=self.settings.output_bytes
+            ),
+            what="keep the child runs",
         )
         drafted = self._draft_models(run, dict([*found.files, *captured])) if failure is None else NO_DRAFTS
         self._warn(run, [*children.warnings, *drafted.warnings])
