@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -222,6 +223,16 @@ def pretend_scikit_learn(python: Path) -> None:
     (site / "sklearn" / "__init__.py").touch()
 
 
+def trimmed(bench: Bench, count: int) -> list[str]:
+    """What nobody holds, removed. A process that is just being started has its worker's locks for a moment."""
+    removed: list[str] = []
+    deadline = time.monotonic() + 20
+    while len(removed) < count and time.monotonic() < deadline:
+        removed += bench.executor.environments.trim(0)
+        time.sleep(0.01)
+    return sorted(removed)
+
+
 @pytest.mark.parametrize(("used_percent", "most"), [(40, 2), (95, 1)])
 def test_only_so_many_environments_are_kept_warm(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, used_percent: int, most: int
@@ -240,6 +251,7 @@ def test_only_so_many_environments_are_kept_warm(
         runtime.close()
     hashes = [r.folder.hash for r in runtimes if r.folder]
     by_use = [hashes[1], hashes[2], hashes[0]]
-    assert sorted(bench.executor.environments.trim(0)) == sorted(by_use[:-most])
+    assert trimmed(bench, 3 - most) == sorted(by_use[:-most])
+    assert bench.executor.environments.trim(0) == []
     starter.close()
-    assert sorted(bench.executor.environments.trim(0)) == sorted(by_use[-most:])
+    assert trimmed(bench, most) == sorted(by_use[-most:])
