@@ -9,8 +9,8 @@ import pytest
 from fitq import endpoints
 from fitq.backend import Backend
 from fitq.errors import InvalidRequest, NotFound, Outdated
+from fitq.model_settings import set_alias
 from fitq.records import EndpointRequest
-from fitq.registry import set_alias
 from fitq.revisions import ABSENT
 from tests.conftest import keep_model
 

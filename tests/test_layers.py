@@ -78,6 +78,7 @@ MODULES = {
         "attempts",
         "restoring",
         "pools",
+        "model_settings",
         "registry",
         "registrations",
         "provenance",

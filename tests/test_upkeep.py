@@ -11,8 +11,9 @@ from sklearn.linear_model import LogisticRegression
 from fitq import endpoints, upkeep
 from fitq.backend import Backend
 from fitq.errors import Conflict, InvalidRequest, NotFound
+from fitq.model_settings import set_alias
 from fitq.records import ChangeRequest, EndpointRequest, ModelRecord, RegisterRequest
-from fitq.registry import register, set_alias
+from fitq.registry import register
 
 
 @pytest.fixture(scope="module")

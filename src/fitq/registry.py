@@ -23,14 +23,12 @@ from fitq.names import check_name, did_you_mean
 from fitq.provenance import Provenance, provenance
 from fitq.records import (
     ModelRecord,
-    ModelSettings,
     RegisterRequest,
     Registration,
     RunRecord,
     now,
     to_json,
 )
-from fitq.revisions import ABSENT, check_revision, revision_of
 from fitq.scorer.client import inspect_model
 from fitq.scorer.facts import ModelFacts
 from fitq.scorer.trusted import names_in
@@ -314,60 +312,3 @@ def _version_warning(request: Registration, packages: dict[str, str]) -> list[st
     if request.framework != "ScikitLearn" or not declared or not real or declared == real:
         return []
     return [f"Declared as scikit-learn {declared}, but written by {real}; it is served by {real}."]
-
-
-def set_alias(backend: Backend, name: str, alias: str, version: int) -> dict[str, object]:
-    """Point an alias at a version; scoring by that alias follows within a second."""
-    _check_alias(backend, name, alias, version)
-    backend.objects.put(backend.keys.model_alias(name, alias), to_json({"version": version}))
-    return {"name": name, "alias": alias, "version": version}
-
-
-def _check_alias(backend: Backend, name: str, alias: str, version: int) -> None:
-    check_name("alias", alias)
-    if alias == "latest":
-        raise InvalidRequest("'latest' always means the newest version.", at="alias")
-    backend.catalog.model(name, version)
-
-
-def remove_alias(backend: Backend, name: str, alias: str) -> None:
-    """Take an alias away, if it is there; its version stays."""
-    key = backend.keys.model_alias(check_name("model", name), check_name("alias", alias))
-    backend.objects.delete(key)
-
-
-def kept_settings(backend: Backend, name: str) -> tuple[ModelSettings | None, str]:
-    """What can be changed about a model, and its revision; nothing if no version of it is there."""
-    models = backend.catalog
-    if not models.versions(name):
-        return None, ABSENT
-    settings = ModelSettings(aliases=dict(sorted(models.aliases(name).items())))
-    return settings, revision_of(to_json(settings))
-
-
-def check_settings(backend: Backend, name: str, settings: ModelSettings) -> None:
-    """Refuse what `configure` refuses."""
-    backend.catalog.model(name)
-    for alias, version in settings.aliases.items():
-        _check_alias(backend, name, alias, version)
-
-
-def configure(
-    backend: Backend, name: str, settings: ModelSettings, *, expected: str | None = None
-) -> ModelSettings:
-    """Make a model's aliases exactly these. Each alias moves by itself: a reader may see some moved already.
-
-    Raises:
-        NotFound: there is no such model or version.
-        Outdated: its aliases are others than those of the expected revision.
-    """
-    check_settings(backend, name, settings)
-    before, revision = kept_settings(backend, name)
-    check_revision(f"Model {name!r}", revision, expected)
-    aliases = before.aliases if before else {}
-    for alias, version in settings.aliases.items():
-        if aliases.get(alias) != version:
-            set_alias(backend, name, alias, version)
-    for alias in aliases.keys() - settings.aliases.keys():
-        remove_alias(backend, name, alias)
-    return settings

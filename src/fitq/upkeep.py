@@ -80,7 +80,7 @@ def delete_version(backend: Backend, name: str, version: int) -> None:
 
 
 def delete_model(backend: Backend, name: str) -> None:
-    """Take every version of a model away, with its aliases. Their numbers are never used again.
+    """Take every version of a model away, with what is said of it. Their numbers are never used again.
 
     Raises:
         NotFound: there never was such a model.
@@ -91,8 +91,7 @@ def delete_model(backend: Backend, name: str) -> None:
         return
     summary = models.summary(name)
     _check_unused(models, name, None)
-    for alias in summary.aliases:
-        backend.objects.delete(backend.keys.model_alias(name, alias))
+    backend.objects.delete(backend.keys.model_about(name))
     for version in summary.versions:
         _bury(backend, models, models.model(name, version))
 

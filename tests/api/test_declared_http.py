@@ -10,6 +10,7 @@ from fitq.backend import Backend
 from fitq.records import PoolSettings
 from fitq.scheduler.care import Care
 from tests.api.conftest import refused
+from tests.conftest import keep_model
 
 
 def test_a_pool_is_put_and_read_as_it_was_put(api: TestClient) -> None:
@@ -36,6 +37,27 @@ def test_deleting_twice_is_fine(api: TestClient) -> None:
     for path in ("/v1/pools/cpu", "/v1/endpoints/flowers"):
         assert [api.delete(path).status_code for _ in range(2)] == [204, 204]
     refused(api.get("/v1/pools/cpu"), 404, "not_found")
+
+
+def test_an_alias_is_put_read_and_taken_away_like_everything_that_changes(
+    api: TestClient, backend: Backend
+) -> None:
+    keep_model(backend, "iris", 1, 2)
+    path = "/v1/models/iris/aliases/prod"
+    first = api.put(path, json={"version": 1}, headers={"if-none-match": "*"})
+    assert (first.status_code, api.get(path).json()) == (200, {"name": "iris", "alias": "prod", "version": 1})
+    read = {"if-match": first.headers["etag"]}
+    assert api.put(path, json={"version": 2}, headers=read).status_code == 200
+    refused(api.put(path, json={"version": 1}, headers=read), 412, "outdated")
+    assert [api.delete(path).status_code for _ in range(2)] == [204, 204]
+    refused(api.get(path), 404, "not_found")
+
+
+def test_a_model_is_put_and_read_as_it_was_put(api: TestClient, backend: Backend) -> None:
+    keep_model(backend, "iris", 1)
+    put = {"aliases": {"prod": 1}, "description": "Which iris it is.", "tags": {"team": "garden"}}
+    assert put.items() <= api.put("/v1/models/iris", json=put).json().items()
+    assert put.items() <= api.get("/v1/models/iris").json().items()
 
 
 def test_what_was_said_about_pools_outlives_redis(api: TestClient, backend: Backend) -> None:

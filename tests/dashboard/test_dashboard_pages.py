@@ -180,7 +180,7 @@ def test_long_lists_of_a_run_have_pages_of_their_own(client: TestClient, memory_
 def test_a_model_shows_schema_origin_versions_and_a_curl(client: TestClient, memory_backend: Backend) -> None:
     registered(memory_backend, version=1, run="iris-abc")
     registered(memory_backend, version=2)
-    memory_backend.objects.put(memory_backend.keys.model_alias("sklearn-iris", "champion"), b'{"version":1}')
+    memory_backend.objects.put(memory_backend.keys.model_about("sklearn-iris"), b'{"aliases":{"champion":1}}')
     assert "champion → 1" in client.get("/models").text
     page = client.get("/models/sklearn-iris").text
     assert "version 2" in page

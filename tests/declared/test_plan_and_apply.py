@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fitq import endpoints, environment_names, pools
+from fitq import endpoints, environment_names, model_settings, pools
 from fitq.backend import Backend
 from fitq.declared.applying import apply
 from fitq.declared.exporting import export
@@ -38,6 +38,14 @@ def problems(backend: Backend, *documents: dict[str, Any]) -> list[dict[str, Any
         plan(backend, asked(*documents))
     found: list[dict[str, Any]] = refused.value.data["problems"]
     return found
+
+
+def test_a_model_is_told_about_and_what_others_said_of_it_stays(there: Backend) -> None:
+    model_settings.set_alias(there, "iris", "prod", 2)
+    said = {"kind": "Model", "name": "iris", "description": "Which iris it is.", "tags": {"team": "garden"}}
+    apply(there, asked(said))
+    assert export(there) == [{**said, "aliases": {"prod": 2}}]
+    assert plan(there, asked(said)).is_empty
 
 
 def test_a_plan_changes_nothing(there: Backend) -> None:

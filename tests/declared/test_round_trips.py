@@ -40,7 +40,7 @@ POOLS = _named(
     ),
 )
 ALIASES = st.dictionaries(st.sampled_from(["prod", "next", "old"]), st.integers(1, 3))
-MODELS = _named("Model", ["iris"], _maybe(aliases=ALIASES))
+MODELS = _named("Model", ["iris"], _maybe(aliases=ALIASES, description=_TEXT, tags=_TAGS))
 SHARES = st.integers(0, 100).map(lambda n: {"1": n, "3": 100 - n})
 ENDPOINTS = _named(
     "Endpoint",

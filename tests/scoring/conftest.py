@@ -22,6 +22,7 @@ from fitq.scorer.facts import ModelFacts
 from fitq.scorer.golden import Golden
 from fitq.scoring.app import create_app
 from fitq.settings import Settings
+from fitq.store.catalog import Catalog
 from fitq.store.keys import ObjectKeys
 from fitq.store.memory import MemoryObjects
 
@@ -82,7 +83,9 @@ class Scoring:
         self.objects.put(KEYS.model_version(record.name, record.version), to_json(changed))
 
     def alias(self, name: str, alias: str, version: int) -> None:
-        self.objects.put(KEYS.model_alias(name, alias), json.dumps({"version": version}).encode())
+        about = Catalog(self.objects, "default").about(name)
+        moved = msgspec.structs.replace(about, aliases={**about.aliases, alias: version})
+        self.objects.put(KEYS.model_about(name), to_json(moved))
 
     def deploy(self, name: str, model: str, traffic: dict[str, int], **changes: Any) -> EndpointRecord:
         record = EndpointRecord(

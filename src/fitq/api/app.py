@@ -66,6 +66,7 @@ ROUTES: list[BaseRoute] = [
     Route("/v1/models/{model}/versions/{version}", models.patch_version, methods=["PATCH"]),
     Route("/v1/models/{model}/versions/{version}", models.delete_version, methods=["DELETE"]),
     Route("/v1/models/{model}/versions/{version}/file", models.get_file),
+    Route("/v1/models/{model}/aliases/{alias}", models.get_alias),
     Route("/v1/models/{model}/aliases/{alias}", models.put_alias, methods=["PUT"]),
     Route("/v1/models/{model}/aliases/{alias}", models.delete_alias, methods=["DELETE"]),
     Route("/v1/environments", environments.build_environment, methods=["POST"]),

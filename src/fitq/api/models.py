@@ -12,7 +12,7 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fitq import registry, upkeep
+from fitq import model_settings, registry, upkeep
 from fitq.api.responses import (
     backend_of,
     bounded,
@@ -107,14 +107,14 @@ def get_model(request: Request) -> Response:
     records = [models.model(summary.name, v) for v in reversed(summary.versions)]
     shown = _summary(request, summary)
     answer = json_response({**shown, "records": [_model(request, r) for r in records]})
-    return with_revision(answer, registry.kept_settings(backend_of(request), summary.name)[1])
+    return with_revision(answer, model_settings.kept_settings(backend_of(request), summary.name)[1])
 
 
 @with_body(ModelSettings)
 def put_model(request: Request, body: ModelSettings) -> Response:
-    """`PUT /v1/models/{name}`: makes its aliases exactly these."""
+    """`PUT /v1/models/{name}`: makes aliases, description and tags exactly these."""
     name, expected = request.path_params["model"], expected_revision(request)
-    registry.configure(backend_of(request), name, body, expected=expected)
+    model_settings.configure(backend_of(request), name, body, expected=expected)
     return get_model(request)
 
 
@@ -136,13 +136,22 @@ def get_file(request: Request) -> Response:
 def put_alias(request: Request, body: AliasRequest) -> Response:
     """`PUT /v1/models/{name}/aliases/{alias}`."""
     name, alias = request.path_params["model"], request.path_params["alias"]
-    return json_response(registry.set_alias(backend_of(request), name, alias, body.version))
+    backend, expected = backend_of(request), expected_revision(request)
+    model_settings.set_alias(backend, name, alias, body.version, expected=expected)
+    return get_alias(request)
+
+
+def get_alias(request: Request) -> Response:
+    """`GET /v1/models/{name}/aliases/{alias}`: the version that it means."""
+    name, alias = request.path_params["model"], request.path_params["alias"]
+    version, revision = model_settings.find_alias(backend_of(request), name, alias)
+    return with_revision(json_response({"name": name, "alias": alias, "version": version}), revision)
 
 
 def delete_alias(request: Request) -> Response:
     """`DELETE /v1/models/{name}/aliases/{alias}`: 204 also when there is none."""
     name, alias = request.path_params["model"], request.path_params["alias"]
-    registry.remove_alias(backend_of(request), name, alias)
+    model_settings.remove_alias(backend_of(request), name, alias, expected=expected_revision(request))
     return Response(status_code=204)
 
 
@@ -184,6 +193,8 @@ def _summary(request: Request, summary: ModelSummary) -> dict[str, Any]:
         "latest_version": summary.versions[-1],
         "versions": summary.versions,
         "aliases": summary.aliases,
+        "description": summary.about.description,
+        "tags": summary.about.tags,
         "latest": _model(request, summary.latest),
     }
 

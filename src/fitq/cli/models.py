@@ -139,6 +139,8 @@ def print_model(record: RegisteredModel, summary: ModelSummary) -> None:
             ("Model", record.id),
             ("Versions", ", ".join(str(v) for v in summary.versions)),
             ("Aliases", pairs_text(summary.aliases)),
+            ("About", summary.description),
+            ("Filed under", pairs_text(summary.tags)),
             ("Description", record.description),
             ("Estimator", record.estimator),
             ("Answers", ", ".join(record.methods)),

@@ -96,10 +96,16 @@ class ModelRecord(Record, frozen=True, kw_only=True):
         return f"{self.name}:{self.version}"
 
 
-class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Body of `PUT /v1/models/{name}`: what can be said about a model whose versions are there."""
+class ModelAbout(Record, frozen=True, kw_only=True):
+    """What is said of a model as a whole."""
 
     aliases: dict[str, int] = {}  #: alias → version; an alias that is not named is taken away
+    description: str = ""
+    tags: dict[str, str] = {}
+
+
+class ModelSettings(ModelAbout, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `PUT /v1/models/{name}`: what can be said about a model whose versions are there."""
 
 
 class ChangeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -47,6 +47,8 @@ class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
     latest_version: int
     versions: list[int] = []
     aliases: dict[str, int] = {}
+    description: str = ""  #: of the model as a whole; its versions have their own
+    tags: dict[str, str] = {}
     latest: RegisteredModel | None = None
     records: list[RegisteredModel] = []  #: newest first; only when one model was asked for
 

@@ -6,11 +6,9 @@ from __future__ import annotations
 import contextlib
 from typing import NamedTuple
 
-import msgspec
-
 from fitq.errors import NotFound
 from fitq.names import check_name, did_you_mean, version_number
-from fitq.records import EndpointRecord, ModelRecord, from_json
+from fitq.records import EndpointRecord, ModelAbout, ModelRecord, from_json
 from fitq.store.keys import ObjectKeys
 from fitq.store.protocols import ObjectStore
 
@@ -20,8 +18,12 @@ class ModelSummary(NamedTuple):
 
     name: str
     versions: list[int]  #: oldest first
-    aliases: dict[str, int]
+    about: ModelAbout
     latest: ModelRecord
+
+    @property
+    def aliases(self) -> dict[str, int]:
+        return self.about.aliases
 
 
 class Catalog:
@@ -51,13 +53,12 @@ class Catalog:
         return used, {int(stem) for stem, _, kind in files if kind == "deleted" and stem.isdigit()}
 
     def aliases(self, name: str) -> dict[str, int]:
-        prefix = self.keys.model_aliases(check_name("model", name))
-        found = [o.key for o in self.objects.list(prefix)]
-        return {k[len(prefix) :].removesuffix(".json"): self._alias_at(k) for k in found}
+        return self.about(name).aliases
 
-    def _alias_at(self, key: str) -> int:
-        data = self.objects.get(key)
-        return int(msgspec.json.decode(data)["version"]) if data else 0
+    def about(self, name: str) -> ModelAbout:
+        """What is said of a model as a whole; nothing, if there is no such model."""
+        data = self.objects.get(self.keys.model_about(check_name("model", name)))
+        return ModelAbout() if data is None else from_json(data, ModelAbout)
 
     def model(self, name: str, version: str | int | None = None) -> ModelRecord:
         """A model by version number or alias; the newest version when none is given.
@@ -92,8 +93,8 @@ class Catalog:
         if number is not None:
             return number
         alias = check_name("alias", str(version))
-        found = self._alias_at(self.keys.model_alias(name, alias))
-        if not found:
+        found = self.aliases(name).get(alias)
+        if found is None:
             raise self._no_version(name, alias)
         return found
 
@@ -102,7 +103,7 @@ class Catalog:
         versions = self.versions(name)
         if not versions:
             raise self._no_model(name)
-        return ModelSummary(name, versions, self.aliases(name), self.model(name, versions[-1]))
+        return ModelSummary(name, versions, self.about(name), self.model(name, versions[-1]))
 
     def summaries(self) -> list[ModelSummary]:
         found = []

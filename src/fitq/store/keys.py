@@ -36,7 +36,7 @@ Object store, under `<workspace>/`
     runs/<run>/final.json               FinalRecord, put if absent: the one truth about a run that ended
     models/<name>/versions/<v>.json     ModelRecord, put if absent; later only tags and the like change
     models/<name>/versions/<v>.deleted  there when that version was deleted; its number is never used again
-    models/<name>/aliases/<alias>.json  {"version": n}
+    models/<name>/about.json            ModelAbout: aliases, description, tags
     models/<name>/files/<sha256>        the bytes of a model
     models/<name>/golden/<sha256>.json  what it answered when it was registered; named by its own hash
     data/<name>/versions/<v>.json       DataRecord, put if absent
@@ -100,11 +100,8 @@ class ObjectKeys:
     def model_tombstone(self, name: str, version: int) -> str:
         return f"{self._root}/models/{name}/versions/{version}.deleted"
 
-    def model_aliases(self, name: str) -> str:
-        return f"{self._root}/models/{name}/aliases/"
-
-    def model_alias(self, name: str, alias: str) -> str:
-        return f"{self._root}/models/{name}/aliases/{alias}.json"
+    def model_about(self, name: str) -> str:
+        return f"{self._root}/models/{name}/about.json"
 
     def model_file(self, name: str, sha256: str) -> str:
         return f"{self._root}/models/{name}/files/{sha256}"
