@@ -78,12 +78,12 @@ class Place:
         program = Program(command=command, modules=self.folder)
         plan = Ladder().plan("capture-1", folder=self.folder, scratch=self.folder)
         process = (starter or Starter()).start(program, cwd=self.folder, environment=environment, plan=plan)
-        output = b""
+        pieces: list[bytes] = []
         while not process.poll():
-            output += process.read(0.05)
-        output += process.sweep()
+            pieces.append(process.read(0.05))
+        process.sweep(pieces.append)
         assert process.exit_code is not None
-        return output.decode(), process.exit_code
+        return b"".join(pieces).decode(), process.exit_code
 
     @property
     def captured(self) -> str:

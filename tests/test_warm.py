@@ -217,12 +217,12 @@ class Place:
 
     @staticmethod
     def end_of(process: RunProcess) -> tuple[str, int]:
-        output = b""
+        pieces: list[bytes] = []
         while not process.poll():
-            output += process.read(0.05)
-        output += process.sweep()
+            pieces.append(process.read(0.05))
+        process.sweep(pieces.append)
         assert process.exit_code is not None
-        return shown(output), process.exit_code
+        return shown(b"".join(pieces)), process.exit_code
 
 
 def shown(output: bytes) -> str:

@@ -81,7 +81,7 @@ class Clinic:
     def end_of(process: RunProcess, log: StdLog) -> None:
         while not process.poll():
             log.feed(process.read(0.05))
-        log.feed(process.sweep())
+        process.sweep(log.feed)
         log.close()
 
 

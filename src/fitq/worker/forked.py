@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fitq.worker.process import RunProcess
+from fitq.worker.process import RunProcess, Take, ignored
 
 
 class ForkedProcess(RunProcess):
@@ -33,8 +33,8 @@ class ForkedProcess(RunProcess):
     def end_keeper(self) -> None:
         self._end_parent()
 
-    def sweep(self) -> bytes:
+    def sweep(self, take: Take = ignored) -> None:
         try:
-            return super().sweep()
+            super().sweep(take)
         finally:
             self._at_end()

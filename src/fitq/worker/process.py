@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -31,6 +31,13 @@ _LAUNCH = Path(launch.__file__)
 #: From the last SIGKILL to the keeper's report. It kills all that is left, which may be many.
 _SECONDS_TO_REPORT = 30.0
 _SECONDS_TO_START = 30.0
+
+#: Is given output piece by piece: a run that is being ended may print faster than anybody could keep it.
+Take = Callable[[bytes], None]
+
+
+def ignored(_: bytes) -> None:
+    """For output that nobody wants."""
 
 
 class RunProcess(abc.ABC):
@@ -100,36 +107,32 @@ class RunProcess(abc.ABC):
             return memory_of(psutil.Process(self._keeper).children(recursive=True))
         return 0
 
-    def terminate(self, grace_seconds: float) -> bytes:
-        """SIGTERM to the group, a grace, then SIGKILL to all that is left; returns last output."""
+    def terminate(self, grace_seconds: float, take: Take = ignored) -> None:
+        """SIGTERM to the group, a grace, SIGKILL to all that is left; `take` is given its last output."""
         self._signal_group(signal.SIGTERM)
         deadline = time.monotonic() + grace_seconds
-        output = b""
         while not self.poll() and time.monotonic() < deadline:
-            output += self.read(0.05)
-        return output + self.sweep()
+            take(self.read(0.05))
+        self.sweep(take)
 
-    def sweep(self) -> bytes:
-        """End every process of the run that still lives; returns what was left in the pipe."""
-        rest = self._end_all()
+    def sweep(self, take: Take = ignored) -> None:
+        """End every process of the run that still lives; `take` is given what was left in the pipe."""
+        self._end_all(take)
         while piece := self.read(0):
-            rest += piece
+            take(piece)
         self._selector.close()
         self._pipe.close()
         os.close(self._reports)
         if self.was_lost:
             self._end_what_lost_its_keeper()
-        return rest
 
-    def _end_all(self) -> bytes:
-        output = b""
+    def _end_all(self, take: Take) -> None:
         deadline = time.monotonic() + _SECONDS_TO_REPORT
         while not self.poll():
             self._signal_group(signal.SIGKILL)
-            output += self.read(0.05)
+            take(self.read(0.05))
             if time.monotonic() > deadline:  # it was stopped
                 self.end_keeper()
-        return output
 
     def _signal_group(self, number: signal.Signals) -> None:
         if self.exit_code is None:
@@ -184,11 +187,10 @@ class ColdProcess(RunProcess):
     def end_keeper(self) -> None:
         self._process.kill()
 
-    def sweep(self) -> bytes:
-        rest = super().sweep()
+    def sweep(self, take: Take = ignored) -> None:
+        super().sweep(take)
         self._process.wait()
         self.own_pids.discard(self._process.pid)
-        return rest
 
 
 def pid_from(reports: int, seconds: float) -> int | None:
@@ -206,4 +208,4 @@ def pid_from(reports: int, seconds: float) -> int | None:
     return int(line)
 
 
-__all__ = ["ColdProcess", "RunProcess", "adopt_orphans", "pid_from"]
+__all__ = ["ColdProcess", "RunProcess", "Take", "adopt_orphans", "ignored", "pid_from"]

@@ -81,9 +81,9 @@ class Watch:
             raise
         if ended is Ended.EXITED:
             self.seconds = self.process.seconds
-            self.std_log.feed(self.process.sweep())
+            self.process.sweep(self.std_log.feed)
         else:
-            self.std_log.feed(self.process.terminate(self._settings.grace_seconds))
+            self.process.terminate(self._settings.grace_seconds, self.std_log.feed)
             self.seconds = self.process.seconds
         self._drain()
         return ended
