@@ -54,7 +54,7 @@ LAYERS: dict[str, set[str]] = {
 
 #: The modules directly in `fitq/`; a folder is a layer of its own name.
 MODULES = {
-    "words": {"errors", "names", "units", "settings", "logs", "stopping", "recently"},
+    "words": {"errors", "names", "units", "settings", "logs", "stopping", "recently", "printed"},
     "things": {
         "records",
         "context",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -237,6 +238,22 @@ def test_cancel(api: TestClient, backend: Backend) -> None:
     assert api.post(f"/v1/runs/{queued['id']}/cancel").status_code == 202
     done = to_final(backend, to_running(backend, submitted(api)["id"]))
     refused(api.post(f"/v1/runs/{done.id}/cancel"), 409, "conflict")
+
+
+def test_a_log_of_any_bytes_is_served_as_they_are_and_followed_as_text(
+    api: TestClient, backend: Backend
+) -> None:
+    flood = b"\x1b[2J\x00\xff\xc3\r<script>\x1b]52;c;eA==\x07\n" * 5_000 + "é".encode()
+    run = to_final(backend, to_running(backend, submitted(api)["id"]), log=flood)
+    path = f"/v1/runs/{run.id}/logs"
+    raw = api.get(path)
+    assert raw.content == flood
+    assert raw.headers["content-type"] == "text/plain; charset=utf-8"
+    assert raw.headers["x-content-type-options"] == "nosniff"
+    found = [event for event in events(api, path) if event[0] == "log"]
+    assert "".join(json.loads(data) for _, _, data in found) == flood.decode("utf-8", "replace")
+    assert found[-1][1] == str(len(flood))
+    assert not any(c < " " for _, _, data in found for c in data), "no byte of a log ends an event"
 
 
 @pytest.mark.parametrize("name", ["nobody-1", "A", "..", "%2e%2e", "a" * 65, "é", "a%00b", "CON"])

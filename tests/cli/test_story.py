@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
+import re
 import signal
 import subprocess
 import sys
@@ -124,6 +127,30 @@ def test_a_run_that_fails_is_exit_1_with_its_last_lines(fitq: Fitq, tmp_path: Pa
     run = told.out.strip()
     assert fitq("runs", "logs", run, "--follow").code == 1
     assert "no such flower" in fitq("runs", "show", run).out
+
+
+def test_a_terminal_obeys_nothing_that_a_run_printed_or_is_named(fitq: Fitq, tmp_path: Path) -> None:
+    evil = "\\x1b[2J\\x1b]52;c;cm0gLXJm\\x07\\x00 \\x1b[32mgreen\\x1b[0m"
+    (tmp_path / "evil.py").write_text(f"print('{evil}'); raise ValueError('{evil}')")
+    run = fitq("submit", "evil.py", "--tag", "t=\x1b[2Jx", "--wait").out.strip()
+    assert "\x1b[2J\x1b]52;c;cm0gLXJm\x07\x00 \x1b[32mgreen" in fitq("runs", "logs", run).out, "as printed"
+    for words in (["logs", run, "--follow"], ["show", run]):
+        shown = on_a_terminal([sys.executable, "-m", "fitq", "runs", *words])
+        assert "green" in shown, words
+        assert set(re.findall(r"\x1b(?!\[[0-9;]*m).?|[\x00-\x08\x9b]", shown)) == set(), words
+
+
+def on_a_terminal(words: list[str]) -> str:
+    """All that a command writes to the terminal it runs in."""
+    ours, terminal = pty.openpty()
+    with subprocess.Popen(words, stdin=terminal, stdout=terminal, stderr=terminal):
+        os.close(terminal)
+        written = b""
+        with contextlib.suppress(OSError):  # the way in which a terminal ends
+            while piece := os.read(ours, 4096):
+                written += piece
+    os.close(ours)
+    return written.decode()
 
 
 def test_ctrl_c_while_following_leaves_the_run_alone(fitq: Fitq, platform: Stack, tmp_path: Path) -> None:

@@ -110,6 +110,21 @@ def test_the_whole_log_is_plain_text_in_a_sandbox(client: TestClient, run_id: st
     assert "sandbox" in answer.headers["content-security-policy"]
 
 
+def test_a_log_of_nothing_but_codes_is_an_inert_page_and_an_inert_stream(
+    client: TestClient, memory_backend: Backend
+) -> None:
+    held = running(memory_backend, submitted(memory_backend))
+    flood = b"\x1b[2J\x1b]52;c;eA==\x07\x00\xff\xc3\r\x9b" * 60_000
+    run = ended(memory_backend, held, log=flood + b"\n" + EVIL.encode())
+    page = client.get(f"/runs/{run.id}").text
+    assert "&lt;script&gt;alert(1)" in page
+    assert inert(page)
+    assert len(page) < 60_000
+    events = client.get(f"/runs/{run.id}/events?attempt=1&offset={len(flood) // 2}").text
+    assert "<script>alert(1)" in events, "text within JSON"
+    assert not re.search(r"[\x00\x1b\x9b\u202e]", events)
+
+
 def test_a_monstrous_run_is_still_a_small_page(client: TestClient, memory_backend: Backend) -> None:
     held = running(memory_backend, submitted(memory_backend, display_name='"' * 5000, kernel="<" * 100_000))
     points = [point(f"{'<' * 500}{n}", step * n % 7, step) for n in range(60) for step in range(300)]

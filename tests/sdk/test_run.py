@@ -152,7 +152,7 @@ def test_a_queue_without_workers_is_explained(routes: Routes, run: Run) -> None:
 def test_a_terminal_without_a_character_still_shows_the_rest(run: Run) -> None:
     raw = io.BytesIO()
     terminal = io.TextIOWrapper(raw, encoding="ascii")
-    watching._write(terminal, "größer\n")
+    watching.write(terminal, "größer\n")
     assert raw.getvalue() == b"gr??er\n"
 
 

@@ -11,7 +11,7 @@ from fitq.cli.output import next_step, say
 from fitq.errors import RunFailed
 from fitq.records import RunRecord, RunStatus
 from fitq.sdk.client import Client
-from fitq.sdk.watching import explain
+from fitq.sdk.watching import explain, write
 from fitq.units import format_seconds
 
 
@@ -24,7 +24,7 @@ def watch(client: Client, run_id: str, log_to: TextIO | None, *, offset: int = 0
     try:
         for event in client.follow_run(run_id, offset=offset):
             if event.kind == "log" and log_to is not None:
-                _write(log_to, event.text)
+                write(log_to, event.text)
             elif event.kind == "status" and event.status and not event.status.is_final:
                 say(click.style(f"{run_id} is {event.status}", dim=True))
         return client.get_run(run_id)
@@ -47,13 +47,6 @@ def conclude(run: RunRecord) -> None:
     for warning in run.warnings:
         say(f"Note: {warning}")
     say(f"Run {run.id} completed in {format_seconds(run.usage.run_seconds)}.")
-
-
-def _write(out: TextIO, text: str) -> None:
-    """Shown at once, also where the terminal lacks a character."""
-    encoding = getattr(out, "encoding", None) or "utf-8"
-    out.write(text.encode(encoding, errors="replace").decode(encoding))
-    out.flush()
 
 
 def talk() -> TextIO:

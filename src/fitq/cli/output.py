@@ -1,4 +1,4 @@
-"""Results on stdout, talk on stderr."""
+"""Results on stdout, talk on stderr; nothing that a terminal would obey."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Any
 import click
 
 from fitq.errors import FitqError
+from fitq.printed import terminal_text
 
 OK, RUN_FAILED, YOU_CAN_FIX_IT, TRY_AGAIN_LATER, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 def result(text: str) -> None:
     """One line of a result."""
-    click.echo(text)
+    click.echo(terminal_text(text))
 
 
 def result_json(value: object) -> None:
@@ -40,7 +41,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     with console.capture() as captured:
         console.print(drawn)
     for line in captured.get().splitlines():
-        click.echo(line.rstrip())
+        click.echo(terminal_text(line.rstrip()))
 
 
 def facts(pairs: Sequence[tuple[str, object]]) -> None:
@@ -49,14 +50,14 @@ def facts(pairs: Sequence[tuple[str, object]]) -> None:
     width = max((len(name) for name, _ in shown), default=0) + 2
     for name, value in shown:
         first, *rest = str(value).splitlines() or [""]
-        click.echo(f"{click.style(name.ljust(width), dim=True)}{first}")
+        result(f"{click.style(name.ljust(width), dim=True)}{first}")
         for line in rest:
-            click.echo(f"{' ' * width}{line}")
+            result(f"{' ' * width}{line}")
 
 
 def say(text: str) -> None:
     """Talk."""
-    click.echo(text, err=True)
+    click.echo(terminal_text(text), err=True)
 
 
 def next_step(*commands: str) -> None:

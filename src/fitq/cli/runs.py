@@ -18,6 +18,7 @@ from fitq.cli.run_table import compare_rows, duration, latest
 from fitq.errors import NotFound
 from fitq.records import RunRequest, RunStatus, from_builtins, to_builtins
 from fitq.sdk.run import below
+from fitq.sdk.watching import write
 from fitq.units import format_bytes
 
 _MOST_RUNS = 1000
@@ -108,8 +109,12 @@ def logs(run_id: str, follow: bool) -> None:
             conclude(watch(client, run_id, sys.stdout))
             next_step(f"fitq runs metrics {run_id}")
             return
-        sys.stdout.buffer.write(client.read_whole_log(run_id))
-        sys.stdout.flush()
+        data = client.read_whole_log(run_id)
+        if sys.stdout.isatty():
+            write(sys.stdout, data.decode("utf-8", "replace"))
+        else:  # a file or another program: the bytes that were printed
+            sys.stdout.buffer.write(data)
+            sys.stdout.flush()
 
 
 @command(

@@ -5,27 +5,16 @@ Log lines are whatever a script printed. What comes out here is plain text; esca
 
 from __future__ import annotations
 
-import re
+from fitq.printed import ESCAPE, plain_text
 
-#: CSI (colours, cursor), OSC (titles, links) and the two-character escapes of terminals.
-_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
-#: Besides control characters: those that turn text around and so make it read as something else.
-_TURNING = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F])
-_CONTROL = {c: None for c in (*range(0x20), *range(0x7F, 0xA0)) if chr(c) not in "\n\t"}
-_DROPPED = {**_CONTROL, **_TURNING}
 #: An escape longer than this is not waited for.
 _ESCAPE_BYTES = 64
 
 
 def log_text(data: bytes) -> str:
     """The text a terminal would have left on screen."""
-    text = _ESCAPE.sub("", data.decode("utf-8", "replace"))
+    text = ESCAPE.sub("", data.decode("utf-8", "replace"))
     return plain_text("\n".join(line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")))
-
-
-def plain_text(text: str) -> str:
-    """Text without what a page should not carry; tabs and line ends stay."""
-    return _ESCAPE.sub("", text).translate(_DROPPED)
 
 
 def whole_part(data: bytes) -> int:
@@ -40,7 +29,7 @@ def whole_part(data: bytes) -> int:
         if lead < 0x80:
             break
     escape = data.rfind(b"\x1b", max(0, end - _ESCAPE_BYTES), end)
-    if escape >= 0 and not _ESCAPE.match(data[escape:end].decode("utf-8", "replace")):
+    if escape >= 0 and not ESCAPE.match(data[escape:end].decode("utf-8", "replace")):
         end = escape
     return end
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from fitq.dashboard.logtext import plain_text
+from fitq.printed import plain_text
 from fitq.records import now
 from fitq.units import format_bytes, format_seconds
 

@@ -6,6 +6,7 @@ import sys
 from typing import TextIO
 
 from fitq.errors import FitqError, NotFound
+from fitq.printed import terminal_text
 from fitq.records import RunRecord, RunStatus
 from fitq.sdk.answers import RegisteredModel
 from fitq.sdk.client import Client
@@ -62,19 +63,19 @@ def show(client: Client, run_id: str, out: TextIO | None = None) -> RunRecord:
     """
     out = out or sys.stdout
     try:
-        _write(out, f"RunId: {run_id}\nWeb View: {web_view(client, run_id)}\n\n")
+        write(out, f"RunId: {run_id}\nWeb View: {web_view(client, run_id)}\n\n")
         _wait_for_worker(client, run_id, out)
-        _write(out, f"Streaming {_STREAMED}\n{'=' * len(f'Streaming {_STREAMED}')}\n\n")
+        write(out, f"Streaming {_STREAMED}\n{'=' * len(f'Streaming {_STREAMED}')}\n\n")
         _stream(client, run_id, out)
         run = wait(client, run_id)
     except KeyboardInterrupt:
-        _write(
+        write(
             out,
             f"\nThe output streaming was interrupted; run {run_id} goes on. Back to its log: "
             f"fitq runs logs --follow {run_id}. Stop it: fitq runs cancel {run_id}\n",
         )
         raise
-    _write(out, _summary(client, run))
+    write(out, _summary(client, run))
     return run
 
 
@@ -82,7 +83,7 @@ def _wait_for_worker(client: Client, run_id: str, out: TextIO) -> None:
     waited, pause, told = 0.0, _FIRST_PAUSE_SECONDS, False
     while (run := client.get_run(run_id)).status is RunStatus.QUEUED:
         if waited >= 1.0 and not told:
-            _write(out, f"Queued: {_why_queued(client, run)}\n\n")
+            write(out, f"Queued: {_why_queued(client, run)}\n\n")
             told = True
         client.http.pause(pause)
         waited += pause
@@ -103,11 +104,11 @@ def _stream(client: Client, run_id: str, out: TextIO) -> None:
     attempts = 0
     for event in client.follow_run(run_id):
         if event.kind == "log":
-            _write(out, event.text)
+            write(out, event.text)
         elif event.status is RunStatus.PREPARING:
             attempts += 1
             if attempts > 1:
-                _write(out, f"\nRun {run_id} starts again: its attempt was lost.\n")
+                write(out, f"\nRun {run_id} starts again: its attempt was lost.\n")
 
 
 def _summary(client: Client, run: RunRecord) -> str:
@@ -137,8 +138,9 @@ def explain(run: RunRecord, *, with_log: bool = True) -> str:
     return "\n".join(part for part in parts if part)
 
 
-def _write(out: TextIO, text: str) -> None:
-    """Written even where the terminal lacks a character; shown at once."""
+def write(out: TextIO, text: str) -> None:
+    """Shown at once, also where the terminal lacks a character, and without what a terminal would obey."""
+    text = terminal_text(text) if out.isatty() else text
     encoding = getattr(out, "encoding", None) or "utf-8"
     out.write(text.encode(encoding, errors="replace").decode(encoding))
     out.flush()
