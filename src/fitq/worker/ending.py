@@ -13,6 +13,7 @@ import atexit
 import ctypes
 import faulthandler
 import gc
+import itertools
 import os
 import sys
 import threading
@@ -31,6 +32,7 @@ class Ending:
 
     def __init__(self) -> None:
         self._modules = frozenset(sys.modules) - {"__main__"}
+        self._last = list(sys.modules)[-1]
         self._loaded = _libraries_loaded()
 
     def end(self, exit_code: int) -> None:
@@ -55,7 +57,7 @@ class Ending:
         if gc.isenabled():
             gc.collect()  # also brings objects into the order in which the next one deletes them
         _forget_specials()
-        _delete_modules(self._modules)
+        _delete_modules(self._modules, self._last)
         if not _is_anything_left() and _flushed():
             self._leave(exit_code)
 
@@ -97,10 +99,19 @@ def _forget_specials() -> None:
     sys.stdin, sys.stdout, sys.stderr = sys.__stdin__, sys.__stdout__, sys.__stderr__
 
 
-def _delete_modules(kept: FrozenSet[str]) -> None:
+def _new_modules(kept: FrozenSet[str], last: str) -> List[str]:
+    """What the script imported, in order. Names up to the `last` of the parent's are not looked at: counting
+    references to each would copy its page."""
+    new = ["__main__"] if "__main__" in sys.modules else []
+    names = reversed(list(sys.modules)) if sys.version_info < (3, 8) else reversed(sys.modules)
+    later = itertools.takewhile(lambda name: name != last, names)
+    return new + [name for name in later if name not in kept and name != "__main__"][::-1]
+
+
+def _delete_modules(kept: FrozenSet[str], last: str) -> None:
     """First their names; then, last one first, the contents of those that something holds on to."""
     deleted: List["weakref.ref[Any]"] = []
-    for name in [n for n in sys.modules if n not in kept]:
+    for name in _new_modules(kept, last):
         module = sys.modules[name]
         try:
             deleted.append(weakref.ref(module))

@@ -33,7 +33,7 @@ import sys
 import threading
 import time
 import types
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, NoReturn, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, NoReturn, Optional, Set, Tuple
 
 if TYPE_CHECKING:
     from fitq.isolation import confine, family
@@ -70,6 +70,7 @@ _READ_AT_START = (
 
 _libc = ctypes.CDLL(None)
 _STARTED_WITH = dict(os.environ)  # libraries add to it when they are imported
+_imported = set()  # type: Set[str]  # top-level names; a child that goes through `sys.modules` copies its pages
 
 
 # --- the parent ---------------------------------------------------------------------------------
@@ -94,6 +95,7 @@ def warm_up() -> "ending.Ending":
         _is_imported(name)
     if threading.active_count() != 1:
         raise SystemExit("importing started threads: %s" % threading.enumerate())
+    _imported.update(name.partition(".")[0] for name in sys.modules)
     end = ending.Ending()
     gc.collect()
     if sys.version_info >= (3, 7):
@@ -260,10 +262,9 @@ def _read_at_start(environment: Mapping[str, str]) -> Dict[str, str]:
 
 def _shadows(folder: str) -> bool:
     """Whether a folder has a module of its own under the name of one that is imported already."""
-    imported = {name.partition(".")[0] for name in sys.modules}
     names = os.listdir(folder) if os.path.isdir(folder) else []
     for name in names:
-        if name.partition(".")[0] in imported:
+        if name.partition(".")[0] in _imported:
             path = os.path.join(folder, name)
             if not os.path.isdir(path) or os.path.exists(os.path.join(path, "__init__.py")):
                 return True
