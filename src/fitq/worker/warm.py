@@ -70,7 +70,7 @@ _READ_AT_START = (
 
 _libc = ctypes.CDLL(None)
 _STARTED_WITH = dict(os.environ)  # libraries add to it when they are imported
-_imported = set()  # type: Set[str]  # top-level names; a child that goes through `sys.modules` copies its pages
+_imported: Set[str] = set()  # top-level names; a child that goes through `sys.modules` copies its pages
 
 
 # --- the parent ---------------------------------------------------------------------------------
@@ -95,6 +95,8 @@ def warm_up() -> "ending.Ending":
         _is_imported(name)
     if threading.active_count() != 1:
         raise SystemExit("importing started threads: %s" % threading.enumerate())
+    if "fitq_capture" in sys.modules:
+        sys.modules["fitq_capture"].prepare()
     _imported.update(name.partition(".")[0] for name in sys.modules)
     end = ending.Ending()
     gc.collect()
@@ -217,9 +219,15 @@ def become(request: Request) -> Tuple[types.CodeType, Dict[str, Any]]:
 
 def _capture(environment: Mapping[str, str]) -> None:
     """What `sitecustomize` does in a fresh interpreter."""
-    if environment.get("FITQ_CAPTURE") == "1" and "fitq_capture" in sys.modules:
-        folder = os.path.join(environment["FITQ_RUN_FOLDER"], "captured")
-        sys.modules["fitq_capture"].install(folder, environment.get("FITQ_OUTPUTS"))
+    capture = sys.modules.get("fitq_capture")
+    if capture is None:
+        return
+    if environment.get("FITQ_CAPTURE") == "1":
+        capture.install(
+            os.path.join(environment["FITQ_RUN_FOLDER"], "captured"), environment.get("FITQ_OUTPUTS")
+        )
+    else:
+        capture.withdraw()
 
 
 def _keep_only(output: int) -> None:

@@ -1,7 +1,8 @@
 """Remembers the last model that a script fitted, and what `fit` saw, so that nothing need be saved by hand.
 
-On when `install` is called, which `sitecustomize` and the warm parent do for runs with FITQ_CAPTURE=1. At
-exit, and only if the script left no model in its outputs, it writes
+On when `install` is called, which `sitecustomize` and forks of the warm parent do for runs with
+FITQ_CAPTURE=1. The warm parent calls `prepare` before: changing two hundred classes in each fork would copy
+their pages. At exit, and only if the script left no model in its outputs, it writes
 
     <FITQ_RUN_FOLDER>/captured/model.joblib    the last predictor fitted, not as part of another's fit
     <FITQ_RUN_FOLDER>/captured/fit.json        shape, columns (name, dtype, range or values, missing) and rows
@@ -38,13 +39,30 @@ _PACKAGES = ("sklearn",)
 _FITTING = ("fit_transform", "fit_predict")  #: methods that call `fit` for whoever called them
 
 
+_prepared: List["Capture"] = []  # at most one, for the forks of this process
+
+
+def prepare() -> None:
+    """Change the classes now, for forks of this process that `install` or `withdraw`."""
+    capture = Capture()
+    if capture.watch_classes():
+        _prepared.append(capture)
+
+
 def install(folder: str, outputs: Optional[str]) -> None:
     """Begin to remember, in this process and thread; processes that it starts do not."""
     os.environ["FITQ_CAPTURE"] = "0"
-    capture = Capture(folder, outputs)
+    capture = _prepared.pop() if _prepared else Capture()
+    capture.begin(folder, outputs)
     atexit.register(capture.at_exit)
     if not capture.watch_classes():
         sys.meta_path.insert(0, _Waiting(capture))
+
+
+def withdraw() -> None:
+    """Make classes what they were before `prepare`."""
+    while _prepared:
+        _prepared.pop().leave_classes()
 
 
 class _Waiting(object):
@@ -77,18 +95,25 @@ class _Fit(object):
 class Capture(object):
     """What one process has fitted."""
 
-    def __init__(self, folder: str, outputs: Optional[str]) -> None:
-        self._folder, self._outputs = folder, outputs
-        self._pid, self._thread = os.getpid(), threading.get_ident()
-        self._began, self._spent, self._events = time.time(), 0.0, _EVENTS
+    def __init__(self) -> None:
+        self._pid = 0  #: of the process that it remembers for; nobody's until it begins
+        self._watched: List[Tuple[Any, Any]] = []  # classes, and their own `fit`
         self._codes: Set[types.CodeType] = set()
         self._expected: List[Tuple[Any, types.FrameType]] = []  # estimator, who looked its `fit` up
         self._fits: List[_Seen] = []  #: the last two: the last one may have failed
 
+    def begin(self, folder: str, outputs: Optional[str]) -> None:
+        """Remember what this process and thread fit from now on."""
+        self._folder, self._outputs = folder, outputs
+        self._pid, self._thread = os.getpid(), threading.get_ident()
+        self._began, self._spent, self._events = time.time(), 0.0, _EVENTS
+
     # -- classes
 
     def watch_classes(self) -> bool:
-        """Put descriptors in place; False while scikit-learn's base is not there."""
+        """Put descriptors in place, once; False while scikit-learn's base is not there."""
+        if self._watched:
+            return True
         base = sys.modules.get("sklearn.base")
         found = getattr(base, "BaseEstimator", None)
         if found is None or not hasattr(base, "TransformerMixin"):
@@ -101,10 +126,20 @@ class Capture(object):
             pass
         return True
 
+    def leave_classes(self) -> None:
+        """Take the descriptors away."""
+        for one, function in self._watched:
+            one.fit = function
+        base = sys.modules["sklearn.base"].BaseEstimator
+        if "__init_subclass__" in vars(base):
+            del base.__init_subclass__
+        self._watched = []
+
     def _watch(self, one: Any) -> None:
         function = vars(one).get("fit")
         if isinstance(function, types.FunctionType) and one.__module__.partition(".")[0] in _PACKAGES:
             one.fit = _Fit(function, self)
+            self._watched.append((one, function))
             self._codes.add(function.__code__)
 
     def _watch_later(self, base: Any) -> None:
