@@ -14,9 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from fitq import attempts, drafts, registrations
+from fitq import attempts
 from fitq.attempts import LOG_PATH, Fenced
 from fitq.backend import Backend
 from fitq.environments.builder import Environments
@@ -25,14 +23,13 @@ from fitq.environments.tool import Interrupted
 from fitq.errors import EnvironmentPostponed, FitqError, Unavailable
 from fitq.isolation.ladder import Ladder, give_to
 from fitq.logs import get_logger
-from fitq.records import ArtifactRecord, Failure, FunctionRecord, RunRecord, RunStatus, Usage
-from fitq.registrations import NO_DRAFTS, Drafts
+from fitq.records import Failure, FunctionRecord, RunRecord, RunStatus
 from fitq.settings import Settings
 from fitq.store.patience import patiently
 from fitq.worker import collect
-from fitq.worker.children import keep_children
 from fitq.worker.cores import default_folder, held_cores
 from fitq.worker.doctor import diagnosis
+from fitq.worker.finalize import Finalizer
 from fitq.worker.folder import Program, RunFolder
 from fitq.worker.inputs import Inputs
 from fitq.worker.preparing import Prepared, prepare
@@ -149,7 +146,9 @@ class Executor:
         if process.was_lost:  # its keeper died: not the run's doing, as far as anybody can tell
             self._lose(run)
             return
-        self._finalize(run, folder, watch, ended)
+        Finalizer(self.backend, self.settings, self.environments, folder, watch, ended).finish(
+            run, self._advance
+        )
 
     def _start(
         self, run: RunRecord, folder: RunFolder, held: contextlib.ExitStack
@@ -303,107 +302,6 @@ class Executor:
         log.warning("run_lost", run_id=run.id, attempt=run.attempt)
         with contextlib.suppress(Fenced):  # somebody else saw it too
             patiently(lambda: attempts.lose(self.backend, self.held[run.id]), what="give the lost run back")
-
-    def _finalize(self, run: RunRecord, folder: RunFolder, watch: Watch, ended: Ended) -> None:
-        found = collect.find_files(folder.code, max_bytes=self.settings.output_bytes)
-        dropped = watch.std_log.close()
-        warnings = [*watch.warnings, *found.skipped]
-        if dropped:
-            warnings.append(f"{dropped} bytes of output were not kept.")
-        run = self._advance(
-            run,
-            RunStatus.FINALIZING,
-            usage=_usage(run, watch),
-            warnings=[*run.warnings, *warnings],
-            tags={**run.tags, **watch.said.tags},
-            properties=watch.said.properties,
-            # an attempt before this one may have come as far
-            register=[*run.register, *(r for r in watch.registrations if r not in run.register)],
-        )
-        captured = collect.find_files(
-            folder.path, (collect.CAPTURED_FOLDER,), max_bytes=self.settings.output_bytes
-        ).files
-        artifacts = self._keep(run, folder, [*found.files, *captured])
-        failure = self._failure(run, folder, watch, ended)
-        status = _status(failure)
-        children = patiently(
-            lambda: keep_children(
-                self.backend, run, folder.path, status, max_bytes=self.settings.output_bytes
-            ),
-            what="keep the child runs",
-        )
-        drafted = self._draft_models(run, dict([*found.files, *captured])) if failure is None else NO_DRAFTS
-        self._warn(run, [*children.warnings, *drafted.warnings])
-        run = patiently(
-            lambda: attempts.finish(
-                self.backend, run, status,
-                failure=failure, artifacts=artifacts, metrics=watch.metrics, models=drafted.models,
-                children=children.runs,
-            ),
-            what="end the run",
-        )  # fmt: skip
-        if drafted.models:
-            self._register(run)
-        log.info("run_ended", run_id=run.id, status=run.status, seconds=run.usage.run_seconds)
-
-    def _draft_models(self, run: RunRecord, files: dict[str, Path]) -> Drafts:
-        """The models that the run asked for; what cannot become one is a warning on it."""
-        return patiently(
-            lambda: registrations.draft(self.backend, run, run.register, files, self.environments),
-            what="keep the models",
-        )
-
-    def _warn(self, run: RunRecord, warnings: list[str]) -> None:
-        """Add to what was known before; may be done again when the answer to it was lost."""
-        if warnings:
-            warned = [*run.warnings, *warnings]
-            patiently(
-                lambda: attempts.change(
-                    self.backend, run, lambda r: msgspec.structs.replace(r, warnings=warned)
-                ),
-                what="warn",
-            )
-
-    def _register(self, run: RunRecord) -> None:
-        try:
-            drafts.complete(self.backend, run.id)
-        except Unavailable as exc:  # the scheduler finds the run's marker
-            log.warning("registration_delayed", run_id=run.id, error=exc.message)
-
-    def _failure(self, run: RunRecord, folder: RunFolder, watch: Watch, ended: Ended) -> Failure | None:
-        exit_code = watch.process.exit_code or 0
-        if ended is Ended.EXITED and exit_code == 0:
-            return None
-        lines = tuple(watch.std_log.tail())
-        case = diagnosis.Case(
-            run=run,
-            exit_code=exit_code,
-            ended=ended,
-            lines=lines,
-            code=folder.code,
-            functions=self._functions,
-        )
-        return diagnosis.diagnose(case)
-
-    def _keep(self, run: RunRecord, folder: RunFolder, files: list[tuple[str, Path]]) -> list[ArtifactRecord]:
-        everything = [*files, (LOG_PATH, folder.std_log)]
-        return [collect.keep_file(self.backend, run, name, path) for name, path in everything]
-
-
-def _usage(run: RunRecord, watch: Watch) -> Usage:
-    process = watch.process
-    return Usage(
-        queue_seconds=run.usage.queue_seconds,
-        run_seconds=round(watch.seconds, 3),
-        cpu_seconds=round(process.cpu_seconds, 3),
-        peak_memory_bytes=max(process.peak_memory_bytes, watch.peak_memory_bytes),
-    )
-
-
-def _status(failure: Failure | None) -> RunStatus:
-    if failure is None:
-        return RunStatus.COMPLETED
-    return RunStatus.CANCELED if failure.kind == "canceled" else RunStatus.FAILED
 
 
 #: Address space is not memory: libraries map far more than they use. Only what is out of all proportion is

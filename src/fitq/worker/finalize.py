@@ -1,0 +1,157 @@
+"""What becomes of a run whose process has ended: its files kept, its models drafted, its end published.
+
+All of it may be done again, by this attempt or by the next one: nothing is visible before `attempts.finish`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from fitq import attempts, drafts, registrations
+from fitq.attempts import LOG_PATH
+from fitq.backend import Backend
+from fitq.environments.builder import Environments
+from fitq.errors import Unavailable
+from fitq.logs import get_logger
+from fitq.records import ArtifactRecord, Failure, RunRecord, RunStatus, Usage
+from fitq.registrations import NO_DRAFTS, Drafts
+from fitq.settings import Settings
+from fitq.store.patience import patiently
+from fitq.worker import collect
+from fitq.worker.children import keep_children
+from fitq.worker.doctor import diagnosis
+from fitq.worker.folder import RunFolder
+from fitq.worker.watch import Ended, Watch
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Finalizer:
+    """Brings one run, of which no process is left, to its final status."""
+
+    backend: Backend
+    settings: Settings
+    environments: Environments
+    folder: RunFolder
+    watch: Watch
+    ended: Ended
+
+    def finish(self, run: RunRecord, advance: Callable[..., RunRecord]) -> None:
+        """Keep what it left and publish its end; `advance(run, status, **changes)` is the worker's.
+
+        Raises:
+            Fenced: the attempt is no longer the current one.
+            Unavailable: a store stayed away.
+        """
+        found = self._files_below(self.folder.code, collect.KEPT_FOLDERS)
+        run = advance(run, RunStatus.FINALIZING, **self._learned(run, found.skipped))
+        files = [*found.files, *self._files_below(self.folder.path, (collect.CAPTURED_FOLDER,)).files]
+        artifacts = [self._keep(run, name, path) for name, path in [*files, (LOG_PATH, self.folder.std_log)]]
+        failure = self._failure(run)
+        children = patiently(
+            lambda: keep_children(
+                self.backend,
+                run,
+                self.folder.path,
+                _status(failure),
+                max_bytes=self.settings.output_bytes,
+            ),
+            what="keep the child runs",
+        )
+        drafted = self._draft_models(run, dict(files)) if failure is None else NO_DRAFTS
+        self._warn(run, [*children.warnings, *drafted.warnings])
+        ended = patiently(
+            lambda: attempts.finish(
+                self.backend,
+                run,
+                _status(failure),
+                failure=failure,
+                artifacts=artifacts,
+                metrics=self.watch.metrics,
+                models=drafted.models,
+                children=children.runs,
+            ),
+            what="end the run",
+        )
+        if drafted.models:
+            self._register(ended)
+        log.info("run_ended", run_id=run.id, status=ended.status, seconds=ended.usage.run_seconds)
+
+    def _files_below(self, folder: Path, names: tuple[str, ...]) -> collect.Found:
+        return collect.find_files(folder, names, max_bytes=self.settings.output_bytes)
+
+    def _learned(self, run: RunRecord, skipped: list[str]) -> dict[str, object]:
+        """What the run's record has from now on."""
+        watch, dropped = self.watch, self.watch.std_log.close()
+        cut = [f"{dropped} bytes of output were not kept."] if dropped else []
+        return {
+            "usage": _usage(run, watch),
+            "warnings": [*run.warnings, *watch.warnings, *skipped, *cut],
+            "tags": {**run.tags, **watch.said.tags},
+            "properties": watch.said.properties,
+            # an attempt before this one may have come as far
+            "register": [*run.register, *(r for r in watch.registrations if r not in run.register)],
+        }
+
+    def _keep(self, run: RunRecord, name: str, path: Path) -> ArtifactRecord:
+        return collect.keep_file(self.backend, run, name, path)
+
+    def _failure(self, run: RunRecord) -> Failure | None:
+        exit_code = self.watch.process.exit_code or 0
+        if self.ended is Ended.EXITED and exit_code == 0:
+            return None
+        functions = self.settings.functions
+        case = diagnosis.Case(
+            run=run,
+            exit_code=exit_code,
+            ended=self.ended,
+            lines=tuple(self.watch.std_log.tail()),
+            code=self.folder.code,
+            functions=Path(functions) if functions else None,
+        )
+        return diagnosis.diagnose(case)
+
+    def _draft_models(self, run: RunRecord, files: dict[str, Path]) -> Drafts:
+        """The models that the run asked for; what cannot become one is a warning on it."""
+        return patiently(
+            lambda: registrations.draft(self.backend, run, run.register, files, self.environments),
+            what="keep the models",
+        )
+
+    def _warn(self, run: RunRecord, warnings: list[str]) -> None:
+        """Add to what was known before; may be done again when the answer to it was lost."""
+        if warnings:
+            warned = [*run.warnings, *warnings]
+            patiently(
+                lambda: attempts.change(
+                    self.backend, run, lambda r: msgspec.structs.replace(r, warnings=warned)
+                ),
+                what="warn",
+            )
+
+    def _register(self, run: RunRecord) -> None:
+        try:
+            drafts.complete(self.backend, run.id)
+        except Unavailable as exc:  # the scheduler finds the run's marker
+            log.warning("registration_delayed", run_id=run.id, error=exc.message)
+
+
+def _usage(run: RunRecord, watch: Watch) -> Usage:
+    process = watch.process
+    return Usage(
+        queue_seconds=run.usage.queue_seconds,
+        run_seconds=round(watch.seconds, 3),
+        cpu_seconds=round(process.cpu_seconds, 3),
+        peak_memory_bytes=max(process.peak_memory_bytes, watch.peak_memory_bytes),
+    )
+
+
+def _status(failure: Failure | None) -> RunStatus:
+    if failure is None:
+        return RunStatus.COMPLETED
+    return RunStatus.CANCELED if failure.kind == "canceled" else RunStatus.FAILED
