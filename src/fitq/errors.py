@@ -15,6 +15,7 @@
     ├── TooLarge                  413  a body, snapshot or answer is over its limit
     ├── UnsupportedMediaType      415  the body is in a format that is not understood here
     ├── ModelUnusable             422  the file is not a model that fitq can serve
+    ├── TooManyRequests           429  more requests wait for a model than may
     ├── RunFailed                  –   a run that was waited for did not complete (SDK only)
     ├── InternalError             500  our bug; the log has the trace
     ├── ScoringFailed             500  the model itself raised while predicting
@@ -156,6 +157,14 @@ class ModelUnusable(FitqError):
 
     code = "model_unusable"
     status = 422
+
+
+class TooManyRequests(FitqError):
+    """More requests wait than may."""
+
+    code = "too_many_requests"
+    status = 429
+    hint = "Send fewer at once. The header Retry-After says when to try again."
 
 
 class RunFailed(FitqError):

@@ -128,6 +128,9 @@ class Settings:
     )
     score_rows: int = _setting(100_000, "most rows in one scoring request", example="100000")
     score_seconds: float = _setting(60.0, "longest one prediction may take", example="60")
+    score_waiting: int = _setting(
+        512, "requests that may wait for one model; more are answered 429", example="512"
+    )
     scorer_idle_seconds: float = _setting(
         900.0, "a scorer of another environment than scoring's own ends when nobody asked for so long"
     )

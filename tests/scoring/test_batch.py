@@ -20,12 +20,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.tree import DecisionTreeClassifier
 
-from fitq.errors import InputRejected, ScoringFailed, Unavailable
+from fitq.errors import InputRejected, ScoringFailed, TooManyRequests, Unavailable
 from fitq.records import Column, InputSchema
 from fitq.schema import ArraySchema, Rows
 from fitq.scorer.client import ModelFile, Outcome
 from fitq.scoring.alike import answers_alike
-from fitq.scoring.batch import MAX_ROWS, MAX_WAITING, Batches
+from fitq.scoring.batch import AT_ONCE, MAX_ROWS, Batches, Limits
 from tests.conftest import eventually
 from tests.scoring.conftest import Scoring, assert_one_error_shape
 
@@ -63,11 +63,21 @@ class Doubler:
         return Outcome(self._answer(given.matrix), 0.0)
 
 
-def batches(scorer: Any, seconds: float = 60) -> Batches:
-    return Batches(scorer, MODEL, "predict", seconds)
+class Lane:
+    """One method of a model, asked in batches."""
+
+    def __init__(self, batches: Batches, *, shares: bool) -> None:
+        self.batches, self._shares = batches, shares
+
+    def predict(self, given: Rows) -> asyncio.Future[Outcome]:
+        return self.batches.predict("predict", given, shares=self._shares)
 
 
-async def gathered(lane: Batches, *requests: Rows) -> list[Any]:
+def batches(scorer: Any, limits: Limits = Limits(), *, shares: bool = True) -> Lane:  # noqa: B008  # frozen
+    return Lane(Batches(scorer, MODEL, limits), shares=shares)
+
+
+async def gathered(lane: Lane, *requests: Rows) -> list[Any]:
     found = await asyncio.gather(*(lane.predict(r) for r in requests), return_exceptions=True)
     return [f if isinstance(f, BaseException) else f.predictions.tolist() for f in found]
 
@@ -147,21 +157,58 @@ async def test_a_caller_that_gives_up_disturbs_no_other() -> None:
     assert scorer.calls == [[1, 2], [4]]
 
 
+@pytest.mark.parametrize("shares", [True, False])
 @in_a_loop
-async def test_a_full_queue_is_a_503_and_empties_again() -> None:
+async def test_a_full_queue_is_a_429_and_empties_again(shares: bool) -> None:
     scorer = Doubler()
-    lane = batches(scorer)
-    found = await gathered(lane, *(rows(v) for v in range(MAX_WAITING + 1)))
-    assert isinstance(found[-1], Unavailable)
-    assert found[-1].data["retry_after"] == 1
-    assert found[:-1] == [[2 * v] for v in range(MAX_WAITING)]
+    lane = batches(scorer, Limits(waiting=20), shares=shares)
+    found = await gathered(lane, *(rows(v) for v in range(21)))
+    assert isinstance(found[-1], TooManyRequests)
+    assert found[-1].data == {"reason": "queue_full", "retry_after": 1}
+    assert found[:-1] == [[2 * v] for v in range(20)]
+    assert lane.batches.waiting == 0
     assert await gathered(lane, rows(7)) == [[14]]
 
 
 @in_a_loop
-async def test_who_waited_too_long_is_told_so() -> None:
-    found = await gathered(batches(Doubler(), seconds=-1), rows(1))
+async def test_who_waited_too_long_is_told_so_and_not_computed() -> None:
+    scorer = Doubler()
+    found = await gathered(batches(scorer, Limits(seconds=-1)), rows(1))
     assert isinstance(found[0], Unavailable)
+    assert found[0].data["reason"] == "waited_too_long"
+    assert scorer.calls == []
+
+
+@in_a_loop
+async def test_requests_that_do_not_share_have_few_calls_in_the_scorer_at_once() -> None:
+    scorer = Doubler()
+    lane = batches(scorer, shares=False)
+    scorer.go.clear()
+    asked = [asyncio.ensure_future(lane.predict(rows(v))) for v in range(20)]
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert scorer.calls == [[v] for v in range(AT_ONCE)]
+    assert lane.batches.waiting == 20 - AT_ONCE
+    scorer.go.set()
+    assert [o.predictions.tolist() for o in await asyncio.gather(*asked)] == [[2 * v] for v in range(20)]
+    assert scorer.calls == [[v] for v in range(20)]
+
+
+@in_a_loop
+async def test_methods_of_a_model_take_turns() -> None:
+    scorer = Doubler()
+    lane = Batches(scorer, MODEL, Limits())  # type: ignore[arg-type]
+    scorer.go.clear()
+    order: list[str] = []
+    asked = []
+    for method, count in (("flooded", 40), ("other", 2)):
+        for _ in range(count):
+            answer = lane.predict(method, rows(1), shares=False)
+            answer.add_done_callback(lambda _, m=method: order.append(m))
+            asked.append(answer)
+    scorer.go.set()
+    await asyncio.gather(*asked)
+    assert order[:4].count("other") == 2
 
 
 @in_a_loop
@@ -227,7 +274,7 @@ def test_many_at_once_are_answered_as_each_alone(
     for method in record.methods:
         alone = [scoring.score(name, [known[0]], method=method)]
         state = settled(scoring, name, method)
-        calls = served._served[(name, 1)].calls(method, 60)
+        calls = served._served[(name, 1)].calls(method)
         with monkeypatch.context() as unbatched:
             unbatched.setattr(calls, "_is_alike", False)
             alone += [scoring.score(name, [row], method=method) for row in known[1:40]]

@@ -80,6 +80,9 @@ class Scorer:
         self._ended: dict[str, list[float]] = {}  #: model → when it ended its child, lately
         self._stopped = False
         self._wanted: Counter[str] = Counter()  #: models that are loaded for a question, with how many
+        self.starts = 0  #: children that were started
+        self.loads = 0  #: models that were loaded
+        self.failed_loads = 0
         self.evictions = 0  #: models that were unloaded to make room
 
     async def start(self) -> None:
@@ -101,6 +104,11 @@ class Scorer:
     def waiting(self) -> int:
         """Requests in flight to the live child."""
         return self._link.waiting if self._link else 0
+
+    @property
+    def loaded_bytes(self) -> dict[str, int]:
+        """Loaded models → memory that each takes, about."""
+        return self._link.sizes if self._link is not None and self._link.is_alive else {}
 
     async def ping(self) -> dict[str, Any]:
         """`memory_bytes` and the `models` that are loaded.
@@ -222,6 +230,7 @@ class Scorer:
                 raise Unavailable("Scoring is stopping.", retry_after=5)
             self._link = Link(process.start(self._interpreter, self._memory_bytes), self._blame)
             await self._link.open()
+            self.starts += 1
             pid = self._link.scorer.process.pid
             log.info("scorer_started", pid=pid, interpreter=self._interpreter)
             self._warming = asyncio.create_task(_warm(self._link))
@@ -282,8 +291,10 @@ class Scorer:
             serving = msgspec.convert(answer["versions"], type=Versions)
             replay = await self._replayed(link, model, serving) if model.golden else None
             link.sizes[model.key] = max(answer["memory_bytes"], model.path.stat().st_size)
+            self.loads += 1
             return replay
         except FitqError:
+            self.failed_loads += 1
             link.models.pop(model.key, None)
             link.sizes.pop(model.key, None)
             raise

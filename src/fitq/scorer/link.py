@@ -86,7 +86,7 @@ class Link(asyncio.Protocol):
             answer.set_exception(_gone(what, "it had already ended"))
         elif len(self._waiting) >= _MAX_WAITING:
             message = f"{_MAX_WAITING} requests wait for the scorer already."
-            answer.set_exception(Unavailable(message, retry_after=1))
+            answer.set_exception(Unavailable(message, reason="scorer_full", retry_after=1))
         else:
             self._last_number = self._last_number % 0xFFFFFFFF + 1
             self._waiting[self._last_number] = _Waiting(answer, read, seconds, what, model)
@@ -122,7 +122,9 @@ class Link(asyncio.Protocol):
         log.warning("scorer_too_slow", what=head.what, seconds=head.seconds)
         if not head.answer.done():
             message = f"{head.what} took longer than {head.seconds:g} seconds and was stopped."
-            head.answer.set_exception(Unavailable(message, hint="Send fewer rows.", retry_after=5))
+            head.answer.set_exception(
+                Unavailable(message, hint="Send fewer rows.", reason="too_slow", retry_after=5)
+            )
         self.end("another request took too long")
 
     def data_received(self, data: bytes) -> None:
@@ -190,4 +192,4 @@ class Link(asyncio.Protocol):
 
 
 def _gone(what: str, reason: str) -> Unavailable:
-    return Unavailable(f"{what}: the scorer process ended ({reason}).", retry_after=1)
+    return Unavailable(f"{what}: the scorer process ended ({reason}).", reason="scorer_ended", retry_after=1)

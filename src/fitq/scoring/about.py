@@ -20,7 +20,7 @@ async def describe_model(call: Call) -> Answer:
     target = _target(call)
     record, address = target.served.record, call.service.settings.scoring_url
     known = await asyncio.to_thread(call.service.catalog.summary, record.name)
-    problem = target.served.problem
+    problem, latest = target.served.problem, call.service.latest(record)
     shown = ("name", "version", "created_at", "run", "experiment", "sha256", "size_bytes", "framework",
              "framework_version", "versions", "estimator", "methods", "default_method", "input_schema",
              "classes", "warnings", "tags", "description", "tolerated")  # fmt: skip
@@ -30,7 +30,10 @@ async def describe_model(call: Call) -> Answer:
         "all_versions": known.versions,
         "aliases": known.aliases,
         "batching": target.served.batching,
-        "latency": call.service.latency(record),
+        "queue": {"waiting": target.served.waiting, "most": call.service.settings.score_waiting},
+        "latency": latest.latency,
+        "cold_starts": latest.cold_starts,
+        "memory_bytes": target.served.memory_bytes,
         "environment": target.served.environment,
         "state": "Unhealthy" if problem else "Healthy",
         "problem": problem.message if problem else None,

@@ -36,7 +36,7 @@ def error_answer(exc: FitqError, request_id: str) -> Answer:
     headers: Headers = []
     if exc.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
-    if exc.status == 503 and not isinstance(exc, ModelUnhealthy):  # waiting does not mend that one
+    if exc.status in (429, 503) and not isinstance(exc, ModelUnhealthy):  # waiting does not mend that one
         headers.append((b"retry-after", str(exc.data.get("retry_after", 2)).encode()))
     if isinstance(exc, ScoringFailed):
         headers.append((b"x-ms-run-function-failed", b"True"))

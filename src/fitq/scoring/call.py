@@ -6,6 +6,7 @@ It finds the target, calls the handler, turns every error into the one body, and
 
 from __future__ import annotations
 
+import asyncio
 import random
 import re
 import time
@@ -14,7 +15,15 @@ from urllib.parse import parse_qs
 
 from starlette.types import Receive, Scope, Send
 
-from fitq.errors import FitqError, InternalError, MethodNotAllowed, RequestIdTooLong, TooLarge
+from fitq.errors import (
+    FitqError,
+    InternalError,
+    InvalidRequest,
+    MethodNotAllowed,
+    RequestIdTooLong,
+    TooLarge,
+    Unavailable,
+)
 from fitq.logs import get_logger
 from fitq.scoring.answers import Answer, error_answer, send_answer
 from fitq.scoring.journal import Answered
@@ -22,6 +31,10 @@ from fitq.scoring.service import Service
 from fitq.scoring.target import Target
 
 log = get_logger(__name__)
+#: How many milliseconds a caller waits: what is not answered by then is not computed.
+PATIENCE = "x-fitq-timeout-ms"
+PATIENCE_BYTES = PATIENCE.encode()
+_MOST_PATIENCE_MS = 3_600_000
 _REQUEST_ID_CHARACTERS = 100
 _KNOWN_DOORS = 10_000
 _USABLE_ID = re.compile(rb"[\x20-\x7e]{1,100}")
@@ -58,6 +71,28 @@ class Call:
     def header(self, name: str) -> str:
         """A request header, or the empty string."""
         return self._headers.get(name.encode(), b"").decode("latin-1")
+
+    @property
+    def is_patient(self) -> bool:
+        """Whether the caller sets no limit of its own."""
+        return PATIENCE_BYTES not in self._headers
+
+    @property
+    def patience_seconds(self) -> float | None:
+        """The caller's own limit, from the moment the request arrived; None if it sets none that is one."""
+        given = self.header(PATIENCE)
+        is_one = given.isdecimal() and 0 < int(given[:10]) <= _MOST_PATIENCE_MS
+        return int(given) / 1000 if is_one else None
+
+    def check_patience(self) -> None:
+        """A limit of the caller's own is a number of milliseconds."""
+        if not self.is_patient and self.patience_seconds is None:
+            raise InvalidRequest(
+                f"The header {PATIENCE} is not a number of milliseconds.",
+                at=f"header {PATIENCE}",
+                expected=f"a whole number from 1 to {_MOST_PATIENCE_MS}",
+                got=self.header(PATIENCE)[:100],
+            )
 
     def query(self, name: str, default: str = "") -> str:
         """A query parameter."""
@@ -130,16 +165,17 @@ class Door:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
         call = Call(scope, receive)
+        reason = ""
         try:
-            answer = await self._answer(call)
+            answer = await (self._answer(call) if call.is_patient else self._in_time(call))
         except FitqError as exc:
-            answer = refusal(call, exc)
+            answer, reason = refusal(call, exc), exc.data.get("reason", exc.code)
         except Exception:
             log.exception("request_failed", request_id=call.request_id, path=scope["path"])
-            answer = refusal(call, InternalError())
+            answer, reason = refusal(call, InternalError()), InternalError.code
         await send_answer(send, call.request_id, answer)
         if self._locate is not None:
-            _remember(call, answer.status, began)
+            _remember(call, answer.status, began, reason)
             if call.rows and call.address not in call.service.doors:
                 self._stay_known(call)
 
@@ -149,12 +185,25 @@ class Door:
             call.service.doors.clear()
         call.service.doors[call.address] = (self, call.path)
 
+    async def _in_time(self, call: Call) -> Answer:
+        """The answer, if it is there before the caller's own limit; else whatever still waits is dropped."""
+        try:
+            return await asyncio.wait_for(self._answer(call), call.patience_seconds)
+        except TimeoutError as exc:
+            raise Unavailable(
+                f"There was no answer within the {call.header(PATIENCE)} ms that the request allows.",
+                hint=f"Try again, or allow more in the header {PATIENCE}.",
+                reason="deadline_passed",
+                retry_after=1,
+            ) from exc
+
     async def _answer(self, call: Call) -> Answer:
         if call.verb == "OPTIONS":
             return Answer(b"", 200, headers=[(b"allow", ", ".join(self._verbs).encode())])
         if self._locate is not None:
             await self._locate(call)
         call.check_request_id()
+        call.check_patience()
         if call.verb not in self._verbs:
             raise MethodNotAllowed(
                 "Method not allowed", at="HTTP method", expected=" or ".join(self._verbs), got=call.verb,
@@ -173,8 +222,11 @@ def refusal(call: Call, exc: FitqError) -> Answer:
     return error_answer(exc, call.request_id)
 
 
-def _remember(call: Call, status: int, began: float) -> None:
-    record = call.target.served.record if call.target else None
-    name, version = (record.name, record.version) if record else ("", 0)
+def _remember(call: Call, status: int, began: float, reason: str) -> None:
+    target = call.target
+    name, version = (target.served.record.name, target.served.record.version) if target else ("", 0)
+    cold_seconds = target.cold_seconds if target else None
     ended = time.perf_counter()
-    call.service.journal.remember(Answered(call.request_id, name, version, call.rows, status, began, ended))
+    call.service.journal.remember(
+        Answered(call.request_id, name, version, call.rows, status, began, ended, reason, cold_seconds)
+    )

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 from fitq import logs
-from fitq.scoring.measures import Measures
 
 TELL_SECONDS = 0.1
 
@@ -26,13 +26,16 @@ class Answered(NamedTuple):
     status: int
     began: float  #: by `time.perf_counter`
     ended: float
+    reason: str = ""  #: why it was refused, in one word of a few
+    cold_seconds: float | None = None  #: how long it waited for its model to be loaded, if it did
 
 
 class Journal:
     """Remembers answers until they are told."""
 
-    def __init__(self, measures: Measures) -> None:
-        self._measures = measures
+    def __init__(self, count: Callable[[Answered], None]) -> None:
+        """`count` is told of every answer."""
+        self._count = count
         self._untold: list[Answered] = []
 
     def remember(self, answered: Answered) -> None:
@@ -47,17 +50,15 @@ class Journal:
         began = time.time() - time.perf_counter()
         logs.tell("answered", ((began + a.ended, _fields(a)) for a in told))
         for answered in told:
-            self._measures.answered(
-                answered.model, answered.version, answered.status, answered.rows,
-                answered.ended - answered.began,
-            )  # fmt: skip
+            self._count(answered)
 
 
 def _fields(answered: Answered) -> dict[str, object]:
-    return {
+    told: dict[str, object] = {
         "model": f"{answered.model}:{answered.version}" if answered.model else "",
         "ms": round((answered.ended - answered.began) * 1000, 2),
         "request_id": answered.request_id,
         "rows": answered.rows,
         "status": answered.status,
     }
+    return {**told, "reason": answered.reason} if answered.reason else told

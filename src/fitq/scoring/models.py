@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import hashlib
 import math
 import tempfile
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 import msgspec
 
-from fitq.errors import ModelUnhealthy, ModelUnusable, NotFound, ScoringFailed
+from fitq.errors import ModelUnhealthy, ModelUnusable, NotFound, ScoringFailed, TooManyRequests
 from fitq.names import check_name, version_number
 from fitq.records import InputSchema, ModelRecord, from_json
 from fitq.schema import ArraySchema
 from fitq.scorer.client import ModelFile, Scorer
 from fitq.scorer.golden import Golden, Replay
+from fitq.scoring.batch import Batches
 from fitq.scoring.calls import Calls
 from fitq.scoring.dialects import azure
 from fitq.scoring.homes import Homes
@@ -29,12 +32,16 @@ from fitq.store.catalog import Catalog
 #: A model that does not load is not tried again for so long.
 _RETRY_SECONDS = 10.0
 _NOTHING = InputSchema(columns=[])
+#: Requests that may wait for one model to be loaded, whatever it takes.
+_MAX_ARRIVING = 512
+#: Makes the queue of a model that is asked in a scorer.
+OpenQueue = Callable[[Scorer, ModelFile], Batches]
 
 
 class ServedModel:
     """One version of a model, as requests find it."""
 
-    def __init__(self, record: ModelRecord, path: Path) -> None:
+    def __init__(self, record: ModelRecord, path: Path, open_queue: OpenQueue) -> None:
         self.record = record
         self.file = ModelFile(record.id, path, record.input_schema or _NOTHING, names=record.names)
         self.loaded_at = 0.0  #: on the monotonic clock
@@ -46,6 +53,8 @@ class ServedModel:
         self.example_answers: dict[str, Any] = {}  #: method → answer to the example rows, once asked for
         self.environment = ""  #: hash of the one it is loaded in; empty: scoring's own
         self._scorer: Scorer | None = None
+        self._open_queue = open_queue
+        self._queue: Batches | None = None
         self._calls: dict[str, Calls] = {}
 
     def check(self) -> None:
@@ -65,7 +74,7 @@ class ServedModel:
         self.record = record
         self.file = self.file._replace(tolerated=record.tolerated)
         self.loaded_at, self.tried_at = 0.0, -math.inf
-        self._calls.clear()
+        self._forget_calls()
 
     @property
     def warning(self) -> str:
@@ -77,6 +86,10 @@ class ServedModel:
     def move(self, environment: str, scorer: Scorer) -> None:
         """From now on it answers there."""
         self.environment, self._scorer = environment, scorer
+        self._forget_calls()
+
+    def _forget_calls(self) -> None:
+        self._queue = None  # whoever waits in it is still answered
         self._calls.clear()
 
     @property
@@ -85,11 +98,23 @@ class ServedModel:
         assert self._scorer is not None
         return self._scorer
 
-    def calls(self, method: str, seconds: float) -> Calls:
-        """How one of its methods is called; `seconds` is how long a request may wait."""
+    def calls(self, method: str) -> Calls:
+        """How one of its methods is called."""
         if method not in self._calls:
-            self._calls[method] = Calls(self.scorer, self.file, method, self.schema, seconds)
+            if self._queue is None:
+                self._queue = self._open_queue(self.scorer, self.file)
+            self._calls[method] = Calls(self.scorer, self.file, method, self.schema, self._queue)
         return self._calls[method]
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a call of any of its methods."""
+        return self._queue.waiting if self._queue else 0
+
+    @property
+    def memory_bytes(self) -> int:
+        """What it takes of its scorer's memory, about; 0 while it is not loaded there."""
+        return self._scorer.loaded_bytes.get(self.record.id, 0) if self._scorer else 0
 
     @property
     def batching(self) -> dict[str, str]:
@@ -124,11 +149,13 @@ class ServedModel:
 class Models:
     """Finds and loads models of one workspace."""
 
-    def __init__(self, catalog: Catalog, homes: Homes, cache: Path) -> None:
+    def __init__(self, catalog: Catalog, homes: Homes, cache: Path, open_queue: OpenQueue) -> None:
         self.watch: Watch[tuple[str, str], ServedModel] = Watch(self._look)
         self._catalog = catalog
         self._homes = homes
         self._cache = cache
+        self._open_queue = open_queue
+        self._arriving: Counter[str] = Counter()  #: requests that wait for a model to be found and loaded
         self._served: dict[tuple[str, int], ServedModel] = {}
         self._locks: dict[str, asyncio.Lock] = {}
 
@@ -138,13 +165,37 @@ class Models:
         Raises:
             NotFound: names the versions and aliases there are.
             Unavailable: the object store is away and this model was never loaded.
+            TooManyRequests: so many wait for it to be loaded already.
         """
         hot = self.watch.hot((name, version))
         if hot is not None:
             return hot, None
         began = time.monotonic()
-        served = await self.watch.get((check_name("model", name), _checked_version(version)))
+        key = (check_name("model", name), _checked_version(version))
+        with self._arrival(name):
+            served = await self.watch.get(key)
         return served, (time.monotonic() - began if served.loaded_at > began else None)
+
+    @contextlib.contextmanager
+    def _arrival(self, name: str) -> Iterator[None]:
+        if self._arriving[name] >= _MAX_ARRIVING:
+            raise TooManyRequests(
+                f"{_MAX_ARRIVING} requests wait for model {name!r} to be loaded already.",
+                reason="queue_full",
+                retry_after=2,
+            )
+        self._arriving[name] += 1
+        try:
+            yield
+        finally:
+            self._arriving[name] -= 1
+            if not self._arriving[name]:
+                del self._arriving[name]
+
+    @property
+    def served(self) -> list[ServedModel]:
+        """Every version that was asked for."""
+        return list(self._served.values())
 
     @property
     def loaded(self) -> list[str]:
@@ -161,7 +212,10 @@ class Models:
         except NotFound:
             self._served.pop((name, number), None)
             raise
-        served = self._served.setdefault((name, number), ServedModel(record, self._cache / record.sha256))
+        served = self._served.get((name, number))
+        if served is None:
+            path = self._cache / record.sha256
+            served = self._served[name, number] = ServedModel(record, path, self._open_queue)
         if served.record != record:
             served.change(record)
         if not served.is_settled:

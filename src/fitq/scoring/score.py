@@ -197,7 +197,7 @@ async def _predicted(call: Call, method: str, rows: Rows) -> Outcome:
     assert call.target is not None
     served = call.target.served
     try:
-        return await served.calls(method, call.service.settings.score_seconds).predict(rows)
+        return await served.calls(method).predict(rows)
     except ModelUnusable as exc:  # it had to be loaded again, and that failed
         raise unusable_here(served.record, exc) from exc
     except ModelUnhealthy as exc:  # or it answered otherwise than before

@@ -14,9 +14,13 @@ from starlette.types import ASGIApp
 from fitq.environments.opening import open_environments
 from fitq.errors import Unavailable
 from fitq.records import EndpointRecord, ModelRecord
+from fitq.scorer.client import ModelFile, Scorer
 from fitq.scorer.scorers import Scorers
+from fitq.scoring.batch import Batches, Limits
 from fitq.scoring.homes import Homes
 from fitq.scoring.journal import Journal
+from fitq.scoring.latest import Latest
+from fitq.scoring.levels import Levels
 from fitq.scoring.measures import Measures
 from fitq.scoring.models import Models
 from fitq.scoring.watch import Current, Watch, keep_fresh
@@ -42,12 +46,13 @@ class Service:
         )
         self.scorer = self.scorers.own
         self.homes = Homes(self.scorers, open_environments(settings, objects))
-        self.measures = Measures()
-        self.journal = Journal(self.measures)
         #: address → who answers there and with which parameters of the path; of models that were scored
         self.doors: dict[str, tuple[ASGIApp, dict[str, str]]] = {}
         self._folder = tempfile.TemporaryDirectory(prefix="fitq-models-")
-        self.models = Models(self.catalog, self.homes, Path(self._folder.name))
+        self.models = Models(self.catalog, self.homes, Path(self._folder.name), self._open_queue)
+        self.measures = Measures()
+        self.measures.beside(Levels(self.models, self.scorers, self.measures.labels))
+        self.journal = Journal(self.measures.answered)
         self.endpoints: Current[str, EndpointRecord] = Current(self._endpoint)
         self.secrets: Watch[str, bytes] = Watch(self._secret)
 
@@ -66,10 +71,14 @@ class Service:
         await self.homes.close()
         self._folder.cleanup()
 
-    def latency(self, record: ModelRecord) -> dict[str, float | int]:
-        """Milliseconds from request to answer of a model's version, in percentiles of the latest answers."""
+    def latest(self, record: ModelRecord) -> Latest:
+        """How long the latest answers of a model's version took."""
         self.journal.tell()
-        return self.measures.percentiles(record.name, record.version)
+        return self.measures.latest(record.name, record.version)
+
+    def _open_queue(self, scorer: Scorer, model: ModelFile) -> Batches:
+        limits = Limits(self.settings.score_waiting, self.settings.score_seconds)
+        return Batches(scorer, model, limits, self.measures.called)
 
     async def _endpoint(self, name: str) -> EndpointRecord:
         return await asyncio.to_thread(self.catalog.endpoint, name)
