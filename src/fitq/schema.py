@@ -168,7 +168,7 @@ class ArraySchema:
 
     def _by_name(self, index: int, record: object, path: str) -> list[Any]:
         if not isinstance(record, dict):
-            got = _shown(record)
+            got = shown(record)
             message = f"Row {index} must be an object, as row 0 is."
             raise self.rejected(f"{path}[{index}]", f"row {index}", "an object by column name", got, message)
         if record.keys() != set(self.names):
@@ -193,7 +193,9 @@ class ArraySchema:
         faults += [f"column {n!r} is unknown. {did_you_mean(n, self.names)}".strip() for n in extra[:5]]
         faults = faults or ["a column is named twice"]
         message = f"{at.capitalize()}: {'; '.join(faults)}."
-        return self.rejected(path, at, f"the columns {', '.join(self.names)}", ", ".join(given), message)
+        return self.rejected(
+            path, at, f"the columns {', '.join(self.names)}", ", ".join(given) or "no columns", message
+        )
 
     def _explained(self, rows: object, complaint: str, path: str) -> InputRejected:
         """Turn msgspec's path into a row and a column, and its types into our words."""
@@ -206,12 +208,12 @@ class ArraySchema:
         if not steps and isinstance(rows, list):
             return self._too_large(rows, path)
         if not steps:
-            return self.rejected(path, path, self.expected, _shown(value), f"{path} must be a list of rows.")
+            return self.rejected(path, path, self.expected, shown(value), f"{path} must be a list of rows.")
         return self._row(steps[0], value, path)
 
     def _row(self, index: int, value: object, path: str) -> InputRejected:
         width, at = self.schema.width, f"row {index}"
-        got = f"{len(value)} values" if isinstance(value, list) else _shown(value)
+        got = f"{len(value)} values" if isinstance(value, list) else shown(value)
         if self.schema.layout == "texts":
             expected = "a string"
         elif isinstance(value, dict):
@@ -227,7 +229,7 @@ class ArraySchema:
         spec = self.schema.columns[column]
         at = f"row {row}, column {column}" + (f" ({spec.name})" if spec.name else "")
         expected = _WORDS[spec.kind] + (" or null" if spec.nullable else "")
-        got = _shown(value)
+        got = shown(value)
         if isinstance(value, int) and not isinstance(value, bool) and spec.kind in _MATRIX:
             expected += " that a float64 holds exactly" if spec.kind == "number" else " of 64 bits"
         message = f"At {at}: expected {expected}, got {got}."
@@ -326,7 +328,7 @@ def _column_words(index: int, column: Column) -> str:
     return f"{name} ({_WORDS[column.kind]}{' or null' if column.nullable else ''})"
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     """A value and what it is, short enough for a message."""
     if isinstance(value, float | int) and not isinstance(value, bool):
         text = str(value) if isinstance(value, float) or abs(value) < 10**40 else "a huge integer"
@@ -334,7 +336,9 @@ def _shown(value: object) -> str:
     kinds = {str: "the string", bool: "", type(None): "", list: "the list", dict: "the object"}
     try:
         text = json.dumps(value, ensure_ascii=False)
-    except (TypeError, ValueError, RecursionError):
+    except (TypeError, ValueError):  # array files may hold them
+        return f"a {type(value).__name__}"
+    except RecursionError:
         text = "…"
     text = text if len(text) <= 60 else text[:57] + "…"
     return f"{kinds.get(type(value), '')} {text}".strip()

@@ -12,6 +12,8 @@ from typing import Any
 import joblib
 import msgspec
 import pytest
+from bodies_lab.curl import taken_apart
+from bodies_lab.kinds import Kind
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 from starlette.testclient import TestClient
@@ -47,6 +49,10 @@ class Scoring:
         joblib.dump(model, path)
         facts = looked_into(path, sample_input)
         return self.keep(name, path.read_bytes(), facts)
+
+    def serve(self, kind: Kind) -> ModelRecord:
+        """Keep a model of the bodies' lab as if it had been registered."""
+        return self.keep(kind.name, kind.save(self._folder).read_bytes(), kind.facts())
 
     def keep(self, name: str, data: bytes, facts: Any, **changes: Any) -> ModelRecord:
         """Keep bytes as the next version of a name."""
@@ -159,3 +165,14 @@ def assert_one_error_shape(answer: Any, status: int) -> dict[str, Any]:
     assert body["code"]
     assert body["request_id"] == answer.headers["x-request-id"]
     return body
+
+
+def assert_explained(scoring: Scoring, answer: Any) -> dict[str, Any]:
+    """A refusal says where, what it wants, what it got, and a command that scores with this very model."""
+    told: dict[str, Any] = answer.json()
+    assert {"expected", "got", "at", "curl"} <= told.keys(), told
+    assert all(told[name] for name in ("expected", "got", "at", "message")), told
+    asked = taken_apart(told["curl"], TOKEN)
+    sent = scoring.client.request(asked.verb, asked.path, headers=asked.headers, content=asked.content)
+    assert sent.status_code == 200, (told, sent.text)
+    return told

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bodies_lab.kinds import Kind
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -24,11 +25,10 @@ SPECIES = np.array(["setosa", "versicolor", "virginica"])[LABELS]
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory, iris: Any) -> Iterator[Scoring]:
     texts = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(["good", "bad"], [1, 0])
+    models = {"iris": iris, "people": people_model(), "species": SVC().fit(IRIS, SPECIES), "mood": texts}
     for scoring in running(tmp_path_factory.mktemp("models")):
-        scoring.register("iris", iris)
-        scoring.register("people", people_model())
-        scoring.register("species", SVC().fit(IRIS, SPECIES))
-        scoring.register("mood", texts)
+        for name, model in models.items():
+            scoring.serve(Kind(name, model, []))
         yield scoring
 
 
@@ -96,6 +96,25 @@ def header_alone(dtype: str, shape: tuple[int, ...]) -> bytes:
     promise = {"descr": dtype, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(out, promise)
     return out.getvalue()
+
+
+def test_the_fields_of_an_array_file_are_columns_by_name(served: Scoring) -> None:
+    kinds = [("floor", "i4"), ("city", "<U4"), ("age", "f8")]
+    rows = np.array([(1, "Rome", 20.0), (3, "Bonn", 60.0)], dtype=kinds)
+    expected = served.score("people", [[20.0, "Rome", 1], [60.0, "Bonn", 3]])
+    assert table(served, "people", npy(rows), "application/x-npy").json() == expected
+    told = table(served, "people", npy(rows[["floor", "city"]]), "application/x-npy").json()
+    assert "column 'age' is missing" in told["message"]
+
+
+@pytest.mark.parametrize("code", [0xD800, 0x110000, 0xFFFFFFFF])
+@pytest.mark.parametrize("order", "<>")
+def test_what_is_no_character_is_refused(served: Scoring, code: int, order: str) -> None:
+    body = npy(np.array(["ab"], dtype=f"{order}U2"))[:-4] + code.to_bytes(
+        4, {"<": "little", ">": "big"}[order]
+    )
+    told = assert_one_error_shape(table(served, "mood", body, "application/x-npy"), 400)
+    assert "no character" in told["got"]
 
 
 @pytest.mark.parametrize("dtype", ["f8", "f4", "i4", ">f8"])
@@ -215,54 +234,6 @@ def test_the_protocol_describes_server_and_models(served: Scoring) -> None:
     ]  # fmt: skip
     assert_one_error_shape(served.get("/v2/models/none"), 404)
     assert_one_error_shape(served.get("/v2/models/iris", token=None), 401)
-
-
-MANY = IRIS[:150].tolist() * 3
-
-
-@pytest.mark.parametrize("rows", [ROWS, MANY], ids=["few", "many"])
-def test_the_same_rows_give_the_same_predictions_through_all_of_them(
-    served: Scoring, iris: Any, rows: list[list[float]]
-) -> None:
-    expected = iris.predict(np.array(rows)).tolist()
-    columns, flat = [list(c) for c in zip(*rows, strict=True)], [v for row in rows for v in row]
-    bodies: list[tuple[str, dict[str, Any]]] = [
-        ("/models/iris/score", {"data": rows, "method": "predict"}),
-        ("/models/iris/score", {"input_data": {"data": rows}, "method": "predict"}),
-        ("/models/iris/score", {"instances": rows, "method": "predict"}),
-        ("/v1/models/iris:predict", {"instances": rows, "method": "predict"}),
-        (
-            "/v2/models/iris/infer",
-            {"inputs": [tensor(rows, [len(rows), 4])], "outputs": [{"name": "predict"}]},
-        ),
-        (
-            "/v2/models/iris/infer",
-            {"inputs": [tensor(flat, [len(rows), 4])], "outputs": [{"name": "predict"}]},
-        ),
-        *(
-            ("/models/iris/invocations", {**body, "params": {"method": "predict"}})
-            for body in (
-                {"inputs": rows},
-                {"inputs": {str(i): column for i, column in enumerate(columns)}},
-                {"dataframe_split": {"columns": list("abcd"), "data": rows}},
-            )
-        ),
-        ("/models/iris/invocations", {"instances": rows, "method": "predict"}),
-    ]
-    for path, body in bodies:
-        answer = served.post(path, body)
-        assert answer.status_code == 200, answer.text
-        told = answer.json()
-        told = told if isinstance(told, list) else told.get("predictions") or told["outputs"][0]["data"]
-        assert told == expected, (path, list(body))
-    csv = "".join(",".join(map(repr, row)) + "\n" for row in rows).encode()
-    assert table(served, "iris", csv, "text/csv", query="?method=predict").json() == expected
-    assert (
-        table(served, "iris", npy(np.array(rows)), "application/x-npy", query="?method=predict").json()
-        == expected
-    )
-    head, values = binary(np.array(rows), "FP64", outputs=[{"name": "predict"}])
-    assert infer(served, head, values).json()["outputs"][0]["data"] == expected
 
 
 def binary(array: Any, datatype: str, **fields: Any) -> tuple[dict[str, Any], bytes]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.scoring.conftest import TOKEN, Scoring, assert_one_error_shape, running
+from tests.scoring.conftest import TOKEN, Scoring, assert_explained, assert_one_error_shape, running
 
 GOOD = [5.1, 3.5, 1.4, 0.2]
 
@@ -48,6 +47,25 @@ BODIES = [
     (b'{"data": null}', 400, "$.data must be a list of rows."),
     (b'{"data": [[1,2,3,4]], "method": "fit"}', 400, "It has: predict_proba, predict"),
     (b'{"data": [[1,2,3,4]], "method": 5}', 400, "has no method"),
+    (b'{"data": [[1,2,3,4]], "data": [[1,2,3,5]]}', 400, "The field 'data' is there twice, in $."),
+    (
+        b'{"data": [[1,2,3,4]], "method": "predict", "meth\\u006fd": "predict"}',
+        400,
+        "'method' is there twice",
+    ),
+    (b'{"data": [' + b"[1,2,3,4]," * 40 + b'[1,2,3,4]], "method": "fit", "method": "predict"}', 400, "twice"),
+    (
+        b'{"instances": [{"a": 1, "b": {"c": 1, "c": 2}}]}',
+        400,
+        "The field 'c' is there twice, in $.instances[0].b.",
+    ),
+    (
+        b'{"inputs": [{"name": "x", "name": "y", "shape": [1,4], "datatype": "FP64", "data": [1,2,3,4]}]}',
+        400,
+        "The field 'name' is there twice, in $.inputs[0].",
+    ),
+    # What is deep beside large numbers is as deep.
+    (b'{"data": [' + b"[1,2,3,4]," * 40 + b'[1,2,3,4]], "x": ' + b"[" * 500 + b"]" * 500 + b"}", 400, ""),
     (json.dumps({"data": [GOOD] * 51}).encode(), 413, "51 rows"),
     (b'{"data": "' + b"x" * 30_000 + b'"}', 413, "larger than 20000 bytes"),
 ]
@@ -56,22 +74,8 @@ BODIES = [
 @pytest.mark.parametrize(("body", "status", "message"), BODIES, ids=range(len(BODIES)))
 def test_a_wrong_body_is_explained(served: Scoring, body: bytes, status: int, message: str) -> None:
     answer = served.post("/models/iris/score", content=body, headers={"content-type": "application/json"})
-    told = assert_one_error_shape(answer, status)
-    assert message in told["message"]
-    assert {"expected", "got", "at", "curl"} <= told.keys()
-    assert_curl_scores(served, told["curl"])
-
-
-def assert_curl_scores(served: Scoring, command: str) -> None:
-    """Do what the command line says, with the token the shell would fill in."""
-    words = shlex.split(command)
-    assert words[:3] == ["curl", "-X", "POST"]
-    headers = dict(words[i + 1].split(": ", 1) for i, w in enumerate(words) if w == "-H")
-    headers["Authorization"] = headers["Authorization"].replace("$FITQ_TOKEN", TOKEN)
-    answer = served.client.post(
-        words[-1].removeprefix("http://127.0.0.1:8701"), headers=headers, content=words[words.index("-d") + 1]
-    )
-    assert answer.status_code == 200, answer.text
+    assert message in assert_one_error_shape(answer, status)["message"]
+    assert_explained(served, answer)
 
 
 @pytest.mark.parametrize(
@@ -99,14 +103,15 @@ def assert_curl_scores(served: Scoring, command: str) -> None:
 )
 def test_a_wrong_address_or_verb_has_the_one_body(served: Scoring, verb: str, path: str, status: int) -> None:
     answer = served.client.request(verb, path, headers={"authorization": f"Bearer {TOKEN}"})
-    assert_one_error_shape(answer, status)
+    told = assert_one_error_shape(answer, status)
+    assert {"expected", "got", "at", "curl"} <= told.keys()
 
 
 def test_the_wrong_verb_is_told_in_azures_words(served: Scoring) -> None:
     told = served.get("/models/iris/score")
     assert told.json()["message"] == "Method not allowed"
     assert told.headers["allow"] == "POST"
-    assert_curl_scores(served, told.json()["curl"])
+    assert_explained(served, told)
     assert served.client.options("/models/iris/score").status_code == 200
 
 
@@ -161,8 +166,8 @@ def test_request_ids_are_echoed_made_and_bounded(served: Scoring) -> None:
     exactly = served.post("/models/iris/score", {"data": [GOOD]}, headers={"x-request-id": "x" * 100})
     assert exactly.status_code == 200
     longer = served.post("/models/iris/score", {"data": [GOOD]}, headers={"x-request-id": "x" * 101})
-    told = assert_one_error_shape(longer, 431)
-    assert_curl_scores(served, told["curl"])
+    assert_one_error_shape(longer, 431)
+    assert_explained(served, longer)
 
 
 def test_open_addresses_need_no_token(served: Scoring) -> None:

@@ -11,7 +11,7 @@ from fitq.errors import FitqError, InvalidRequest, NotFound, Unauthorized
 from fitq.names import check_name
 from fitq.records import EndpointRecord
 from fitq.scoring.call import Call
-from fitq.scoring.target import Target
+from fitq.scoring.target import Target, reading
 
 
 async def a_model(call: Call) -> None:
@@ -108,24 +108,26 @@ def _unauthorized(call: Call) -> Unauthorized:
         expected="Authorization: Bearer <token>",
         got="another token" if bearer(given) else "no bearer token",
         at="header authorization",
-        curl=f'curl -H "Authorization: Bearer $FITQ_TOKEN" {_readable(call)}',
+        curl=reading(_readable(call)),
     )
 
 
 def _readable(call: Call) -> str:
     """An address beside the one that was called which a valid token can simply read."""
-    address = call.address
+    address = call.address.removesuffix(":predict").removesuffix("/infer")
     if address.startswith("/models/"):
         address = "/".join(address.split("/")[:3])
     elif address.endswith("/score"):
         address = f"{address.removesuffix('score')}swagger.json"
+    elif address == "/invocations":
+        address = "/ping"
     return f"{call.service.settings.scoring_url}{address}"
 
 
 def _helpful(exc: FitqError, call: Call, got: str, noun: str) -> FitqError:
     known = ", ".join(map(str, exc.data.get(noun, []))) or f"one of the registered {noun}"
     url = f"{call.service.settings.url}/v1/{noun}"
-    listing = f'curl -H "Authorization: Bearer $FITQ_TOKEN" {url}'
+    listing = reading(url)
     for name, value in {"expected": known, "got": got, "at": "path", "curl": listing}.items():
         exc.data.setdefault(name, value)
     return exc

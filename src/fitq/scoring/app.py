@@ -24,6 +24,7 @@ from fitq.scoring.answers import error_answer, send_answer
 from fitq.scoring.call import Call, Door
 from fitq.scoring.score import infer, invocations, predict_v1, score
 from fitq.scoring.service import Service
+from fitq.scoring.target import reading
 from fitq.settings import Settings
 from fitq.store.protocols import ObjectStore
 
@@ -97,5 +98,9 @@ async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
     error = NotFound(
         f"There is nothing at {call.address[:200]!r}.",
         hint="Models answer at /models/NAME/score, endpoints at /api/v1/service/NAME/score.",
+        expected="/models/NAME/score or /api/v1/service/NAME/score",
+        got=call.address[:200],
+        at="path",
+        curl=reading(f"{call.service.settings.url}/v1/models"),
     )
     await send_answer(send, call.request_id, error_answer(error, call.request_id))

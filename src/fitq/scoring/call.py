@@ -28,7 +28,7 @@ from fitq.logs import get_logger
 from fitq.scoring.answers import Answer, error_answer, send_answer
 from fitq.scoring.journal import Answered
 from fitq.scoring.service import Service
-from fitq.scoring.target import Target
+from fitq.scoring.target import Target, reading
 
 log = get_logger(__name__)
 #: How many milliseconds a caller waits: what is not answered by then is not computed.
@@ -97,7 +97,7 @@ class Call:
     def query(self, name: str, default: str = "") -> str:
         """A query parameter."""
         text: str = self._scope["query_string"].decode("latin-1")
-        return parse_qs(text).get(name, [default])[-1]
+        return parse_qs(text).get(name, [default])[-1] if text else default
 
     async def body(self) -> bytes:
         """The whole body.
@@ -214,8 +214,10 @@ class Door:
 
 def refusal(call: Call, exc: FitqError) -> Answer:
     """An error as an answer: the one body, with what the target can add for whoever has to mend it."""
-    if call.target is not None and 400 <= exc.status < 500:
-        for name, value in call.target.help(call.service.settings.scoring_url).items():
+    if 400 <= exc.status < 500:
+        url = call.service.settings.scoring_url
+        known = call.target.help(url) if call.target else {"curl": reading(f"{url}{call.address}")}
+        for name, value in known.items():
             exc.data.setdefault(name, value)
     if call.address.startswith("/v2"):
         exc.data["error"] = exc.message  # where clients of the Open Inference Protocol look

@@ -17,6 +17,8 @@ import numpy as np
 import simdjson
 from numpy.typing import NDArray
 
+from fitq.scoring.twice import refuse_twice
+
 #: Below this, decoding as usual is as quick.
 LARGE_BYTES = 2000
 #: Stands where the numbers stood; no caller can know it, so no caller can put something in their place.
@@ -31,6 +33,9 @@ def decode(body: bytes) -> Any:
     """The decoded body, with its numbers as one float64 array of shape (n, width) or (n,).
 
     None if the body is not that plain. Integers of 2**53 and more may have been rounded.
+
+    Raises:
+        InvalidRequest: a field stands in it twice.
     """
     start, end = _numbers(body)
     text = body[start:end]
@@ -40,10 +45,12 @@ def decode(body: bytes) -> Any:
     try:
         found: Any = _PARSER.parse(text)
         numbers = np.frombuffer(found.as_buffer(of_type="d")).reshape(shape)
-        rest = msgspec.json.decode(b'%s"%s"%s' % (body[:start], _MARK.encode(), body[end:]))
+        around = b'%s"%s"%s' % (body[:start], _MARK.encode(), body[end:])
+        rest = msgspec.json.decode(around)
+        refuse_twice(around, rest)
+        return _put_back(rest, numbers)
     except (ValueError, TypeError, RuntimeError, RecursionError):  # not as many numbers, or no JSON
         return None
-    return _put_back(rest, numbers)
 
 
 def _numbers(body: bytes) -> tuple[int, int]:

@@ -12,6 +12,11 @@ from fitq.scoring.models import ServedModel
 _AUTHORIZED = '-H "Authorization: Bearer $FITQ_TOKEN"'
 
 
+def reading(url: str) -> str:
+    """A command that reads an address."""
+    return f"curl {_AUTHORIZED} {shlex.quote(url)}"
+
+
 class Target(NamedTuple):
     """A served model, under the address it was asked by."""
 
@@ -35,7 +40,7 @@ class Target(NamedTuple):
         """A command that works for this very model, with the token in FITQ_TOKEN."""
         if self.example_body is None:
             record = self.served.record
-            return f"curl {_AUTHORIZED} {shlex.quote(f'{address}/models/{record.name}')}"
+            return reading(f"{address}/models/{record.name}")
         body = shlex.quote(json.dumps(self.example_body))
         url = shlex.quote(f"{address}{self.path}")
         return f"curl -X POST {_AUTHORIZED} -H 'Content-Type: application/json' -d {body} {url}"

@@ -26,13 +26,18 @@ class Reply(NamedTuple):
     request: Any  #: the body that is answered
 
 
+def _any(_: object) -> bool:
+    return True
+
+
 class Dialect(NamedTuple):
     """One wire format."""
 
-    key: str  #: the field that tells it
+    key: str  #: the field that tells it; empty: the body is the rows themselves
     read: Callable[[dict[str, Any]], Input]
     write: Callable[[Any, Reply], Any]  #: predictions, one entry per row → what becomes the JSON answer
     fields: tuple[str, ...] = ()  #: other fields it may have
+    claims: Callable[[object], bool] = _any  #: whether that field's value is its own, where formats share one
 
 
 def bare(predictions: Any, _: Reply) -> Any:

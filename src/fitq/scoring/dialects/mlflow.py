@@ -1,12 +1,14 @@
 """MLflow's `/invocations`: `inputs`, `instances`, `dataframe_split` or `dataframe_records` →
-`{"predictions": …}`. `inputs` may also be an object of columns; `params` may hold the method."""
+`{"predictions": …}`. `inputs` may also be an object of columns; `params` may hold the method.
+
+`instances` are KServe's as well, whose `signature_name` is then no mistake."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from fitq.errors import InvalidRequest
-from fitq.scoring.dialects import kserve
+from fitq.schema import shown
 from fitq.scoring.dialects.form import Dialect, Input, split_frame, wrapped
 
 
@@ -23,6 +25,10 @@ def _inputs(body: dict[str, Any]) -> Input:
     return Input(rows, "$.inputs", list(value), _method(body))
 
 
+def _instances(body: dict[str, Any]) -> Input:
+    return Input(body["instances"], "$.instances", method=_method(body))
+
+
 def _split(body: dict[str, Any]) -> Input:
     return split_frame(body["dataframe_split"], "$.dataframe_split", _method(body))
 
@@ -35,16 +41,16 @@ def _method(body: dict[str, Any]) -> object:
     params = body.get("params") or {}
     if not isinstance(params, dict) or params.keys() - {"method"}:
         raise InvalidRequest(
-            "'params' takes only 'method'.", expected='{"method": …}', got=str(params)[:100], at="$.params"
+            "'params' takes only 'method'.", expected='{"method": …}', got=shown(params), at="$.params"
         )
     return body.get("method") or params.get("method")
 
 
 _FIELDS = ("method", "params")
+INSTANCES = Dialect("instances", _instances, wrapped, fields=(*_FIELDS, "signature_name"))
 DIALECTS = (
+    INSTANCES,
     Dialect("inputs", _inputs, wrapped, fields=_FIELDS),
     Dialect("dataframe_split", _split, wrapped, fields=_FIELDS),
     Dialect("dataframe_records", _records, wrapped, fields=_FIELDS),
 )
-#: what `/invocations` takes
-INVOCATIONS = (*DIALECTS, kserve.DIALECT)

@@ -7,6 +7,7 @@ from tokenize import TokenError
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fitq.errors import InvalidRequest
 from fitq.scoring.dialects.form import Input
@@ -15,16 +16,17 @@ MEDIA_TYPE = "application/x-npy"
 
 
 def read(body: bytes) -> Input:
-    """Rows of an array of shape (n, width).
+    """Rows of an array of shape (n, width), or of shape (n,) whose fields are the columns.
 
     Raises:
-        InvalidRequest: not an array file, or one of Python objects.
+        InvalidRequest: not an array file, one of Python objects, or of texts that are no Unicode.
     """
     try:
         # Not np.load: that also opens zip archives.
         array = np.lib.format.read_array(io.BytesIO(body), allow_pickle=False)
         # Without a byte of its own a row costs the sender nothing: 100 bytes may say "a billion rows".
         rows: Any = array if array.nbytes else []
+        _check_texts(array)
     except (ValueError, OSError, EOFError, TypeError, MemoryError, OverflowError, TokenError) as exc:
         raise InvalidRequest(
             "The body is not an array in .npy format.",
@@ -33,7 +35,24 @@ def read(body: bytes) -> Input:
             got=str(exc)[:200],
             at="$",
         ) from exc
+    if array.dtype.names and array.ndim == 1:
+        return Input([list(row) for row in array.tolist()], "$", list(array.dtype.names))
     return Input(rows, "$")
+
+
+def _check_texts(array: NDArray[Any]) -> None:
+    """numpy keeps any 32 bits as a character; strings of Python, and JSON, do not.
+
+    Raises:
+        ValueError: one is none.
+    """
+    for part in [array[name] for name in array.dtype.names or ()] or [array]:
+        if part.dtype.names:
+            raise ValueError("fields of fields")
+        if part.dtype.kind == "U" and part.size:
+            codes = np.ascontiguousarray(part).view(np.dtype("u4").newbyteorder(part.dtype.byteorder))
+            if (codes > 0x10FFFF).any() or ((codes >= 0xD800) & (codes < 0xE000)).any():
+                raise ValueError("a text with something in it that is no character")
 
 
 def write(predictions: Any) -> bytes:

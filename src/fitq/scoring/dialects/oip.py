@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from fitq.errors import InvalidRequest
 from fitq.records import InputSchema, ModelRecord
 from fitq.scoring.dialects.form import Dialect, Input, Reply
+from fitq.scoring.twice import refuse_twice
 
 _INTEGERS = {f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)}
 _FLOATS = {"FP16", "FP32", "FP64"}
@@ -57,6 +58,7 @@ def with_binary(body: bytes, json_bytes: str) -> Any:
         decoded = msgspec.json.decode(body[:size])
     except (ValueError, RecursionError) as exc:
         raise _wrong("$", f"{size} bytes of JSON before the values", str(exc)[:100]) from exc
+    refuse_twice(body[:size], decoded)
     tensors = decoded.get("inputs") if isinstance(decoded, dict) else None
     start = size
     for i, tensor in enumerate(tensors if isinstance(tensors, list) else []):
@@ -254,4 +256,11 @@ def _wrong(at: str, expected: str, got: str) -> InvalidRequest:
     return InvalidRequest(f"{at} must be {expected}, not {got}.", expected=expected, got=got, at=at)
 
 
-DIALECT = Dialect("inputs", _read, _write, fields=("id", "parameters", "outputs"))
+def _are_tensors(inputs: object) -> bool:
+    """MLflow's `inputs` are rows or columns."""
+    return (
+        isinstance(inputs, list) and bool(inputs) and isinstance(inputs[0], dict) and "datatype" in inputs[0]
+    )
+
+
+DIALECT = Dialect("inputs", _read, _write, fields=("id", "parameters", "outputs"), claims=_are_tensors)
