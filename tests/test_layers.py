@@ -19,6 +19,7 @@ LAYERS: dict[str, set[str]] = {
     "isolation": set(),
     "scorer": {
         "words", "things", "isolation", "numpy", "joblib", "sklearn", "pandas", "scipy", "msgspec", "psutil",
+        "inference_schema",
     },
     "environments": {"words", "things", "store", "msgspec", "packaging", "uv"},
     "rules": {"words", "things", "store", "queue", "environments", "scorer", "msgspec", "httpx2"},
@@ -72,6 +73,7 @@ MODULES = {
         "environment_builds",
         "child_runs",
         "drafts",
+        "entry_scripts",
         "formats",
         "data",
         "submission",

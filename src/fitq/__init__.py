@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fitq.sdk.config import FunctionCall as FunctionCall
     from fitq.sdk.config import RunConfiguration as RunConfiguration
     from fitq.sdk.config import ScriptRunConfig as ScriptRunConfig
+    from fitq.sdk.entry import InferenceConfig as InferenceConfig
     from fitq.sdk.environment import Environment as Environment
     from fitq.sdk.experiment import Experiment as Experiment
     from fitq.sdk.model import Model as Model
@@ -32,6 +33,7 @@ _HOMES = {
     "Environment": "fitq.sdk.environment",
     "Experiment": "fitq.sdk.experiment",
     "FunctionCall": "fitq.sdk.config",
+    "InferenceConfig": "fitq.sdk.entry",
     "Model": "fitq.sdk.model",
     "ResourceConfiguration": "fitq.sdk.registering",
     "Run": "fitq.sdk.run",
@@ -49,6 +51,7 @@ __all__ = [
     "Environment",
     "Experiment",
     "FunctionCall",
+    "InferenceConfig",
     "Model",
     "ResourceConfiguration",
     "Run",

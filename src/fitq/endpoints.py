@@ -117,7 +117,7 @@ def _check_traffic(traffic: dict[str, int]) -> None:
 
 
 def _check_scorable(model: ModelRecord, method: str | None) -> None:
-    if model.input_schema is None:
+    if not model.is_scored:
         raise InvalidRequest(f"Model {model.id} cannot be scored: {' '.join(model.warnings)}", at="model")
     if method is not None and method not in model.methods:
         raise InvalidRequest(

@@ -97,6 +97,21 @@ def find(backend: Backend, name: str, version: str | int | None = None) -> Named
     return found
 
 
+def spec_of(backend: Backend, name: str) -> dict[str, Any]:
+    """What a name stands for, in the form in which a specification is sent.
+
+    Raises:
+        NotFound: as `find`.
+    """
+    found = find(backend, name)
+    curated = find_curated(found.name)
+    if curated is None:
+        return found.spec or {}
+    spec = curated.spec
+    listed = {"pip": spec.requirements, "python": spec.python, "strict": spec.strict}
+    return {**listed, "exclude_newer": spec.exclude_newer}
+
+
 def list_all(backend: Backend) -> list[NamedEnvironment]:
     """Every curated environment, then the newest version of every registered one."""
     return [*map(_of_curated, CURATED), *(find(backend, name) for name in names(backend))]

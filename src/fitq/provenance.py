@@ -40,13 +40,15 @@ def provenance(
         InvalidRequest: `environment` of the request is not one.
         EnvironmentPostponed, Unavailable: not now.
     """
-    given = request.environment if isinstance(request, RegisterRequest) else None
+    given, script = None, False
+    if isinstance(request, RegisterRequest):
+        given, script = request.environment, request.entry is not None
     wrote = run.versions if run is not None else _written_by(file)
     warnings = []
     if given is not None:
         folder = _given(environments, given)
     else:
-        folder = _found(environments, wrote, run)
+        folder = _found(environments, wrote, run, script)
         if folder is not None and run is None:
             warnings = [_chosen(wrote, folder)]
     if given == OWN and not answers_alike(wrote, own_versions()):
@@ -86,12 +88,13 @@ def _given(environments: Environments | None, given: object) -> EnvironmentFolde
 
 
 def _found(
-    environments: Environments | None, wrote: Versions, run: RunRecord | None
+    environments: Environments | None, wrote: Versions, run: RunRecord | None, script: bool
 ) -> EnvironmentFolder | None:
     if environments is None or not wrote.packages:
         return None
     try:
-        return folder_for(environments, wrote, run.environment.hash if run is not None else "")
+        hash = run.environment.hash if run is not None else ""
+        return folder_for(environments, wrote, hash, whole=script)
     except (EnvironmentFailed, NotFound) as exc:
         raise ModelUnusable(
             f"The model was written by {wrote.told}; the platform has {own_versions().told}, "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Callable, Collection, Iterator
@@ -13,15 +14,16 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from fitq import runs
+from fitq import entry_scripts, environment_names, runs
 from fitq.backend import Backend
 from fitq.drafts import publish
 from fitq.environments.builder import Environments
 from fitq.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from fitq.logs import get_logger
 from fitq.names import check_name, did_you_mean
-from fitq.provenance import Provenance, provenance
+from fitq.provenance import OWN, Provenance, provenance
 from fitq.records import (
+    EntryRequest,
     ModelRecord,
     RegisterRequest,
     Registration,
@@ -30,6 +32,8 @@ from fitq.records import (
     to_json,
 )
 from fitq.scorer.client import inspect_model
+from fitq.scorer.entry import lay_out
+from fitq.scorer.entry_inspection import inspect_entry
 from fitq.scorer.facts import ModelFacts
 from fitq.scorer.trusted import names_in
 
@@ -49,6 +53,7 @@ class _Source(NamedTuple):
     path: str
     sha256: str
     run: RunRecord | None
+    model: ModelRecord | None = None  #: whose file it is, registered before
 
 
 def register(
@@ -60,7 +65,7 @@ def register(
     environments: Environments | None = None,
     allowed: Collection[str] = (),
 ) -> ModelRecord:
-    """Make a run's artifact, or an uploaded file, the next version of a model.
+    """Make a run's artifact, an uploaded file, or the file of a model the next version of a model.
 
     The file is loaded once by a child process, in the environment it was made in, which tells its input
     schema; a file that does not load is refused. The model is served from the moment this returns.
@@ -70,22 +75,25 @@ def register(
         allowed: names that an uploaded file may import besides the usual ones.
 
     Raises:
-        InvalidRequest: neither or both of run and file; a wrong name or framework.
-        NotFound: the run has no such file; `files` lists what it has.
+        InvalidRequest: not exactly one of run, file and model; a wrong name, framework or entry script.
+        NotFound: the run has no such file; `files` lists what it has. Or there is no such model.
         Conflict: the run has not ended.
         ModelUnusable: the file cannot be loaded, and why.
     """
     check_name("model", request.name)
     _check_framework(request)
-    if (request.run is None) == (upload is None):
+    if [request.run is None, request.model is None, upload is None].count(False) != 1:
         raise InvalidRequest(
-            "A model comes from a run or from an uploaded file: give one of them.",
+            "A model comes from a run, from an uploaded file, or from another model: give one of them.",
             at="run",
-            hint='Send {"name", "run", "path"}, or multipart with fields metadata and file.',
+            hint='Send {"name", "run", "path"}, {"name", "model"}, or multipart with metadata and file.',
         )
+    request = _with_environment(backend, request)
     with tempfile.TemporaryDirectory(prefix="fitq-register-") as folder:
         if upload is not None:
             source = _Source(upload, upload_name or upload.name, _sha256(upload), None)
+        elif request.model is not None:
+            source, request = _from_model(backend, request, Path(folder))
         else:
             source = _from_run(backend, request, Path(folder))
             request = _with_rows(request, source.path, lambda path: _artifact(backend, source, path))
@@ -157,7 +165,7 @@ def _draft(
     names: list[str] | None = None,
 ) -> ModelRecord:
     with provenance(environments, request, source.file, source.run) as origin:
-        facts = _facts(request, source, origin, names)
+        facts = _facts(backend, request, source, origin, names)
     record = _record(backend, request, source, origin, facts, nonce)
     record = msgspec.structs.replace(record, names=names)
     if facts.golden is not None:
@@ -194,6 +202,35 @@ def _from_run(backend: Backend, request: RegisterRequest, folder: Path) -> _Sour
     if _write(pieces, file) != artifact.sha256:
         raise Unavailable(f"File {path!r} of run {run.id!r} did not arrive whole.")
     return _Source(file, path, artifact.sha256, run)
+
+
+def _from_model(backend: Backend, request: RegisterRequest, folder: Path) -> tuple[_Source, RegisterRequest]:
+    """The file of a registered version, and the request with what is known of that version."""
+    name, _, version = (request.model or "").partition(":")
+    model = backend.catalog.model(check_name("model", name), version or None)
+    pieces = backend.objects.open(model.object_key)
+    if pieces is None:
+        raise NotFound(f"The bytes of model {model.id} are not in the object store any more.", at="model")
+    file = folder / "model"
+    if _write(pieces, file) != model.sha256:
+        raise Unavailable(f"The file of model {model.id} did not arrive whole.")
+    run = runs.find(backend, model.run) if model.run is not None else None
+    known = {"framework": model.framework, "framework_version": model.framework_version}
+    if request.environment is None and model.environment:
+        known["environment"] = model.environment
+    properties = {"model": model.id, **request.properties}
+    request = msgspec.structs.replace(request, properties=properties, **known)
+    return _Source(file, model.path, model.sha256, run, model), request
+
+
+def _with_environment(backend: Backend, request: RegisterRequest) -> RegisterRequest:
+    """The request with what the name of an environment stands for."""
+    given = request.environment
+    if isinstance(given, dict) and set(given) <= {"name", "strict"} and "name" in given:
+        given = str(given["name"])
+    if not isinstance(given, str) or given == OWN or re.fullmatch("[0-9a-f]{64}", given):
+        return request
+    return msgspec.structs.replace(request, environment=environment_names.spec_of(backend, given))
 
 
 def meant_file(run_id: str, files: list[str], request: Registration) -> str:
@@ -250,12 +287,18 @@ def _judged(
     """
     if source.run is not None or request.framework != "ScikitLearn":
         return None
+    if source.model is not None:
+        return source.model.names
     if backend.objects.size(backend.keys.approval(source.sha256)) is not None:
         return None
     return names_in(source.file, allowed)
 
 
-def _facts(request: Registration, source: _Source, origin: Provenance, names: list[str] | None) -> ModelFacts:
+def _facts(
+    backend: Backend, request: Registration, source: _Source, origin: Provenance, names: list[str] | None
+) -> ModelFacts:
+    if isinstance(request, RegisterRequest) and request.entry is not None:
+        return _entry_facts(backend, request, request.entry, source, origin)
     if request.framework != "ScikitLearn":
         return ModelFacts(warnings=[f"A {request.framework} model is kept but not scored."])
     return inspect_model(
@@ -265,6 +308,22 @@ def _facts(request: Registration, source: _Source, origin: Provenance, names: li
         interpreter=origin.python,
         names=names,
     )
+
+
+def _entry_facts(
+    backend: Backend, request: RegisterRequest, asked: EntryRequest, source: _Source, origin: Provenance
+) -> ModelFacts:
+    snapshot = entry_scripts.snapshot_of(backend, asked, source.run)
+    packed = entry_scripts.code_of(backend, snapshot)
+    with tempfile.TemporaryDirectory(prefix="fitq-entry-") as folder:
+        entry = lay_out(asked.script, packed, source.file, Path(source.path).name, Path(folder))
+        return inspect_entry(
+            entry,
+            snapshot,
+            sample_input=request.sample_input,
+            seconds=_INSPECT_SECONDS,
+            interpreter=origin.python,
+        )
 
 
 def _record(
@@ -299,6 +358,7 @@ def _record(
         methods=facts.methods,
         default_method=facts.default_method,
         input_schema=facts.input_schema,
+        entry=facts.entry,
         classes=facts.classes,
         warnings=[*origin.warnings, *facts.warnings, *_version_warning(request, versions.packages)],
         workspace=backend.workspace,

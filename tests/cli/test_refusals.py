@@ -64,7 +64,7 @@ def test_a_platform_that_does_not_answer_is_exit_3(alone: Fitq, monkeypatch: pyt
         (["call", "iris", "--timeout", "soon"], "not a duration"),
         (["call", "iris", "--environment", "train.py"], "no header that lists its packages"),
         (["runs", "show", "iris-zzzzzzzz"], "iris-zzzzzzzz"),
-        (["models", "register", "m"], "from a run or from a file"),
+        (["models", "register", "m"], "from a run, from a file, or from another"),
         (["models", "show", "iris:"], "is not MODEL or MODEL:VERSION"),
         (["score", "nosuch"], "nosuch"),
         (["score", "nosuch", "--data", "[[1"], "is not JSON"),

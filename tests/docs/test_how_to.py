@@ -39,6 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where somebody follows the pages."""
     folder = tmp_path_factory.mktemp("somebody")
     _write_files("use-my-script.md", folder)
+    _write_files("use-my-scoring-script.md", folder)
     _write_files("write-a-training-function.md", folder)
     return folder
 
@@ -70,6 +71,11 @@ def test_use_my_script(folder: Path, platform: Stack) -> None:
     printed = _follow("use-my-script.md", folder)
     assert "flowers:1" in printed
     assert printed.splitlines()[-1] == "[0]"
+
+
+def test_use_my_scoring_script(folder: Path, platform: Stack) -> None:
+    printed = _follow("use-my-scoring-script.md", folder).splitlines()
+    assert printed == ["flower-names:1", '["virginica"]', "flower-numbers:1", "[3]"]
 
 
 def test_write_a_training_function(folder: Path, platform: Stack) -> None:

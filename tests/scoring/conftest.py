@@ -76,8 +76,9 @@ class Scoring:
             told["golden"] = hashlib.sha256(kept).hexdigest()
             self.objects.put(KEYS.model_golden(name, told["golden"]), kept)
         record = ModelRecord(
-            name=name, version=version, created_at=now(), path=f"outputs/{name}.joblib", sha256=sha256,
-            size_bytes=len(data), object_key=KEYS.model_file(name, sha256), **{**told, **changes},
+            name=name, version=version, created_at=now(), sha256=sha256, size_bytes=len(data),
+            object_key=KEYS.model_file(name, sha256),
+            **{"path": f"outputs/{name}.joblib", **told, **changes},
         )  # fmt: skip
         self.objects.put(record.object_key, data)
         self.objects.put(KEYS.model_version(name, version), to_json(record))

@@ -10,7 +10,7 @@ import httpx2
 import numpy as np
 import pytest
 
-from fitq import Endpoint, Model, ResourceConfiguration, Run
+from fitq import Endpoint, InferenceConfig, Model, ResourceConfiguration, Run
 from fitq.errors import Conflict, FitqError, InvalidRequest, NotFound
 from tests.sdk.conftest import Routes
 from tests.sdk.test_run import RUN
@@ -154,8 +154,13 @@ def test_deploying_needs_exactly_one_model(routes: Routes) -> None:
             match=r"You must provide an InferenceConfig when deploying zero or multiple models.",
         ):
             Model.deploy(ws, "flowers", models)
-    with pytest.raises(InvalidRequest, match="not part of this version"):
-        Model.deploy(ws, "flowers", [model], inference_config=object())
+    with pytest.raises(InvalidRequest, match="inference_config is a object"):
+        Model.deploy(ws, "flowers", [model], inference_config=object())  # type: ignore[arg-type]  # meant
+    config = InferenceConfig(entry_script="score.py")
+    with pytest.raises(InvalidRequest, match="entry script with 2 models is not part"):
+        Model.deploy(ws, "flowers", [model, model], config)
+    with pytest.raises(InvalidRequest, match=r"There is no entry script score\.py"):
+        Model.deploy(ws, "flowers", [model], config)
     with pytest.raises(InvalidRequest, match="endpoint name"):
         Model.deploy(ws, "Flowers_1", [model])
     assert not [r for r in routes.requests if r.method == "PUT"]

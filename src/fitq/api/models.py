@@ -204,4 +204,4 @@ def _model(request: Request, model: ModelRecord) -> dict[str, Any]:
     uri = f"{base}/models/{model.name}/versions/{model.version}/score"
     shown: dict[str, Any] = to_builtins(model)
     del shown["nonce"], shown["deleted_at"]
-    return {"id": model.id, **shown, "scoring_uri": uri if model.input_schema else ""}
+    return {"id": model.id, **shown, "scoring_uri": uri if model.is_scored else ""}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from fitq.cli.commands import command, group, json_option
 from fitq.cli.connect import platform
@@ -15,8 +16,10 @@ from fitq.cli.output import facts, next_step, pairs_text, result, result_json, s
 from fitq.cli.run_page import versions_text
 from fitq.cli.submission import environment_given
 from fitq.errors import InvalidRequest
-from fitq.records import ChangeRequest, InputSchema, RegisterRequest, to_builtins
+from fitq.records import ChangeRequest, EntryRequest, InputSchema, RegisterRequest, to_builtins
 from fitq.sdk.answers import ModelSummary, RegisteredModel
+from fitq.sdk.client import Client
+from fitq.sdk.entry import entry_request
 from fitq.units import format_bytes
 
 
@@ -34,12 +37,24 @@ def models() -> None:
     "register",
     "fitq models register iris --run iris-k3f9x2ma --path outputs/model.joblib",
     "fitq models register iris --file model.joblib --sample-input '[[5.1, 3.5, 1.4, 0.2]]'",
-    "fitq models register iris --run iris-k3f9x2ma --path outputs/model.joblib --tag by=ana",
+    "fitq models register iris --run iris-k3f9x2ma --entry-script score.py --source-directory .",
 )
 @click.argument("name")
 @click.option("--run", "run_id", metavar="RUN", help="The run that left the file.")
 @click.option("--path", help="The file's path in the run.  [default: outputs/model.joblib]")
 @click.option("--file", type=click.Path(path_type=Path), help="A file of this machine instead of a run's.")
+@click.option("--model", metavar="NAME[:V]", help="The file of this registered model instead.")
+@click.option(
+    "--entry-script",
+    metavar="SCRIPT",
+    help="A script that answers with the model: init and run (Azure), or model_fn, predict_fn … (SageMaker). "
+    "Of --source-directory; without that of the run's own code, or this one file.",
+)
+@click.option(
+    "--source-directory",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder of the entry script on this machine; all of it is sent along.",
+)
 @click.option("--description", default="", help="What it is.")
 @click.option("--tag", multiple=True, metavar="K=V", help="Tag. May be repeated.")
 @click.option("--property", "property_", multiple=True, metavar="K=V", help="Property. May be repeated.")
@@ -50,8 +65,8 @@ def models() -> None:
 @click.option(
     "--environment",
     metavar="FILE_OR_NAME",
-    help="In which a file is loaded whose run does not tell: a conda file, a requirements file, a hash, or "
-    "'platform' for what the platform has.",
+    help="In which a file is loaded whose run does not tell, or an entry script runs: a conda file, a "
+    "requirements file, a name, a hash, or 'platform' for what the platform has.",
 )
 @click.option("--sample-input", metavar="JSON_OR_FILE", help="A few rows that show what it takes.")
 def register(
@@ -59,6 +74,9 @@ def register(
     run_id: str | None,
     path: str | None,
     file: Path | None,
+    model: str | None,
+    entry_script: str | None,
+    source_directory: Path | None,
     description: str,
     tag: tuple[str, ...],
     property_: tuple[str, ...],
@@ -71,14 +89,17 @@ def register(
 
     Prints its id, NAME:VERSION. From then on it can be scored.
     """
-    if (run_id is None) == (file is None) or (path is not None and run_id is None):
+    if sum(given is not None for given in (run_id, file, model)) != 1 or (path and run_id is None):
         raise InvalidRequest(
-            "A model comes from a run or from a file.",
-            hint="Give --run RUN --path outputs/model.joblib, or --file model.joblib.",
+            "A model comes from a run, from a file, or from another model.",
+            hint="Give --run RUN --path outputs/model.joblib, or --file model.joblib, or --model iris:1.",
         )
+    if source_directory is not None and entry_script is None:
+        raise InvalidRequest("--source-directory is for --entry-script.", hint="Add --entry-script score.py.")
     request = RegisterRequest(
         name=name,
         run=run_id,
+        model=model,
         path=(path or "outputs/model.joblib") if run_id else None,
         description=description,
         tags=pairs("--tag", tag),
@@ -89,11 +110,19 @@ def register(
         sample_input=json_or_file("--sample-input", sample_input) if sample_input else None,
     )
     with platform() as client:
-        model = client.register_model(request, file)
-    result(model.id)
-    for warning in model.warnings:
+        if entry_script is not None:
+            entry = _entry(client, entry_script, source_directory, run_id)
+            request = msgspec.structs.replace(request, entry=entry)
+        registered = client.register_model(request, file)
+    result(registered.id)
+    for warning in registered.warnings:
         say(f"Note: {warning}")
-    next_step(f"fitq score {model.name}", f"fitq models show {model.id}")
+    next_step(f"fitq score {registered.name}", f"fitq models show {registered.id}")
+
+
+def _entry(client: Client, script: str, folder: Path | None, run: str | None) -> EntryRequest:
+    """The entry script: of a folder of this machine, of the run's own code, or alone."""
+    return EntryRequest(script=script) if run and folder is None else entry_request(client, script, folder)
 
 
 @command("list", "fitq models list", "fitq models list --json", "fitq models show iris")
@@ -143,9 +172,10 @@ def print_model(record: RegisteredModel, summary: ModelSummary) -> None:
             ("Filed under", pairs_text(summary.tags)),
             ("Description", record.description),
             ("Estimator", record.estimator),
+            ("Entry script", record.entry.told if record.entry else ""),
             ("Answers", ", ".join(record.methods)),
             ("By default", record.default_method if record.methods else ""),
-            ("Takes", _schema(record.input_schema)),
+            ("Takes", "what its script takes" if record.entry else _schema(record.input_schema)),
             ("Classes", ", ".join(str(c) for c in record.classes)),
             ("From run", record.run),
             ("File", f"{record.path} ({format_bytes(record.size_bytes)})"),

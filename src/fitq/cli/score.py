@@ -37,8 +37,9 @@ def score(model: str, data: str | None, method: str | None, as_json: bool) -> No
     """
     name, version = model_and_version(model)
     with platform() as client:
-        rows = _example(client, name, version) if data is None else json_or_file("--data", data)
-        body = _body(rows, method)
+        body = _body(client, name, version, json_or_file("--data", data) if data is not None else None)
+        if method:
+            body = {**body, "method": method}
         answer = client.score(name, body, version)
     if as_json:
         result_json(answer)
@@ -47,27 +48,28 @@ def score(model: str, data: str | None, method: str | None, as_json: bool) -> No
     next_step(_curl(client, name, version, body), "(FITQ_TOKEN: fitq_token in .fitq/config.json)")
 
 
-def _body(given: Any, method: str | None) -> dict[str, Any]:
-    body = given if isinstance(given, dict) else {"data": given}
-    return {**body, "method": method} if method else body
-
-
-def _example(client: Client, name: str, version: str | None) -> Any:
-    """Rows that the model was seen to answer.
+def _body(client: Client, name: str, version: str | None, given: Any) -> Any:
+    """What is sent: rows as `data`, but to an entry script of SageMaker's kind as they are; else the example.
 
     Raises:
-        InvalidRequest: none are known.
+        InvalidRequest: no example is known.
     """
-    schema = client.get_model(name, version).input_schema
-    if schema is None or not schema.example:
+    if isinstance(given, dict):
+        return given
+    model = client.get_model(name, version)
+    if given is not None:
+        return given if model.entry is not None and model.entry.kind == "sagemaker" else {"data": given}
+    body = model.example_body
+    if body is None:
         raise InvalidRequest(
             f"Model {name!r} has no example.", hint="Give rows: --data '[[5.1, 3.5, 1.4, 0.2]]'"
         )
-    say(f"Scoring the model's own example: {msgspec.json.encode(schema.example).decode()}")
-    return schema.example
+    shown = body["data"] if isinstance(body, dict) and set(body) == {"data"} else body
+    say(f"Scoring the model's own example: {msgspec.json.encode(shown).decode()}")
+    return body
 
 
-def _curl(client: Client, name: str, version: str | None, body: dict[str, Any]) -> str:
+def _curl(client: Client, name: str, version: str | None, body: Any) -> str:
     pinned = f"/versions/{version}" if version else ""
     text = msgspec.json.encode(body).decode()
     shown = text if len(text) <= 200 else '{"data": […]}'

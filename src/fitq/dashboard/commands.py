@@ -10,7 +10,6 @@ from fitq.records import (
     ArtifactRecord,
     EndpointRecord,
     FunctionRecord,
-    InputSchema,
     JsonScalar,
     ModelRecord,
     RunRecord,
@@ -34,14 +33,13 @@ def register(run: RunRecord, artifacts: list[ArtifactRecord]) -> str:
 def score(scoring_url: str, model: ModelRecord, *, pinned: bool = False) -> str:
     """A `curl` that scores a row this model was seen to answer; empty if none is known."""
     version = f"/versions/{model.version}" if pinned else ""
-    return _curl(f"{scoring_url}/models/{model.name}{version}/score", model.input_schema, "$FITQ_TOKEN")
+    return _curl(f"{scoring_url}/models/{model.name}{version}/score", model, "$FITQ_TOKEN")
 
 
 def score_endpoint(scoring_url: str, endpoint: EndpointRecord, model: ModelRecord | None) -> str:
     """The same through an endpoint."""
     secret = {"none": "", "token": "$FITQ_TOKEN"}.get(endpoint.auth, "$FITQ_ENDPOINT_KEY")
-    schema = model.input_schema if model else None
-    return _curl(endpoint_address(scoring_url, endpoint), schema, secret)
+    return _curl(endpoint_address(scoring_url, endpoint), model, secret)
 
 
 def endpoint_address(scoring_url: str, endpoint: EndpointRecord) -> str:
@@ -49,10 +47,13 @@ def endpoint_address(scoring_url: str, endpoint: EndpointRecord) -> str:
     return f"{scoring_url}/api/v1/service/{endpoint.name}/score"
 
 
-def _curl(address: str, schema: InputSchema | None, secret: str) -> str:
-    if schema is None or not schema.example:
+def _curl(address: str, model: ModelRecord | None, secret: str) -> str:
+    example = model.example_body if model else None
+    if model is None or example is None:
         return ""
-    body = json.dumps({"data": schema.example[:1]}, ensure_ascii=True)
+    if model.entry is None and isinstance(example, dict):
+        example = {"data": example["data"][:1]}
+    body = json.dumps(example, ensure_ascii=True)
     if len(body) > _BODY_CHARACTERS:
         return ""
     lines = [f"curl -sS {shlex.quote(address)}", '-H "Content-Type: application/json"']

@@ -50,7 +50,7 @@ def show(request: Request) -> Response:
         request,
         "model.html",
         model=model,
-        health=site.serving.model(name, model.version) if model.input_schema else None,
+        health=site.serving.model(name, model.version) if model.is_scored else None,
         summary=summary,
         records=[site.catalog.model(name, number) for number in part.items],
         part=part,

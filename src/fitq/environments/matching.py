@@ -53,18 +53,21 @@ def answers_alike(one: Versions, other: Versions) -> bool:
     return not (one.python and other.python) or _minor(one.python) == _minor(other.python)
 
 
-def folder_for(environments: Environments, versions: Versions, hash: str) -> EnvironmentFolder | None:
+def folder_for(
+    environments: Environments, versions: Versions, hash: str, *, whole: bool = False
+) -> EnvironmentFolder | None:
     """The environment for a model; None for this program's own.
 
     Args:
         versions: in which the model was made.
         hash: of the environment it was made in; empty if it is not one of ours.
+        whole: everything in that environment counts, not only what decides answers: a script imports it.
 
     Raises:
         NotFound, EnvironmentFailed: it cannot be had.
         EnvironmentPostponed, Unavailable: not now.
     """
-    if answers_alike(versions, own_versions()):
+    if not (whole and hash) and answers_alike(versions, own_versions()):
         return None
     if hash:
         return environments.open(hash)

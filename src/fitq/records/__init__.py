@@ -21,6 +21,8 @@ from fitq.records.environment import EnvironmentBuild, EnvironmentRecord, Enviro
 from fitq.records.model import (
     ChangeRequest,
     Column,
+    EntryRequest,
+    EntryScript,
     InputSchema,
     ModelAbout,
     ModelRecord,
@@ -61,6 +63,8 @@ __all__ = [
     "DataRequest",
     "EndpointRecord",
     "EndpointRequest",
+    "EntryRequest",
+    "EntryScript",
     "EnvironmentBuild",
     "EnvironmentRecord",
     "EnvironmentRequest",

@@ -10,6 +10,31 @@ import msgspec
 from fitq.records.base import Json, Record, Versions
 
 
+class EntryRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A script of the user's own that answers with the model: Azure's `init` and `run`, or SageMaker's
+    `model_fn` and its like."""
+
+    script: str  #: its path in the snapshot
+    snapshot: str | None = None  #: SHA-256 of the packed folder; None: the code of the run it comes from
+
+
+class EntryScript(Record, frozen=True, kw_only=True):
+    """The script that answers with a model, as it was found when the model was registered."""
+
+    script: str  #: its path in the snapshot
+    snapshot: str  #: SHA-256 of the packed folder
+    kind: str  #: azure: `init` and `run`; sagemaker: `model_fn`, `input_fn`, `predict_fn`, `output_fn`
+    input: dict[str, Any] | None = None  #: JSON schema of a body, where decorators declare it
+    output: dict[str, Any] | None = None
+    example: Json = None  #: a body that it was seen to answer
+
+    @property
+    def told(self) -> str:
+        """In one line."""
+        calls = "init and run" if self.kind == "azure" else "model_fn, predict_fn"
+        return f"{self.script} ({calls})"
+
+
 class Registration(Record, frozen=True, kw_only=True):
     """What is to be said of a file when it becomes a model."""
 
@@ -28,6 +53,8 @@ class RegisterRequest(Registration, frozen=True, kw_only=True, forbid_unknown_fi
     """Body of `POST /v1/models` (JSON), or its `metadata` field (multipart, with a `file`)."""
 
     run: str | None = None
+    model: str | None = None  #: `name:version` whose file it takes; instead of a run or a file
+    entry: EntryRequest | None = None
     #: in which it is loaded, of a file whose run does not tell: a specification, a hash, or "platform"
     environment: str | dict[str, Any] | None = None
 
@@ -81,7 +108,8 @@ class ModelRecord(Record, frozen=True, kw_only=True):
     estimator: str = ""  #: class name of the fitted object
     methods: list[str] = []  #: predict-like methods it has
     default_method: str = "predict"
-    input_schema: InputSchema | None = None  #: None: not something that can be scored
+    input_schema: InputSchema | None = None  #: None: only its entry script, if it has one, knows how to score
+    entry: EntryScript | None = None
     classes: list[Json] = []
     warnings: list[str] = []
     names: list[str] | None = None  #: all that its file may import, `module name` each; None: it is trusted
@@ -94,6 +122,19 @@ class ModelRecord(Record, frozen=True, kw_only=True):
     @property
     def id(self) -> str:
         return f"{self.name}:{self.version}"
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether it answers; otherwise it is only kept."""
+        return self.input_schema is not None or self.entry is not None
+
+    @property
+    def example_body(self) -> Json:
+        """A body that it was seen to answer; None if none is known."""
+        if self.entry is not None:
+            return self.entry.example
+        schema = self.input_schema
+        return {"data": schema.example} if schema is not None and schema.example else None
 
 
 class ModelAbout(Record, frozen=True, kw_only=True):

@@ -980,7 +980,7 @@ def _memory_bytes() -> int:
 
 
 class Child:
-    """Answers requests until the parent hangs up."""
+    """Answers requests about models."""
 
     def __init__(self) -> None:
         self.models = {}  # type: Dict[str, Loaded]
@@ -1025,12 +1025,14 @@ def failure(exc: BaseException) -> Dict[str, Any]:
     """An exception as an answer."""
     text = " ".join(str(exc).split())[:2000]
     lines = traceback.format_exception(type(exc), exc, exc.__traceback__)[-6:]
-    return {
+    told = {
         "type": type(exc).__name__,
         "message": text,
         "rows_at_fault": isinstance(exc, ValueError) and text.startswith(CALLERS_FAULT),
         "trace": "".join(lines)[-4000:],
     }
+    told.update(getattr(exc, "told", {}))
+    return told
 
 
 def die_with(parent: int) -> None:
@@ -1047,13 +1049,14 @@ def limit_memory(most_bytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (most_bytes, most_bytes))
 
 
-def main() -> None:
+def main(child: Any) -> None:
+    """Let a child answer what comes over the socket, until the parent hangs up."""
     die_with(int(sys.argv[2]))
     limit_memory(int(sys.argv[3]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then hangs up
     os.dup2(2, 1)  # what models print goes where warnings go; frames have a socket of their own
     link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=int(sys.argv[1]))
-    stream, child, pid = link.makefile("rb"), Child(), os.getpid()
+    stream, pid = link.makefile("rb"), os.getpid()
     warnings.simplefilter("ignore")
     headers = {}  # type: Dict[bytes, Dict[str, Any]]
     while True:
@@ -1077,4 +1080,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(Child())

@@ -13,20 +13,22 @@ import json
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 
-from fitq.errors import FitqError, InputRejected, ScoringFailed, Unavailable
+from fitq.errors import FitqError, InputRejected, ModelUnusable, ScoringFailed, Unavailable
 from fitq.logs import get_logger
 from fitq.records import InputSchema, Versions
 from fitq.scorer import process
 from fitq.scorer.arrays import arrays_in
+from fitq.scorer.entry import EntryAnswer, EntryCode, answer_to, load_header, refused_by_script
 from fitq.scorer.golden import Answer, Golden, Replay, answer_of, compared, failed, unhealthy
 from fitq.scorer.inspection import inspect_model
 from fitq.scorer.link import Link
-from fitq.scorer.reasons import why_unusable
+from fitq.scorer.reasons import why_script_fails, why_unusable
 from fitq.units import format_bytes
 
 if TYPE_CHECKING:  # at run time it would bring inference-schema to programs that only inspect
@@ -40,6 +42,9 @@ _BLAME_SECONDS = 60.0
 _BLAMED_TOO_OFTEN = 3
 
 
+AnswerT = TypeVar("AnswerT")
+
+
 class ModelFile(NamedTuple):
     """A model on this machine's disk, its bytes already checked."""
 
@@ -49,6 +54,7 @@ class ModelFile(NamedTuple):
     golden: Golden | None = None  #: what it answered when it was registered; asked again at every load
     names: list[str] | None = None  #: `module name` of all that it may import; None: it is trusted
     tolerated: bool = False  #: an operator wants it served although it answers otherwise here
+    entry: EntryCode | None = None  #: the script that answers with it; None: it answers by itself
 
 
 class Outcome(NamedTuple):
@@ -68,8 +74,10 @@ class Scorer:
         interpreter: str = sys.executable,
         memory_bytes: int = 0,
         models_bytes: int = 2_000_000_000,
+        program: Path = process.MODELS,
     ) -> None:
         self._seconds = seconds
+        self._program = program
         self._models_bytes = models_bytes
         self._interpreter = interpreter
         self._memory_bytes = memory_bytes
@@ -150,16 +158,52 @@ class Scorer:
         """
         if self._link is not None and self._is_hot(self._link, model):
             return self._sent(self._link, model, method, rows)
-        return asyncio.ensure_future(self._predict_cold(model, method, rows))
+        return asyncio.ensure_future(self._cold(model, lambda link: self._sent(link, model, method, rows)))
 
-    async def _predict_cold(self, model: ModelFile, method: str, rows: Rows) -> Outcome:
+    def call(self, model: ModelFile, described: dict[str, str], body: bytes) -> asyncio.Future[EntryAnswer]:
+        """Have an entry script answer a request, loading its model first where needed. To be awaited.
+
+        Args:
+            described: `content_type`, `accept` and `verb` of the request.
+
+        Raises:
+            InvalidRequest, UnsupportedMediaType: the script refuses the request.
+            ScoringFailed: the script raised.
+            ModelUnhealthy, Unavailable: as `predict`.
+        """
+        if self._link is not None and self._is_hot(self._link, model):
+            return self._asked_script(self._link, model, described, body)
+        return asyncio.ensure_future(
+            self._cold(model, lambda link: self._asked_script(link, model, described, body))
+        )
+
+    def _asked_script(
+        self, link: Link, model: ModelFile, described: dict[str, str], body: bytes
+    ) -> asyncio.Future[EntryAnswer]:
+        assert model.entry is not None
+        self._asked = time.monotonic()
+        header = msgspec.json.encode(
+            {"op": "predict", "model": model.key, "method": "run", "rows": described}
+        )
+        read = functools.partial(self._script_said, link, model.key, model.entry.script)
+        what = f"{model.entry.script} of {model.key}"
+        return link.send(header, body, read, seconds=self._seconds, what=what, model=model.key)
+
+    def _script_said(
+        self, link: Link, key: str, script: str, answer: dict[str, Any], data: bytes
+    ) -> EntryAnswer:
+        if not answer["ok"]:
+            raise self._no_room(link, key, answer["error"]) or refused_by_script(answer["error"], key, script)
+        return answer_to(answer, data)
+
+    async def _cold(self, model: ModelFile, send: Callable[[Link], asyncio.Future[AnswerT]]) -> AnswerT:
         """Load first. Until the question is on its way, the model makes no room for others."""
         link = await self._live()
         self._wanted[model.key] += 1
         try:
             while not self._is_loaded(link, model):
                 await self._loaded(link, model)
-            asked = self._sent(link, model, method, rows)
+            asked = send(link)
         finally:
             self._wanted[model.key] -= 1
             if not self._wanted[model.key]:
@@ -228,13 +272,16 @@ class Scorer:
                 return self._link
             if self._stopped:
                 raise Unavailable("Scoring is stopping.", retry_after=5)
-            self._link = Link(process.start(self._interpreter, self._memory_bytes), self._blame)
+            self._link = Link(self._start(), self._blame)
             await self._link.open()
             self.starts += 1
             pid = self._link.scorer.process.pid
             log.info("scorer_started", pid=pid, interpreter=self._interpreter)
             self._warming = asyncio.create_task(_warm(self._link))
             return self._link
+
+    def _start(self) -> process.ScorerProcess:
+        return process.start(self._interpreter, self._memory_bytes, self._program)
 
     def _blame(self, model: str) -> None:
         """Remember which model ended a child: the one that was being worked on."""
@@ -279,14 +326,12 @@ class Scorer:
 
     async def _load_into(self, link: Link, model: ModelFile) -> Replay | None:
         try:
-            header = {"op": "load", "model": model.key, "path": str(model.path), "names": model.names}
+            header = {"op": "load", "model": model.key, **_what_to_load(model)}
             what = f"Loading {model.key}"
             began = time.perf_counter()
             answer, _ = await link.ask(header, b"", seconds=_LOAD_SECONDS, what=what)
             if not answer["ok"]:
-                raise self._no_room(link, model.key, answer["error"]) or why_unusable(
-                    answer["error"], model.path
-                )
+                raise self._no_room(link, model.key, answer["error"]) or _why_unusable(answer["error"], model)
             log.info("model_loaded", model=model.key, seconds=round(time.perf_counter() - began, 3))
             serving = msgspec.convert(answer["versions"], type=Versions)
             replay = await self._replayed(link, model, serving) if model.golden else None
@@ -334,6 +379,18 @@ class Scorer:
             what = f"Unloading {key}"
             unloading = link.send(header, b"", _nothing, seconds=self._seconds, what=what, model=key)
             unloading.add_done_callback(lambda done: done.exception())  # where it ended, nothing is loaded
+
+
+def _what_to_load(model: ModelFile) -> dict[str, Any]:
+    if model.entry is not None:
+        return load_header(model.entry)
+    return {"path": str(model.path), "names": model.names}
+
+
+def _why_unusable(error: dict[str, Any], model: ModelFile) -> ModelUnusable:
+    if model.entry is not None:
+        return why_script_fails(error, model.entry.script)
+    return why_unusable(error, model.path)
 
 
 def _nothing(_: dict[str, Any], __: bytes) -> None:

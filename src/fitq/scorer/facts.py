@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from fitq.records import InputSchema, Json, Versions
+from fitq.records import EntryScript, InputSchema, Json, Versions
 from fitq.scorer.golden import Golden
 
 
@@ -23,4 +23,5 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     warnings: list[str] = []
     given: list[Any] = []  #: the first rows of the sample input, in the order of the schema's columns
     seen: list[dict[str, Any]] = []  #: what `fit` saw, per column: see `child.seen_by_fit`
+    entry: EntryScript | None = None  #: the script that answers, where there is one
     golden: Golden | None = None  #: what it answered; None if it cannot be scored

@@ -9,6 +9,7 @@ What another version of a library computes otherwise differs by far more.
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +26,8 @@ TOLERANCE = {2: 1e-2, 4: 1e-5, 8: 1e-9}
 class Answer(Record, frozen=True, kw_only=True):
     """What one method answered, as it travelled."""
 
-    described: dict[str, Any]  #: `arrays` and `several`, or `json`: see `child.answer_frame`
+    #: `arrays` and `several`, or `json`: see `child.answer_frame`; or `status` and `content_type` of a body
+    described: dict[str, Any]
     data: bytes
 
 
@@ -84,7 +86,8 @@ class Replay(NamedTuple):
 
 def answer_of(header: dict[str, Any], data: bytes) -> Answer:
     """The child's answer without what differs each time."""
-    described = {k: v for k, v in header.items() if k in ("arrays", "several", "json")}
+    lasting = ("arrays", "several", "json", "status", "content_type")
+    described = {k: v for k, v in header.items() if k in lasting}
     return Answer(described=described, data=bytes(data))
 
 
@@ -151,15 +154,37 @@ def _same_floats(old: NDArray[Any], new: NDArray[Any]) -> NDArray[np.bool_]:
 
 def _item_that_differs(old: Any, new: Any) -> int | None:
     if not isinstance(old, list) or not isinstance(new, list) or len(old) != len(new):
-        return None if old == new else 0
-    return next((i for i, (a, b) in enumerate(zip(old, new, strict=True)) if a != b), None)
+        return None if _near(old, new) else 0
+    return next((i for i, (a, b) in enumerate(zip(old, new, strict=True)) if not _near(a, b)), None)
+
+
+def _near(old: Any, new: Any) -> bool:
+    """Whether two values of JSON are the same but for the last digits of their fractions."""
+    if isinstance(old, float) and isinstance(new, float):
+        return math.isclose(old, new, rel_tol=TOLERANCE[8], abs_tol=TOLERANCE[8])
+    if isinstance(old, list) and isinstance(new, list):
+        return len(old) == len(new) and all(map(_near, old, new))
+    if isinstance(old, dict) and isinstance(new, dict):
+        return old.keys() == new.keys() and all(_near(old[k], new[k]) for k in old)
+    return bool(old == new)
 
 
 def _columns(answer: Answer) -> list[Any]:
     """The arrays of an answer, or its decoded JSON as the only one."""
+    if "status" in answer.described:
+        body = _decoded(answer.data)
+        is_list = answer.described["status"] == 200 and isinstance(body, list)
+        return [body] if is_list else [[{"status": answer.described["status"], "body": body}]]
     if "arrays" not in answer.described:
         return [json.loads(answer.data)]
     return list(arrays_in(answer.described, answer.data))
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body.decode("utf-8", "replace")
 
 
 def _shown(answer: Answer, row: int) -> Any:
@@ -179,6 +204,8 @@ def _row(golden: Golden, row: int) -> Any:
     if golden.rows["layout"] == "matrix":
         matrix = np.frombuffer(golden.payload, golden.rows["dtype"]).reshape(golden.rows["shape"])
         return matrix[row].tolist()
+    if golden.rows["layout"] == "body":
+        return _decoded(golden.payload)
     columns = json.loads(golden.payload)
     return columns[0][row] if golden.rows["layout"] == "texts" else [c[row] for c in columns]
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +21,7 @@ from fitq.scorer.reasons import why_unusable
 from fitq.scorer.sample import samples
 
 #: What is kept of one method's answers, so that a look at every load stays cheap.
-_ANSWER_BYTES = 1_000_000
+ANSWER_BYTES = 1_000_000
 
 
 def inspect_model(
@@ -29,6 +31,7 @@ def inspect_model(
     seconds: float = 60.0,
     interpreter: str = sys.executable,
     names: list[str] | None = None,
+    memory_bytes: int = 0,
 ) -> ModelFacts:
     """Load a model in a fresh child and let it tell about itself, and answer rows that it can be asked again.
 
@@ -38,14 +41,16 @@ def inspect_model(
         seconds: for everything together; the child is gone when this returns.
         interpreter: of the environment in which the model was made.
         names: `module name` of all that the file may import; None: it is trusted.
+        memory_bytes: of its own that the child may have at most; 0 for any amount.
 
     Raises:
         ModelUnusable: the file is not a model, needs what is not here, refuses its sample, or takes too long.
     """
-    scorer = process.start(interpreter)
-    asked = _Asked(scorer, time.monotonic() + seconds, path)
+    scorer = process.start(interpreter, memory_bytes)
+    why = functools.partial(why_unusable, path=path)
+    asked = Asked(scorer, time.monotonic() + seconds, why)
     try:
-        asked.for_header({"op": "load", "names": names})
+        asked.for_header({"op": "load", "path": str(path), "names": names})
         facts = msgspec.convert(
             asked.for_header({"op": "facts"}, json.dumps(sample_input).encode()), type=ModelFacts
         )
@@ -56,7 +61,7 @@ def inspect_model(
         scorer.kill()
 
 
-def _with_golden(asked: _Asked, facts: ModelFacts) -> ModelFacts:
+def _with_golden(asked: Asked, facts: ModelFacts) -> ModelFacts:
     """The facts with recorded answers, where there are rows that every method answers."""
     schema = facts.input_schema
     if schema is None or not facts.methods:
@@ -75,7 +80,7 @@ def _with_golden(asked: _Asked, facts: ModelFacts) -> ModelFacts:
     return facts
 
 
-def _recorded(asked: _Asked, facts: ModelFacts, source: str, rows: list[Any]) -> Golden:
+def _recorded(asked: Asked, facts: ModelFacts, source: str, rows: list[Any]) -> Golden:
     """What each method answers to all rows together, asked twice.
 
     Raises:
@@ -87,10 +92,10 @@ def _recorded(asked: _Asked, facts: ModelFacts, source: str, rows: list[Any]) ->
     random, too_large = [], []
     for method in facts.methods:
         header = {"op": "predict", "method": method, "rows": described}
-        once, again = (answer_of(*asked.whole(header, bytes(payload))) for _ in range(2))
-        if once != again:
+        once, is_same = asked_twice(asked, header, bytes(payload))
+        if not is_same:
             random.append(method)
-        elif len(once.data) > _ANSWER_BYTES:
+        elif len(once.data) > ANSWER_BYTES:
             too_large.append(method)
         else:
             answers[method] = once
@@ -106,12 +111,18 @@ def _recorded(asked: _Asked, facts: ModelFacts, source: str, rows: list[Any]) ->
     )
 
 
-class _Asked(NamedTuple):
+def asked_twice(asked: Asked, header: dict[str, Any], payload: bytes) -> tuple[Answer, bool]:
+    """An answer, and whether it is the same each time."""
+    once, again = (answer_of(*asked.whole(header, payload)) for _ in range(2))
+    return once, once == again
+
+
+class Asked(NamedTuple):
     """A child with one model in it, and until when it may answer."""
 
     scorer: process.ScorerProcess
     deadline: float
-    path: Path
+    why: Callable[[dict[str, Any]], ModelUnusable]  #: says what an error of the child means
 
     def for_header(self, header: dict[str, Any], payload: bytes = b"null") -> dict[str, Any]:
         return self.whole(header, payload)[0]
@@ -123,7 +134,7 @@ class _Asked(NamedTuple):
             ModelUnusable: it is an error, or the child ended.
             TimeoutError: it did not come in time.
         """
-        link, about = self.scorer.link, {"id": 0, "model": "it", "path": str(self.path)}
+        link, about = self.scorer.link, {"id": 0, "model": "it"}
         link.settimeout(max(0.01, self.deadline - time.monotonic()))
         answer = None
         with contextlib.suppress(ConnectionError):
@@ -134,5 +145,5 @@ class _Asked(NamedTuple):
             how = self.scorer.how_it_ended()
             raise ModelUnusable(f"Reading the model ended the process that did so ({how}).")
         if not answer[0]["ok"]:
-            raise why_unusable(answer[0]["error"], self.path)
+            raise self.why(answer[0]["error"])
         return answer[0], bytes(answer[1])

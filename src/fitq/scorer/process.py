@@ -12,7 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-_PROGRAM = Path(__file__).with_name("child.py")
+#: What a child runs: models by themselves, or one entry script with its model.
+MODELS, ENTRY = (Path(__file__).with_name(name) for name in ("child.py", "entry_child.py"))
+#: Azure's modules for entry scripts, as runs have them.
+SHIMS = Path(__file__).parents[1] / "worker" / "shims"
 #: All that a child inherits. A list of what may pass, so that no new secret ever slips through.
 _INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
 #: One thread per library, set before it is imported: measured faster and far steadier on shared cores,
@@ -49,17 +52,18 @@ def environment(inherited: Mapping[str, str]) -> dict[str, str]:
     return {**{k: inherited[k] for k in _INHERITED if k in inherited}, **_ONE_THREAD}
 
 
-def start(interpreter: str = sys.executable, memory_bytes: int = 0) -> ScorerProcess:
+def start(interpreter: str = sys.executable, memory_bytes: int = 0, program: Path = MODELS) -> ScorerProcess:
     """Start a child in a process group of its own. It ends when this thread or the socket does.
 
     Args:
         interpreter: any Python from 3.6 on, with numpy and joblib.
         memory_bytes: of its own that it may have at most; 0 for any amount.
+        program: `MODELS` or `ENTRY`.
     """
     ours, theirs = socket.socketpair()
     try:
         process = subprocess.Popen(
-            [interpreter, "-I", str(_PROGRAM), str(theirs.fileno()), str(os.getpid()), str(memory_bytes)],
+            [interpreter, "-I", str(program), str(theirs.fileno()), str(os.getpid()), str(memory_bytes)],
             env=environment(os.environ),
             stdin=subprocess.DEVNULL,
             pass_fds=[theirs.fileno()],

@@ -58,3 +58,25 @@ def why_unusable(error: dict[str, Any], path: Path) -> ModelUnusable:
             error=cause,
         )
     return ModelUnusable(f"The model cannot be loaded: {cause}", error=cause)
+
+
+def why_script_fails(error: dict[str, Any], script: str) -> ModelUnusable:
+    """The error a child answered with while an entry script was imported or loaded its model."""
+    kind, text = str(error["type"]), str(error["message"])
+    cause, stage = f"{kind}: {text}", str(error.get("stage") or "import")
+    if kind == "Unfit":
+        return ModelUnusable(
+            f"{script} is no entry script: {text}.",
+            hint="Write init() and run(data) as for Azure, or model_fn(folder), predict_fn as for SageMaker.",
+        )
+    if kind == "ModuleNotFoundError":
+        missing = (re.findall(r"'([^']+)'", text) or ["something"])[0].partition(".")[0]
+        return ModelUnusable(
+            f"{script} needs {missing!r}, which neither its folder nor the environment of the model has.",
+            hint=f"Send it along in the folder of the script, or register with an environment that lists it: "
+            f"--environment FILE with {missing}.",
+            error=cause,
+        )
+    what = "does not import" if stage == "import" else f"raised in {stage}"
+    hint = "The model's file is in the folder that AZUREML_MODEL_DIR (Azure) or model_dir (SageMaker) names."
+    return ModelUnusable(f"{script} {what}: {cause}", hint=hint, error=cause, trace=error.get("trace", ""))

@@ -1,4 +1,7 @@
-"""One scorer child per environment: the program's own, and one for each other that models were made in."""
+"""One scorer child per environment: the program's own, and one for each other that models were made in.
+
+A model with an entry script has a child for itself, because the script is the master of its process.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from fitq.scorer import process
 from fitq.scorer.client import Scorer
 
 #: The program's own environment.
@@ -37,20 +41,26 @@ class Scorers:
         self.own = Scorer(seconds=seconds, memory_bytes=memory_bytes, models_bytes=models_bytes)
         self._others: dict[str, Scorer] = {}
 
-    def of(self, environment: str, interpreter: Path) -> Scorer:
-        """The scorer of an environment; `interpreter` runs it."""
-        if environment not in self._others:
-            self._others[environment] = Scorer(
+    def of(self, environment: str, interpreter: Path, entry: str = "") -> Scorer:
+        """The scorer of an environment; `interpreter` runs it.
+
+        Args:
+            entry: the model whose entry script has this child for itself; empty: all models by themselves.
+        """
+        key = f"{environment} {entry}".strip()
+        if key not in self._others:
+            self._others[key] = Scorer(
                 seconds=self._seconds,
                 interpreter=str(interpreter),
                 memory_bytes=self._memory,
                 models_bytes=self._models,
+                program=process.ENTRY if entry else process.MODELS,
             )
-        return self._others[environment]
+        return self._others[key]
 
     @property
     def all(self) -> dict[str, Scorer]:
-        """By environment, those that were asked for."""
+        """By environment, and model where it has an entry script; those that were asked for."""
         return {OWN: self.own, **self._others}
 
     @contextlib.asynccontextmanager

@@ -9,6 +9,7 @@ import orjson
 
 from fitq.errors import FitqError, ModelUnhealthy, Unavailable
 from fitq.records import to_builtins
+from fitq.scorer.entry import AS_JSON
 from fitq.scoring.answers import Answer, to_json
 from fitq.scoring.call import Call
 from fitq.scoring.swagger import swagger
@@ -23,7 +24,7 @@ async def describe_model(call: Call) -> Answer:
     problem, latest = target.served.problem, call.service.latest(record)
     shown = ("name", "version", "created_at", "run", "experiment", "sha256", "size_bytes", "framework",
              "framework_version", "versions", "estimator", "methods", "default_method", "input_schema",
-             "classes", "warnings", "tags", "description", "tolerated")  # fmt: skip
+             "entry", "classes", "warnings", "tags", "description", "tolerated")  # fmt: skip
     fields = to_builtins(record)
     body = {name: fields[name] for name in shown} | {
         "id": record.id,
@@ -67,6 +68,8 @@ async def get_swagger(call: Call) -> Answer:
 async def example_answer(target: Target) -> Any:
     """What the default method answers to the example rows, as JSON holds it; asked once per model."""
     served = target.served
+    if served.record.entry is not None:
+        return await _script_answer(target)
     if not served.schema.example or served.problem:
         return []
     if target.default_method not in served.example_answers:
@@ -74,6 +77,18 @@ async def example_answer(target: Target) -> Any:
         outcome = await served.scorer.predict(served.file, target.default_method, rows)
         served.example_answers[target.default_method] = orjson.loads(to_json(outcome.predictions))
     return served.example_answers[target.default_method]
+
+
+async def _script_answer(target: Target) -> Any:
+    """What an entry script answers to its example body; None if that is not known, or no JSON."""
+    served, body = target.served, target.example_body
+    if body is None or served.problem:
+        return None
+    if "run" not in served.example_answers:
+        answer = await served.scorer.call(served.file, AS_JSON, to_json(body))
+        is_json = answer.content_type.partition(";")[0] == AS_JSON["content_type"]
+        served.example_answers["run"] = orjson.loads(answer.body) if is_json else None
+    return served.example_answers["run"]
 
 
 async def model_ready(call: Call) -> Answer:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from pathlib import Path
 
 from fitq.environments.builder import EnvironmentFolder, Environments
 from fitq.environments.matching import answers_alike, folder_for, own_versions, spec_of
@@ -38,27 +40,40 @@ class Homes:
             ModelUnhealthy: its environment cannot be had, and nobody approved of another.
             Unavailable: it is being built, or cannot be had now.
         """
-        if not record.versions.packages or answers_alike(record.versions, own_versions()):
-            return OWN, self._scorers.own
+        is_alike = not record.versions.packages or answers_alike(record.versions, own_versions())
+        if is_alike and not (record.entry and record.environment):
+            return self._own(record)
         try:
             folder = await self._folder(record)
         except (EnvironmentFailed, NotFound) as exc:
             if record.tolerated:
                 log.warning("model_served_elsewhere", model=record.id, error=exc.message)
-                return OWN, self._scorers.own
+                return self._own(record)
             raise homeless(record, exc) from exc
         except EnvironmentPostponed as exc:
             raise Unavailable(exc.message, hint=exc.hint, retry_after=10) from exc
         if folder is None:
+            return self._own(record)
+        return folder.hash, self._scorers.of(folder.hash, folder.python, record.id if record.entry else "")
+
+    def _own(self, record: ModelRecord) -> tuple[str, Scorer]:
+        """The program's own environment; an entry script has a process for itself there too."""
+        if record.entry is None:
             return OWN, self._scorers.own
-        return folder.hash, self._scorers.of(folder.hash, folder.python)
+        return OWN, self._scorers.of(OWN, Path(sys.executable), record.id)
 
     async def _folder(self, record: ModelRecord) -> EnvironmentFolder | None:
         """Opened once and kept; many at once cause one build."""
         key = record.environment or to_json(spec_of(record.versions)).decode()
         task = self._opening.get(key)
         if task is None or (task.done() and task.exception() is not None):
-            opening = asyncio.to_thread(folder_for, self._environments, record.versions, record.environment)
+            opening = asyncio.to_thread(
+                folder_for,
+                self._environments,
+                record.versions,
+                record.environment,
+                whole=record.entry is not None,
+            )
             task = self._opening[key] = asyncio.create_task(opening)
         try:
             return await asyncio.wait_for(asyncio.shield(task), _WAIT_SECONDS)

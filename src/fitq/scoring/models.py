@@ -18,14 +18,16 @@ import msgspec
 
 from fitq.errors import ModelUnhealthy, ModelUnusable, NotFound, ScoringFailed, TooManyRequests
 from fitq.names import check_name, version_number
-from fitq.records import InputSchema, ModelRecord, from_json
+from fitq.records import EntryScript, InputSchema, ModelRecord, from_json
 from fitq.schema import ArraySchema
 from fitq.scorer.client import ModelFile, Scorer
+from fitq.scorer.entry import EntryCode, lay_out
 from fitq.scorer.golden import Golden, Replay
 from fitq.scoring.batch import Batches
 from fitq.scoring.calls import Calls
 from fitq.scoring.dialects import azure
 from fitq.scoring.homes import Homes
+from fitq.scoring.turns import Turns
 from fitq.scoring.watch import Watch
 from fitq.store.catalog import Catalog
 
@@ -52,6 +54,7 @@ class ServedModel:
         self.tried_at = -math.inf  #: when that was found
         self.example_answers: dict[str, Any] = {}  #: method → answer to the example rows, once asked for
         self.environment = ""  #: hash of the one it is loaded in; empty: scoring's own
+        self.turns = Turns()  #: at its entry script, if it has one
         self._scorer: Scorer | None = None
         self._open_queue = open_queue
         self._queue: Batches | None = None
@@ -231,7 +234,10 @@ class Models:
             try:
                 if not served.file.path.exists():
                     await asyncio.to_thread(self._download, record, served.file.path)
-                if record.input_schema is not None:
+                if record.entry is not None and served.file.entry is None:
+                    entry = await asyncio.to_thread(self._laid_out, record, record.entry, served.file.path)
+                    served.file = served.file._replace(entry=entry)
+                if record.is_scored:
                     golden = await asyncio.to_thread(self._golden, record)
                     served.file = served.file._replace(golden=golden, tolerated=record.tolerated)
                     served.move(*await self._homes.of(record))
@@ -239,6 +245,14 @@ class Models:
                 served.loaded_at, served.problem = time.monotonic(), None
             except (ModelUnusable, ModelUnhealthy) as exc:
                 served.tried_at, served.problem = time.monotonic(), exc
+
+    def _laid_out(self, record: ModelRecord, entry: EntryScript, path: Path) -> EntryCode:
+        """The folder that the entry script of this version has for itself."""
+        packed = self._catalog.objects.get(self._catalog.keys.snapshot(entry.snapshot))
+        if packed is None or hashlib.sha256(packed).hexdigest() != entry.snapshot:
+            raise ModelUnusable("The code of its entry script is no longer in the object store as it was.")
+        folder = Path(tempfile.mkdtemp(dir=self._cache, prefix="entry-"))
+        return lay_out(entry.script, packed, path, Path(record.path).name, folder)
 
     def _golden(self, record: ModelRecord) -> Golden | None:
         """The answers recorded at registration, only if they are the recorded ones."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.metadata
 
+from fitq.scoring import script
 from fitq.scoring.about import example_answer, is_ready
 from fitq.scoring.answers import Answer, to_json
 from fitq.scoring.call import Call
@@ -36,6 +37,8 @@ async def model(call: Call) -> Answer:
     """Inputs and outputs of a model."""
     assert call.target is not None
     record = call.target.served.record
+    if record.entry is not None:
+        raise script.refuse(call.target, "the Open Inference Protocol")
     versions = await asyncio.to_thread(call.service.catalog.versions, record.name)
     answer = await example_answer(call.target)
     return Answer(to_json(oip.metadata(record, versions, answer)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fitq.errors import InvalidRequest, ModelUnhealthy, ModelUnusable, TooLarge
 from fitq.schema import Rows, shown
 from fitq.scorer.client import Outcome
+from fitq.scoring import script
 from fitq.scoring.answers import Answer, to_json
 from fitq.scoring.bodies import Accepted, read
 from fitq.scoring.call import Call, Handler
@@ -14,14 +15,22 @@ from fitq.scoring.models import unusable_here
 from fitq.scoring.target import Target
 
 
-def scoring(*dialects: Dialect, tables: Dialect | None = None) -> Handler:
-    """A handler that takes these wire formats, and CSV and array files where `tables` says how to answer."""
+def scoring(*dialects: Dialect, tables: Dialect | None = None, protocol: str = "") -> Handler:
+    """A handler that takes these wire formats, and CSV and array files where `tables` says how to answer.
+
+    Args:
+        protocol: whose address this is, if it says more than where to post a body: no entry script speaks it.
+    """
     accepted = Accepted(dialects, tables)
 
     async def handler(call: Call) -> Answer:
         assert call.target is not None
         served = call.target.served
         served.check()
+        if served.record.entry is not None:
+            if protocol:
+                raise script.refuse(call.target, protocol)
+            return await script.ask(call)
         asked = read(call, await call.body(), accepted)
         by_path = call.query("method") or None
         method = _method(by_path if asked.method is None else asked.method, call.target)
@@ -31,15 +40,15 @@ def scoring(*dialects: Dialect, tables: Dialect | None = None) -> Handler:
         outcome = await _predicted(call, method, asked.rows)
         reply = Reply(served.record, method, asked.body)
         kind, body, own = _written(call.header("accept"), asked.dialect, outcome, reply)
-        return Answer(body, content_type=kind, headers=[*_headers(call.target, outcome), *own])
+        return Answer(body, content_type=kind, headers=[*call.target.headers(outcome.seconds), *own])
 
     return handler
 
 
 score = scoring(*choose.ALL, tables=azure.DIALECT)
-predict_v1 = scoring(kserve.DIALECT)
+predict_v1 = scoring(kserve.DIALECT, protocol="KServe V1")
 invocations = scoring(*mlflow.DIALECTS, sagemaker.DIALECT, tables=mlflow.INSTANCES)
-infer = scoring(oip.DIALECT)
+infer = scoring(oip.DIALECT, protocol="the Open Inference Protocol")
 
 
 def _written(
@@ -85,15 +94,3 @@ async def _predicted(call: Call, method: str, rows: Rows) -> Outcome:
     except ModelUnhealthy as exc:  # or it answered otherwise than before
         served.problem = exc
         raise
-
-
-def _headers(target: Target, outcome: Outcome) -> list[tuple[bytes, bytes]]:
-    headers = [
-        (b"x-ms-run-fn-exec-ms", b"%.3f" % (outcome.seconds * 1000)),
-        (b"x-fitq-model", target.served.record.id.encode()),
-    ]
-    if target.cold_seconds is not None:
-        headers.append((b"x-cold-start-ms", b"%.1f" % (target.cold_seconds * 1000)))
-    if target.served.warning:
-        headers.append((b"x-fitq-warning", ascii(target.served.warning)[1:-1].encode()))
-    return headers

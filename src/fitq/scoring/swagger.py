@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from fitq.errors import NotFound
+from fitq.scoring.script import schemas
 from fitq.scoring.target import Target
 
 VERSIONS = {"2": "2.0", "3": "3.0.3", "3.1": "3.1.0"}
@@ -32,7 +33,7 @@ def swagger(target: Target, version: str, address: str, answer: Any) -> dict[str
     definitions = _definitions(target, version, answer)
     info = {
         "title": target.title or target.served.record.name,
-        "description": f"Scores rows with {target.served.record.id} ({target.served.record.estimator}).",
+        "description": f"Scores rows with {target.served.record.id} ({_answers_by(target)}).",
         "version": str(target.served.record.version),
     }
     paths = _paths(target, version)
@@ -60,19 +61,28 @@ def swagger(target: Target, version: str, address: str, answer: Any) -> dict[str
     }
 
 
+def _answers_by(target: Target) -> str:
+    record = target.served.record
+    return record.entry.script if record.entry is not None else record.estimator
+
+
 _KEY = "The token or an endpoint key, as: Bearer abc123"
 
 
 def _definitions(target: Target, version: str, answer: Any) -> dict[str, Any]:
     record = target.served.record
+    texts = {name: {"type": "string"} for name in ("message", "code", "hint", "request_id")}
+    error = {"ErrorResponse": {"type": "object", "properties": texts}}
+    if record.entry is not None:
+        taken, given = schemas(record.entry, answer)
+        return {"ServiceInput": taken, "ServiceOutput": given, **error}
     rows = _null_marked(target.served.schema.to_swagger(), target, version)
     method = {"type": "string", "enum": list(record.methods), "default": target.default_method}
     given = {"type": "object", "properties": {"data": rows, "method": method}, "required": ["data"]}
-    texts = {name: {"type": "string"} for name in ("message", "code", "hint", "request_id")}
     return {
         "ServiceInput": {**given, "example": target.example_body or {"data": []}},
         "ServiceOutput": {"type": "array", "items": _shape(answer, version), "example": answer},
-        "ErrorResponse": {"type": "object", "properties": texts},
+        **error,
     }
 
 

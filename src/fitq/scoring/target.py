@@ -6,6 +6,7 @@ import json
 import shlex
 from typing import Any, NamedTuple
 
+from fitq.records import Json
 from fitq.scoring.models import ServedModel
 
 #: the shell fills the token in; it is never in an answer
@@ -31,10 +32,28 @@ class Target(NamedTuple):
         return self.method or self.served.record.default_method
 
     @property
-    def example_body(self) -> dict[str, Any] | None:
-        """A body that scores; None if no rows are known that the model answers."""
-        schema = self.served.record.input_schema
-        return {"data": self.served.schema.example} if schema and schema.example else None
+    def example_body(self) -> Json:
+        """A body that scores; None if none is known that the model answers."""
+        record = self.served.record
+        if record.entry is not None or record.example_body is None:
+            return record.example_body
+        return {"data": self.served.schema.example}
+
+    def headers(self, seconds: float) -> list[tuple[bytes, bytes]]:
+        """What every answer says of itself.
+
+        Args:
+            seconds: inside the model.
+        """
+        headers = [
+            (b"x-ms-run-fn-exec-ms", b"%.3f" % (seconds * 1000)),
+            (b"x-fitq-model", self.served.record.id.encode()),
+        ]
+        if self.cold_seconds is not None:
+            headers.append((b"x-cold-start-ms", b"%.1f" % (self.cold_seconds * 1000)))
+        if self.served.warning:
+            headers.append((b"x-fitq-warning", ascii(self.served.warning)[1:-1].encode()))
+        return headers
 
     def curl(self, address: str) -> str:
         """A command that works for this very model, with the token in FITQ_TOKEN."""
@@ -47,6 +66,10 @@ class Target(NamedTuple):
 
     def help(self, address: str) -> dict[str, Any]:
         """What every refusal says, where it has nothing better of its own."""
-        schema = self.served.record.input_schema
-        expected = self.served.schema.expected if schema else "a model that can be scored"
+        record = self.served.record
+        expected = "a model that can be scored"
+        if record.entry is not None:
+            expected = f"a body that {record.entry.script} takes"
+        elif record.input_schema is not None:
+            expected = self.served.schema.expected
         return {"expected": expected, "got": "this request", "at": "$", "curl": self.curl(address)}

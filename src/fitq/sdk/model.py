@@ -9,10 +9,13 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import msgspec
+
 from fitq.errors import Conflict, InvalidRequest, NotFound
 from fitq.records import ChangeRequest
 from fitq.sdk.absent import absent
 from fitq.sdk.answers import RegisteredModel
+from fitq.sdk.entry import InferenceConfig, entry_request
 from fitq.sdk.finding import Wanted, cached, find
 from fitq.sdk.registering import ResourceConfiguration, one_file, register_request
 from fitq.sdk.service import DeploymentConfiguration, Endpoint, deploy
@@ -171,9 +174,15 @@ class Model:
         sample_output_dataset: object = None,
         resource_configuration: ResourceConfiguration | None = None,
         sample_input: object = None,
+        entry_script: str | os.PathLike[str] | None = None,
+        source_directory: str | os.PathLike[str] | None = None,
         **_: object,
     ) -> Model:
         """Upload a local file as the next version of a model.
+
+        Args:
+            entry_script: answers with the model, as in `InferenceConfig`.
+            source_directory: the script's folder, which is sent along; None: the script alone.
 
         Raises:
             NotFound: there is no such file.
@@ -192,6 +201,9 @@ class Model:
             sample_output=sample_output_dataset,
             resources=resource_configuration,
         )
+        if entry_script is not None:
+            entry = entry_request(workspace.client, entry_script, source_directory)
+            request = msgspec.structs.replace(request, entry=entry)
         return Model._of(workspace, workspace.client.register_model(request, file))
 
     @staticmethod
@@ -285,7 +297,7 @@ class Model:
         workspace: Workspace,
         name: str,
         models: Sequence[Model | str],
-        inference_config: object = None,
+        inference_config: InferenceConfig | None = None,
         deployment_config: DeploymentConfiguration | None = None,
         deployment_target: object = None,
         overwrite: bool = False,
@@ -296,16 +308,24 @@ class Model:
         Args:
             name: 3–32 lower-case letters, digits or '-'.
             models: the one model, or its name or id.
+            inference_config: a script that answers with the model. The model and its script become the next
+                version of a model of this endpoint's name.
             overwrite: replace an endpoint of that name.
 
         Raises:
-            InvalidRequest: not exactly one model, or a scoring script of one's own (not there yet).
+            InvalidRequest: not exactly one model.
+            ModelUnusable: the script does not import or does not load the model; says why.
             Conflict: the endpoint exists, and `overwrite` is false.
         """
-        if inference_config is not None:
+        if not isinstance(inference_config, InferenceConfig | None):
+            raise InvalidRequest(
+                f"inference_config is a {type(inference_config).__name__}.",
+                hint='Give InferenceConfig(entry_script="score.py", source_directory=".").',
+            )
+        if len(models) != 1 and inference_config is not None:
             raise absent(
-                "inference_config (a scoring script of one's own)",
-                "Deploy without it: models that scikit-learn wrote are served as they are.",
+                f"An entry script with {len(models)} models",
+                "Deploy it with one model; send the files of others along in its source_directory.",
             )
         if len(models) != 1:
             raise InvalidRequest(
@@ -315,7 +335,9 @@ class Model:
             )
         given = models[0]
         model = _find_named(workspace, given) if isinstance(given, str) else given
-        return deploy(workspace, name, model.record, deployment_config, overwrite, show_output)
+        return deploy(
+            workspace, name, model.record, inference_config, deployment_config, overwrite, show_output
+        )
 
     @staticmethod
     def package(*_: object, **__: object) -> Any:

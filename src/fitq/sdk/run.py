@@ -8,12 +8,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from fitq.errors import InvalidRequest, NotFound, RunFailed
 from fitq.names import did_you_mean
-from fitq.records import RunRecord, RunStatus
+from fitq.records import EntryRequest, RunRecord, RunStatus
 from fitq.sdk import watching
 from fitq.sdk.absent import absent
 from fitq.sdk.details import details
+from fitq.sdk.entry import entry_request
 from fitq.sdk.inside.current import CurrentRun
 from fitq.sdk.inside.metrics import gather
 from fitq.sdk.inside.offline import get_context
@@ -277,6 +280,8 @@ class Run:
         sample_output_dataset: object = None,
         resource_configuration: ResourceConfiguration | None = None,
         sample_input: object = None,
+        entry_script: str | None = None,
+        source_directory: str | os.PathLike[str] | None = None,
         **_: object,
     ) -> Model:
         """Make one of its files the next version of a model, which is served from then on.
@@ -284,6 +289,7 @@ class Run:
         Args:
             model_path: such as `outputs/model.joblib`; the model's name if None.
             sample_input: a few rows (list, array or DataFrame) that show what the model takes.
+            entry_script: answers with the model: a script of the run's own code, or of `source_directory`.
 
         Raises:
             NotFound: it left no such file; the message lists what it left.
@@ -303,6 +309,12 @@ class Run:
             run=self.id,
             path=model_path or model_name,
         )
+        if entry_script is not None:
+            own_code = EntryRequest(script=entry_script)
+            entry = (
+                entry_request(self._client, entry_script, source_directory) if source_directory else own_code
+            )
+            request = msgspec.structs.replace(request, entry=entry)
         return Model._of(self.experiment.workspace, self._client.register_model(request))
 
     # How it shows itself

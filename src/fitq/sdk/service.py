@@ -12,6 +12,7 @@ from fitq.names import check_name
 from fitq.records import EndpointRequest
 from fitq.sdk.absent import absent
 from fitq.sdk.answers import DeployedEndpoint, RegisteredModel
+from fitq.sdk.entry import InferenceConfig, register_with_script
 
 if TYPE_CHECKING:
     from fitq.sdk.model import Model
@@ -164,15 +165,20 @@ class Endpoint:
         description: str | None = None,
         tags: dict[str, str] | None = None,
         auth_enabled: bool | None = None,
+        inference_config: InferenceConfig | None = None,
         **_: object,
     ) -> None:
-        """Change the model, description, tags or protection; the address and the keys stay."""
+        """Change model, entry script, description, tags or protection; the address and the keys stay."""
         if models is not None and len(models) != 1:
             raise InvalidRequest("An endpoint is updated with one model.", got=len(models))
-        record = self.record
+        if inference_config is not None and models is None:
+            raise InvalidRequest("A new entry script needs its model too.", hint="Pass models=[model].")
+        record, model = self.record, models[0].record if models else None
+        if inference_config is not None and model is not None:
+            model = register_with_script(self.workspace.client, self.name, model, inference_config)
         request = EndpointRequest(
-            model=models[0].name if models else record.model,
-            traffic={str(models[0].version): 100} if models else dict(record.traffic),
+            model=model.name if model else record.model,
+            traffic={str(model.version): 100} if model else dict(record.traffic),
             auth=record.auth if auth_enabled is None else _auth(auth_enabled),
             method=record.method,
             description=record.description if description is None else description,
@@ -200,11 +206,15 @@ def deploy(
     workspace: Workspace,
     name: str,
     model: RegisteredModel,
+    inference: InferenceConfig | None,
     configuration: DeploymentConfiguration | None,
     overwrite: bool,
     show_output: bool,
 ) -> Endpoint:
     """Create an endpoint for one model, or with `overwrite` replace it.
+
+    Args:
+        inference: with a script, the model is first registered together with that under the endpoint's name.
 
     Raises:
         Conflict: it exists, and `overwrite` is false.
@@ -214,6 +224,8 @@ def deploy(
         raise Conflict(
             f"There is already an endpoint {name!r}.", hint="Pass overwrite=True, or service.update([model])."
         )
+    if inference is not None:
+        model = register_with_script(workspace.client, name, model, inference)
     how = configuration or DeploymentConfiguration()
     request = EndpointRequest(
         model=model.name,

@@ -1,0 +1,1 @@
+"""Azure's packages beside its core: what entry scripts import of them."""
