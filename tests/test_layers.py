@@ -31,7 +31,7 @@ LAYERS: dict[str, set[str]] = {
     },
     "scoring": {
         "words", "things", "store", "environments", "scorer", "msgspec", "numpy", "orjson", "starlette",
-        "anyio", "inference_schema", "simdjson", "prometheus_client",
+        "anyio", "httpx2", "inference_schema", "simdjson", "prometheus_client",
     },
     "api": {
         "words", "things", "store", "queue", "environments", "rules", "declared", "msgspec", "starlette",
@@ -90,7 +90,7 @@ MODULES = {
         "revisions",
         "publishing",
     },
-    "programs": {"programs", "onewrite"},
+    "programs": {"programs", "forks", "onewrite"},
 }
 #: The front door names everything, lazily, and belongs to no layer.
 OUTSIDE = {"__init__.py", "__main__.py"}

@@ -22,6 +22,7 @@ from fitq.queue import NullQueue
 from fitq.records import RegisterRequest, to_json
 from fitq.registry import register
 from fitq.scoring.app import create_app as create_scoring
+from fitq.scoring.peers import Peers
 from fitq.serving import Serving
 from fitq.settings import Settings
 from fitq.store.memory import MemoryObjects, MemoryState
@@ -56,7 +57,8 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         bound.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{bound.getsockname()[1]}"
         settings = Settings(token=TOKEN, scoring_url="http://outside:8701", scoring_inside_url=address)
-        server = uvicorn.Server(uvicorn.Config(create_scoring(settings, backend.objects), log_config=None))
+        scoring = create_scoring(settings, backend.objects, Peers(tmp_path_factory.mktemp("scoring")))
+        server = uvicorn.Server(uvicorn.Config(scoring, log_config=None))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
         thread.start()
         try:

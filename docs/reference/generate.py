@@ -25,7 +25,7 @@ _GROUPS = {
     "api_host": "Where programs listen",
     "pool": "Workers",
     "snapshot_bytes": "Limits of what is sent in",
-    "score_rows": "Scoring",
+    "scoring_processes": "Scoring",
     "log_format": "Logs",
 }
 

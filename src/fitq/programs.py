@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import errno
 import socket
+import tempfile
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fitq import formats, logs
 from fitq.backend import open_backend, open_objects
 from fitq.credentials import hide_this_process
 from fitq.errors import FitqError, InvalidRequest, Unavailable
+from fitq.forks import keep_forks
 from fitq.settings import Settings, variable
 from fitq.store.keys import ObjectKeys
 from fitq.store.protocols import ObjectStore
 
 if TYPE_CHECKING:  # workers and schedulers do without a web server
     import uvicorn
+
+    from fitq.scoring.peers import Peers
 
 #: For requests that have begun when SIGTERM comes. Less than the 30 s after which Kubernetes kills.
 _SHUTDOWN_SECONDS = 25
@@ -41,18 +46,41 @@ def run_api(settings: Settings) -> None:
 
 
 def run_scoring(settings: Settings) -> None:
-    """Scoring, until SIGTERM or SIGINT."""
-    from fitq.onewrite import OneWriteProtocol
-    from fitq.scoring.app import create_app
+    """Scoring, as one process or several on one port, until SIGTERM or SIGINT."""
+    from fitq.scoring.peers import Peers
 
     _begin("scoring", settings)
     _need_token(settings)
-    objects = open_objects(settings)
-    _check_format(settings, objects, _known)
-    app = create_app(settings, objects)
+    _check_format(settings, open_objects(settings), _known)
+    host, port, count = settings.scoring_host, settings.scoring_port, settings.scoring_processes
+    if count < 1:
+        raise InvalidRequest(f"{variable('scoring_processes')} is {count}.", hint="Give 1 or more.")
+    with tempfile.TemporaryDirectory(prefix="fitq-scoring-") as folder:
+        if count == 1:
+            _score(settings, Peers(Path(folder)), _bind(host, port, "scoring_port"))
+            return
+        _bind(host, port, "scoring_port").close()  # free, and not only for whoever shares it
+        with _bind(host, port, "scoring_port", shared=True):  # ours, also while no process listens
+            keep_forks(
+                count,
+                lambda number: _score(
+                    settings,
+                    Peers(Path(folder), number, count),
+                    _bind(host, port, "scoring_port", shared=True),
+                ),
+                stop_seconds=_SHUTDOWN_SECONDS + 3,
+            )
+
+
+def _score(settings: Settings, peers: Peers, listening: socket.socket) -> None:
+    """One process of scoring."""
+    from fitq.onewrite import OneWriteProtocol
+    from fitq.scoring.app import create_app
+
+    app = create_app(settings, open_objects(settings), peers)
     # nothing here asks for the address or the scheme that a proxy saw
     options = {"http": OneWriteProtocol, "loop": "uvloop", "proxy_headers": False}
-    _serve(_server(app, **options), settings.scoring_host, settings.scoring_port, "scoring_port")
+    _server(app, **options).run(sockets=[listening, *peers.listen()])
 
 
 def run_worker(settings: Settings) -> None:
@@ -134,11 +162,12 @@ def _serve(server: uvicorn.Server, host: str, port: int, setting: str) -> None:
     server.run(sockets=[_bind(host, port, setting)])
 
 
-def _bind(host: str, port: int, setting: str) -> socket.socket:
-    """A listening address, or a sentence instead of a traceback."""
+def _bind(host: str, port: int, setting: str, *, shared: bool = False) -> socket.socket:
+    """An address to listen at, or a sentence instead of a traceback; `shared` with others that share it."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(shared))
     try:
         bound.bind((host.strip("[]"), port))
     except OSError as exc:

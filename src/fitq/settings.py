@@ -121,6 +121,9 @@ class Settings:
     )
     model_bytes: int = _setting(2_000_000_000, "largest uploaded model file")
     # Scoring
+    scoring_processes: int = _setting(
+        1, "processes that answer at scoring's port, each with its own scorers and models", example="4"
+    )
     scoring_model: str = _setting(
         "",
         "model (or model:version) that answers at /invocations and /ping; the only registered one if empty",

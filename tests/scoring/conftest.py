@@ -23,6 +23,7 @@ from fitq.scorer.client import inspect_model
 from fitq.scorer.facts import ModelFacts
 from fitq.scorer.golden import Golden
 from fitq.scoring.app import create_app
+from fitq.scoring.peers import Peers
 from fitq.settings import Settings
 from fitq.store.catalog import Catalog
 from fitq.store.keys import ObjectKeys
@@ -133,7 +134,10 @@ def looked_into(path: Path, sample_input: list[Any] | None) -> ModelFacts:
 def running(folder: Path, **changes: Any) -> Iterator[Scoring]:
     objects = MemoryObjects()
     settings = Settings(token=TOKEN, **changes)
-    with TestClient(create_app(settings, objects), raise_server_exceptions=False) as client:
+    cache = folder / "cache"
+    cache.mkdir(exist_ok=True)
+    app = create_app(settings, objects, Peers(cache))
+    with TestClient(app, raise_server_exceptions=False) as client:
         yield Scoring(client, objects, folder)
 
 

@@ -37,14 +37,19 @@ def scheduler() -> None:
     "scoring",
     "fitq scoring",
     "FITQ_SCORING_PORT=8801 fitq scoring",
-    "FITQ_S3_URL=http://minio:9000 fitq scoring",
+    "fitq scoring --processes 4",
 )
-def scoring() -> None:
+@click.option(
+    "--processes",
+    type=click.IntRange(1),
+    help="Processes at its port; each loads models for itself.  [default: FITQ_SCORING_PROCESSES, else 1]",
+)
+def scoring(processes: int | None) -> None:
     """Run the scoring service.
 
     Listens on FITQ_SCORING_HOST and FITQ_SCORING_PORT until SIGTERM. Every variable: fitq settings.
     """
-    _run("run_scoring")
+    _run("run_scoring", **({"FITQ_SCORING_PROCESSES": str(processes)} if processes else {}))
 
 
 @command(

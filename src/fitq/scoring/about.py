@@ -31,6 +31,8 @@ async def describe_model(call: Call) -> Answer:
         "all_versions": known.versions,
         "aliases": known.aliases,
         "batching": target.served.batching,
+        # each process has its own queue, scorer and counts
+        "process": {"number": call.service.peers.number, "of": call.service.peers.count},
         "queue": {"waiting": target.served.waiting, "most": call.service.settings.score_waiting},
         "latency": latest.latency,
         "cold_starts": latest.cold_starts,
@@ -149,9 +151,22 @@ async def _said(asked: Any) -> str:
 
 
 async def metrics(call: Call) -> Answer:
-    """Prometheus' scrape format."""
+    """Of all processes at this port, in Prometheus' scrape format."""
+    return _metrics(await call.service.peers.metrics(_own(call)))
+
+
+async def own_metrics(call: Call) -> Answer:
+    """Of the process that answers."""
+    return _metrics(_own(call))
+
+
+def _own(call: Call) -> bytes:
     call.service.journal.tell()
-    return Answer(call.service.measures.text(), content_type="text/plain; version=0.0.4; charset=utf-8")
+    return call.service.measures.text()
+
+
+def _metrics(text: bytes) -> Answer:
+    return Answer(text, content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 def _target(call: Call) -> Target:

@@ -17,11 +17,13 @@ from fitq.scoring.about import (
     healthz,
     metrics,
     model_ready,
+    own_metrics,
     readyz,
 )
 from fitq.scoring.access import a_model, a_token, an_endpoint, the_model
 from fitq.scoring.answers import error_answer, send_answer
 from fitq.scoring.call import Call, Door
+from fitq.scoring.peers import OWN_METRICS, Peers
 from fitq.scoring.score import infer, invocations, predict_v1, score
 from fitq.scoring.service import Service
 from fitq.scoring.target import reading
@@ -60,18 +62,20 @@ ROUTES = [
     Route("/healthz", Door(healthz)),
     Route("/readyz", Door(readyz)),
     Route("/metrics", Door(metrics)),
+    Route(OWN_METRICS, Door(own_metrics)),
 ]
 
 
-def create_app(settings: Settings, objects: ObjectStore) -> Router:
+def create_app(settings: Settings, objects: ObjectStore, peers: Peers) -> Router:
     """The scoring app. Its lifespan starts the scorer child and ends it, leaving no process behind.
 
-    A router alone: what Starlette puts around one, every `Door` does itself.
+    A router alone: what Starlette puts around one, every `Door` does itself. `peers` are the processes that
+    answer at the same port.
     """
 
     @contextlib.asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[dict[str, Service]]:
-        service = Service(settings, objects)
+        service = Service(settings, objects, peers)
         async with service.running():
             yield {"service": service}
 

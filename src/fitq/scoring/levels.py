@@ -35,6 +35,8 @@ class Levels(Collector):
         yield GaugeMetricFamily(
             "fitq_scoring_models_loaded", "Models in memory", sum(len(s.loaded_bytes) for s in scorers)
         )
+        calls = sum(s.waiting for s in scorers)
+        yield GaugeMetricFamily("fitq_scoring_calls", "Calls of models that scorers have", calls)
         running = sum(1 for s in scorers if s.pid is not None)
         yield GaugeMetricFamily("fitq_scoring_scorers", "Scorer processes that run", running)
         starts = sum(s.starts for s in scorers)

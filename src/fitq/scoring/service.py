@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import tempfile
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 from starlette.types import ASGIApp
 
@@ -23,6 +21,7 @@ from fitq.scoring.latest import Latest
 from fitq.scoring.levels import Levels
 from fitq.scoring.measures import Measures
 from fitq.scoring.models import Models
+from fitq.scoring.peers import Peers
 from fitq.scoring.watch import Current, Watch, keep_fresh
 from fitq.settings import Settings
 from fitq.store.catalog import Catalog
@@ -32,7 +31,8 @@ from fitq.store.protocols import ObjectStore
 class Service:
     """The scorer, the models it has, and the endpoints in front of them."""
 
-    def __init__(self, settings: Settings, objects: ObjectStore) -> None:
+    def __init__(self, settings: Settings, objects: ObjectStore, peers: Peers) -> None:
+        self.peers = peers
         self.settings = settings
         #: how nearly everybody writes the token, compared without taking it apart
         self.usual_authorization = f"Bearer {settings.token}".encode() if settings.token else b"\0"
@@ -48,8 +48,7 @@ class Service:
         self.homes = Homes(self.scorers, open_environments(settings, objects))
         #: address → who answers there and with which parameters of the path; of models that were scored
         self.doors: dict[str, tuple[ASGIApp, dict[str, str]]] = {}
-        self._folder = tempfile.TemporaryDirectory(prefix="fitq-models-")
-        self.models = Models(self.catalog, self.homes, Path(self._folder.name), self._open_queue)
+        self.models = Models(self.catalog, self.homes, peers.folder, self._open_queue)
         self.measures = Measures()
         self.measures.beside(Levels(self.models, self.scorers, self.measures.labels))
         self.journal = Journal(self.measures.answered)
@@ -58,7 +57,7 @@ class Service:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Serve inside; afterwards no process and no file of ours is left."""
+        """Serve inside; afterwards no process of ours is left."""
         async with self.scorers.running():
             refreshing = asyncio.create_task(keep_fresh(self.models.watch))
             gc.collect()
@@ -69,7 +68,6 @@ class Service:
                 refreshing.cancel()
                 self.journal.tell()
         await self.homes.close()
-        self._folder.cleanup()
 
     def latest(self, record: ModelRecord) -> Latest:
         """How long the latest answers of a model's version took."""
