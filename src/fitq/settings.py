@@ -63,7 +63,7 @@ class Settings:
     )
     capture: int = _setting(
         1,
-        "1: the last model that a script fits and does not save is kept, as captured/model.joblib; 0: not",
+        "1: the last model that a script fits and does not save is kept, and figures that it shows; 0: not",
     )
     environments: str = _setting(
         "",

@@ -70,6 +70,38 @@ def test_a_run_in_an_environment_logs_as_any_other(bench: Bench) -> None:
     assert set(runs.metrics(bench.backend, run)) == {"a", "b"}
 
 
+PLOTS = """
+import warnings
+warnings.simplefilter("error")
+import matplotlib.pyplot as plt
+
+plt.plot([1, 2, 3])
+plt.show()
+plt.show()
+plt.title("changed")
+plt.show(block=True)
+plt.figure()
+plt.plot([3, 2, 1])
+print(plt.get_fignums(), plt.get_backend().lower(), plt.show.__name__)
+"""
+
+
+def test_figures_that_a_script_shows_or_leaves_open_are_kept(bench: Bench) -> None:
+    run = bench.run(PLOTS, environment={"pip": ["matplotlib"]})
+    if run.failure is not None and run.failure.kind == "environment_failed":
+        pytest.skip(f"matplotlib cannot be had here: {run.failure.message}")
+    assert run.status is RunStatus.COMPLETED, bench.log(run)
+    assert bench.log(run).splitlines()[-1] == "[1, 2] agg show"
+    kept = [f for f in bench.files(run) if f.startswith("captured/")]
+    assert kept == [f"captured/figure-{n}.png" for n in (1, 2, 3)]
+    _, pieces = runs.open_artifact(bench.backend, run, kept[0])
+    assert b"".join(pieces).startswith(b"\x89PNG")
+
+    saved = PLOTS + "plt.savefig('outputs/mine.png')\n"
+    own = bench.run(saved, environment={"pip": ["matplotlib"]})
+    assert {f for f in bench.files(own) if f.endswith(".png")} == {*kept[:2], "outputs/mine.png"}
+
+
 def test_a_command_runs_in_the_environment(bench: Bench) -> None:
     run = bench.run(
         "python -c 'import iniconfig, sys; print(sys.prefix)'", as_command=True, environment={"pip": [TINY]}

@@ -17,6 +17,7 @@ Standard library only (numpy and joblib once a script has imported them), any Py
 """
 
 import atexit
+import importlib
 import json
 import os
 import sys
@@ -57,6 +58,7 @@ def install(folder: str, outputs: Optional[str]) -> None:
     atexit.register(capture.at_exit)
     if not capture.watch_classes():
         sys.meta_path.insert(0, _Waiting(capture))
+    importlib.import_module("fitq_figures").install(folder, outputs)
 
 
 def withdraw() -> None:
