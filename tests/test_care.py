@@ -175,6 +175,19 @@ def test_only_losses_count_towards_the_most_attempts(
     assert ended.failure.kind == "worker_lost"
 
 
+def test_what_was_given_back_already_is_not_lost_once_more(
+    memory_backend: Backend, queued: RunRecord
+) -> None:
+    """Another scheduler may take a run between this one's look at the index and at the record."""
+    held = attempts.claim(memory_backend, queued.id, "w", LEASE_SECONDS)
+    assert held is not None
+    given_back = attempts.lose(memory_backend, held)
+    for late in (held, given_back):
+        with pytest.raises(attempts.Fenced):
+            attempts.lose(memory_backend, late)
+    assert runs.find(memory_backend, queued.id) == given_back
+
+
 def test_leases_of_attempts_that_are_over_are_swept_up(
     memory_backend: Backend, queued: RunRecord, clock: Clock
 ) -> None:

@@ -173,9 +173,14 @@ def hand_back(backend: Backend, held: RunRecord, reason: str, *, losses: int = 0
 
     Args:
         losses: how many more attempts count as lost. One that a worker hands back in order does not.
+
+    Raises:
+        Fenced: it was given back before, or the attempt is no longer the current one.
     """
 
     def again(run: RunRecord) -> RunRecord:
+        if not is_held(run):
+            raise Fenced(run.id)
         return step(run, RunStatus.QUEUED, reason, worker="", losses=run.losses + losses)
 
     queued = change(backend, held, again)

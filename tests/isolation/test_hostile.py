@@ -81,6 +81,7 @@ def targets(servers: Servers, settings: Settings, tmp_path: Path) -> Iterator[di
     sleeper.wait()
     for place in (in_tmp, in_shm, data):
         place.unlink()
+    Path(fitq.__file__).with_name("fitq_probe.py").unlink(missing_ok=True)  # where that is open to it
 
 
 @pytest.fixture

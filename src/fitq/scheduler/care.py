@@ -65,7 +65,8 @@ class Care:
 
     def _held(self) -> Iterator[RunRecord]:
         for status in attempts.HELD:
-            yield from self._backend.state.list_runs(status=status, limit=_MANY)
+            listed = self._backend.state.list_runs(status=status, limit=_MANY)
+            yield from filter(attempts.is_held, listed)  # one may have moved on between index and record
 
     def _look_at(self, all_leases: set[Lease], leases: dict[Lease, LeaseEnd]) -> None:
         seen, at = self._seen, time.monotonic()
