@@ -10,6 +10,7 @@ from fitq.queue import Queue, open_queue
 from fitq.recently import Recently
 from fitq.settings import Settings
 from fitq.store.catalog import Catalog
+from fitq.store.changes import note_change
 from fitq.store.keys import ObjectKeys
 from fitq.store.objects import S3Objects
 from fitq.store.protocols import ObjectStore, StateStore
@@ -39,6 +40,10 @@ class Backend:
     def catalog(self) -> Catalog:
         """Models and endpoints, for reading."""
         return Catalog(self.objects, self.workspace)
+
+    def note_change(self, model: str) -> None:
+        """Tell scoring, after the fact, that something of a model is other than before."""
+        note_change(self.objects, self.keys, model)
 
 
 def open_objects(settings: Settings) -> S3Objects:

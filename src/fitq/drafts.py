@@ -32,6 +32,7 @@ def publish(backend: Backend, draft: ModelRecord, *, again: bool = True) -> Mode
     while True:
         numbered = msgspec.structs.replace(draft, version=version)
         if _won(backend, numbered):
+            backend.note_change(numbered.name)
             log.info("model_registered", model=numbered.id, run=numbered.run)
             return numbered
         version += 1

@@ -142,4 +142,6 @@ def _revise(backend: Backend, name: str, update: Callable[[ModelSettings], Model
         return to_json(update(_settings(about)))
 
     key = backend.keys.model_about(name)
-    return _settings(from_json(revise(backend.objects, key, replaced, what=f"Model {name!r}"), ModelAbout))
+    about = from_json(revise(backend.objects, key, replaced, what=f"Model {name!r}"), ModelAbout)
+    backend.note_change(name)
+    return _settings(about)

@@ -48,9 +48,11 @@ def run_api(settings: Settings) -> None:
 def run_scoring(settings: Settings) -> None:
     """Scoring, as one process or several on one port, until SIGTERM or SIGINT."""
     from fitq.scoring.peers import Peers
+    from fitq.scoring.warm import wanted
 
     _begin("scoring", settings)
     _need_token(settings)
+    wanted(settings.warm_models)  # a name that cannot be one is said now
     _check_format(settings, open_objects(settings), _known)
     host, port, count = settings.scoring_host, settings.scoring_port, settings.scoring_processes
     if count < 1:

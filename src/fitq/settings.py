@@ -129,6 +129,11 @@ class Settings:
         "model (or model:version) that answers at /invocations and /ping; the only registered one if empty",
         example="iris:champion",
     )
+    warm_models: str = _setting(
+        "",
+        "models that scoring loads before it is ready: NAME, NAME:VERSION or NAME:ALIAS, separated by ','",
+        example="iris,churn:champion",
+    )
     score_rows: int = _setting(100_000, "most rows in one scoring request", example="100000")
     score_seconds: float = _setting(60.0, "longest one prediction may take", example="60")
     score_waiting: int = _setting(

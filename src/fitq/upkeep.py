@@ -39,6 +39,7 @@ def change(backend: Backend, name: str, version: str | int, request: ChangeReque
 
     key = backend.keys.model_version(name, record.version)
     after = from_json(revise(backend.objects, key, changed, what=f"Model {record.id}"), ModelRecord)
+    backend.note_change(name)
     if after.tolerated != record.tolerated:
         log.warning("model_tolerated_changed", model=record.id, tolerated=after.tolerated)
     return after
@@ -132,6 +133,7 @@ def _bury(backend: Backend, models: Catalog, record: ModelRecord) -> None:
     objects.put(keys.model_tombstone(record.name, record.version), b"")
     gone = msgspec.structs.replace(record, deleted_at=now())
     objects.put(keys.model_version(record.name, record.version), to_json(gone))
+    backend.note_change(record.name)
     others = [models.model(record.name, v) for v in models.versions(record.name)]
     if all(other.sha256 != record.sha256 for other in others):
         objects.delete(record.object_key)

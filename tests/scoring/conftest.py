@@ -26,6 +26,7 @@ from fitq.scoring.app import create_app
 from fitq.scoring.peers import Peers
 from fitq.settings import Settings
 from fitq.store.catalog import Catalog
+from fitq.store.changes import note_change
 from fitq.store.keys import ObjectKeys
 from fitq.store.memory import MemoryObjects
 
@@ -83,17 +84,20 @@ class Scoring:
         )  # fmt: skip
         self.objects.put(record.object_key, data)
         self.objects.put(KEYS.model_version(name, version), to_json(record))
+        note_change(self.objects, KEYS, name)
         return record
 
     def change(self, record: ModelRecord, **changes: Any) -> None:
         """Change what may change of a version, as the registry does."""
         changed = msgspec.structs.replace(record, **changes)
         self.objects.put(KEYS.model_version(record.name, record.version), to_json(changed))
+        note_change(self.objects, KEYS, record.name)
 
     def alias(self, name: str, alias: str, version: int) -> None:
         about = Catalog(self.objects, "default").about(name)
         moved = msgspec.structs.replace(about, aliases={**about.aliases, alias: version})
         self.objects.put(KEYS.model_about(name), to_json(moved))
+        note_change(self.objects, KEYS, name)
 
     def deploy(self, name: str, model: str, traffic: dict[str, int], **changes: Any) -> EndpointRecord:
         record = EndpointRecord(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import signal
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,22 +18,27 @@ import httpx2
 import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from sklearn.dummy import DummyRegressor
 
-from fitq.backend import open_objects
+from fitq.backend import Backend, open_objects
+from fitq.drafts import publish
 from fitq.local.child import child
 from fitq.local.ports import free_ports
 from fitq.local.process import Process
-from fitq.records import ModelRecord, now, to_json
+from fitq.model_settings import set_alias
+from fitq.queue import NullQueue
+from fitq.records import ModelRecord, now
 from fitq.scorer.facts import ModelFacts
 from fitq.scoring.peers import merged
 from fitq.settings import Settings
-from fitq.store.keys import ObjectKeys
+from fitq.store.memory import MemoryState
 from tests.conftest import Servers, eventually, settings_for
 from tests.scoring.conftest import looked_into, saved
 from tests.scoring.test_faults import expression
 
 ROW = [[5.1, 3.5, 1.4, 0.2]]
 PROCESSES = 2
+CHAMPION = "/models/live/versions/champion/score"
 
 
 class Program:
@@ -86,16 +93,22 @@ class Program:
         return False
 
 
-def keep(settings: Settings, name: str, model: object, facts: ModelFacts) -> None:
-    objects, keys, data = open_objects(settings), ObjectKeys(settings.workspace), saved(model)
+def backend_of(settings: Settings) -> Backend:
+    """What registers models where the program finds them. It never asks Redis, so neither do we."""
+    return Backend(settings.workspace, MemoryState(), open_objects(settings), NullQueue())
+
+
+def keep(settings: Settings, name: str, model: object, facts: ModelFacts) -> ModelRecord:
+    """The next version of a model, kept by the rules by which it is registered."""
+    backend, data = backend_of(settings), saved(model)
     sha256 = hashlib.sha256(data).hexdigest()
-    record = ModelRecord(
-        name=name, version=1, created_at=now(), path="m", sha256=sha256, size_bytes=len(data),
-        object_key=keys.model_file(name, sha256), methods=facts.methods, input_schema=facts.input_schema,
-        default_method=facts.default_method, versions=facts.versions,
+    draft = ModelRecord(
+        name=name, version=0, created_at=now(), path="m", sha256=sha256, size_bytes=len(data),
+        object_key=backend.keys.model_file(name, sha256), methods=facts.methods, versions=facts.versions,
+        input_schema=facts.input_schema, default_method=facts.default_method, nonce=secrets.token_hex(8),
     )  # fmt: skip
-    objects.put(record.object_key, data)
-    objects.put(keys.model_version(name, 1), to_json(record))
+    backend.objects.put(draft.object_key, data)
+    return publish(backend, draft)
 
 
 def keep_models(settings: Settings, iris: Any, folder: Path) -> None:
@@ -164,6 +177,56 @@ def test_one_that_was_killed_is_replaced_and_the_other_answers_meanwhile(program
     assert len(program.forks & before) == PROCESSES - 1
     with program.client() as client:
         assert client.post("/models/iris/score", json={"data": ROW}).status_code == 200
+
+
+def constant(value: float) -> Any:
+    """A model that answers nothing but the number of its version."""
+    return DummyRegressor(strategy="constant", constant=value).fit([[0.0] * 4], [value])
+
+
+def test_new_versions_and_moved_aliases_under_load_fail_no_request_and_mix_no_answers(
+    program: Program, tmp_path: Path
+) -> None:
+    """Every answer is that of the version it names, and in both processes each change is followed."""
+    (tmp_path / "first.joblib").write_bytes(saved(constant(1.0)))
+    facts = looked_into(tmp_path / "first.joblib", None)
+    backend = backend_of(program.settings)
+    keep(program.settings, "live", constant(1.0), facts)
+    set_alias(backend, "live", "champion", 1)
+    done, wrong = threading.Event(), list[str]()
+    newest: dict[str, Counter[int]] = {"/models/live/score": Counter(), CHAMPION: Counter()}
+
+    def ask(path: str) -> None:
+        while not done.is_set():
+            with program.client() as client:  # any process may answer
+                for _ in range(5):
+                    answer = client.post(path, json={"data": ROW * 2})
+                    version = int(answer.headers.get("x-fitq-model", "live:0").removeprefix("live:"))
+                    if answer.status_code != 200 or answer.json() != [version, version]:
+                        wrong.append(f"{path} {answer.status_code} {version} {answer.text}")
+                    newest[path][version] += 1
+
+    def follows(path: str, version: int) -> bool:
+        """Whether nothing else is answered any more."""
+        newest[path].clear()
+        eventually(lambda: sum(newest[path].values()) >= 20)
+        return set(newest[path]) == {version}
+
+    with ThreadPoolExecutor(4) as many:
+        asking = [many.submit(ask, path) for path in [*newest] * 2]
+        try:
+            for version in (2, 3):
+                keep(program.settings, "live", constant(float(version)), facts)
+                eventually(lambda: follows("/models/live/score", version))  # noqa: B023
+                set_alias(backend, "live", "champion", version)
+                eventually(lambda: follows(CHAMPION, version))  # noqa: B023
+            set_alias(backend, "live", "champion", 1)
+            eventually(lambda: follows(CHAMPION, 1))
+        finally:
+            done.set()
+        for answered in asking:
+            answered.result(30)
+    assert wrong == []
 
 
 def test_a_port_that_is_taken_is_a_sentence(program: Program, tmp_path: Path) -> None:

@@ -114,11 +114,14 @@ async def healthz(_: Call) -> Answer:
 
 
 async def readyz(call: Call) -> Answer:
-    """Ready: the scorer answers, and so does the object store or at least some loaded model."""
+    """Ready: the scorer answers, so does the object store or at least some loaded model, and what had to be
+    loaded first is."""
+    service = call.service
     state = await _state(call)
     ready = _is_ready(state, call)
-    body = {"status": "ok" if ready else "unavailable", **state, "models": len(call.service.models.loaded)}
-    return Answer(to_json(body), 200 if ready else 503)
+    body = {"status": "ok" if ready else "unavailable", **state, "models": len(service.models.loaded)}
+    warm = {"warm": service.warming.states} if service.warming.states else {}
+    return Answer(to_json({**body, **warm}), 200 if ready else 503)
 
 
 async def is_ready(call: Call) -> bool:
@@ -127,7 +130,8 @@ async def is_ready(call: Call) -> bool:
 
 
 def _is_ready(state: dict[str, str], call: Call) -> bool:
-    return state["scorer"] == "ok" and (state["objects"] == "ok" or bool(call.service.models.loaded))
+    can_load = state["objects"] == "ok" or bool(call.service.models.loaded)
+    return state["scorer"] == "ok" and can_load and call.service.warming.is_over
 
 
 async def _state(call: Call) -> dict[str, str]:

@@ -174,7 +174,7 @@ class Models:
         if hot is not None:
             return hot, None
         began = time.monotonic()
-        key = (check_name("model", name), _checked_version(version))
+        key = (check_name("model", name), checked_version(version))
         with self._arrival(name):
             served = await self.watch.get(key)
         return served, (time.monotonic() - began if served.loaded_at > began else None)
@@ -301,5 +301,10 @@ def unusable_here(record: ModelRecord, exc: ModelUnusable) -> ScoringFailed:
     )
 
 
-def _checked_version(version: str) -> str:
+def checked_version(version: str) -> str:
+    """A version number or an alias.
+
+    Raises:
+        InvalidRequest: it cannot be one.
+    """
     return version if version_number(version) is not None else check_name("alias", version)

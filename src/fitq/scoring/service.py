@@ -15,6 +15,7 @@ from fitq.records import EndpointRecord, ModelRecord
 from fitq.scorer.client import ModelFile, Scorer
 from fitq.scorer.scorers import Scorers
 from fitq.scoring.batch import Batches, Limits
+from fitq.scoring.follow import follow
 from fitq.scoring.homes import Homes
 from fitq.scoring.journal import Journal
 from fitq.scoring.latest import Latest
@@ -22,9 +23,11 @@ from fitq.scoring.levels import Levels
 from fitq.scoring.measures import Measures
 from fitq.scoring.models import Models
 from fitq.scoring.peers import Peers
-from fitq.scoring.watch import Current, Watch, keep_fresh
+from fitq.scoring.warm import Warming
+from fitq.scoring.watch import Current, Watch
 from fitq.settings import Settings
 from fitq.store.catalog import Catalog
+from fitq.store.changes import Changes
 from fitq.store.protocols import ObjectStore
 
 
@@ -49,6 +52,7 @@ class Service:
         #: address → who answers there and with which parameters of the path; of models that were scored
         self.doors: dict[str, tuple[ASGIApp, dict[str, str]]] = {}
         self.models = Models(self.catalog, self.homes, peers.folder, self._open_queue)
+        self.warming = Warming(self.models, settings.warm_models)
         self.measures = Measures()
         self.measures.beside(Levels(self.models, self.scorers, self.measures.labels))
         self.journal = Journal(self.measures.answered)
@@ -59,13 +63,16 @@ class Service:
     async def running(self) -> AsyncIterator[None]:
         """Serve inside; afterwards no process of ours is left."""
         async with self.scorers.running():
-            refreshing = asyncio.create_task(keep_fresh(self.models.watch))
+            changes = Changes(self.objects, self.catalog.keys)
+            following = asyncio.create_task(follow(self.models.watch, changes))
+            warming = asyncio.create_task(self.warming.run())
             gc.collect()
             gc.freeze()  # what was imported stays; looking through it again and again would be the p99
             try:
                 yield
             finally:
-                refreshing.cancel()
+                following.cancel()
+                warming.cancel()
                 self.journal.tell()
         await self.homes.close()
 

@@ -45,6 +45,7 @@ Object store, under `<workspace>/`
     endpoints/<name>.json               EndpointRecord
     functions/<name>.json               FunctionCode; Redis has them too, for workers
     pools/<name>.json                   PoolSettings; Redis has them too, for whoever reads often
+    changes/<period>/<model>/<nonce>    empty: that model changed in those ten minutes; gone after an hour
     applied/<kind>/<name>.json          what `fitq apply` said last about a thing, and its label
     environments/<hash>/environment.json  KeptEnvironment, put if absent: exact packages, for ever
     environments/<hash>/build.log       what the first build said
@@ -90,6 +91,15 @@ class ObjectKeys:
 
     def models(self) -> str:
         return f"{self._root}/models/"
+
+    def changes(self) -> str:
+        return f"{self._root}/changes/"
+
+    def changes_of(self, period: int) -> str:
+        return f"{self._root}/changes/{period}/"
+
+    def change(self, period: int, model: str, nonce: str) -> str:
+        return f"{self._root}/changes/{period}/{model}/{nonce}"
 
     def model_versions(self, name: str) -> str:
         return f"{self._root}/models/{name}/versions/"
