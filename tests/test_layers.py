@@ -75,6 +75,7 @@ MODULES = {
         "drafts",
         "entry_scripts",
         "formats",
+        "made",
         "data",
         "submission",
         "attempts",

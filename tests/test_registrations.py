@@ -5,12 +5,14 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import joblib
+import numpy as np
 import pytest
 
-from fitq import drafts
+from fitq import drafts, registry, runs
 from fitq.backend import Backend
-from fitq.errors import NotFound, Unavailable
-from fitq.records import ModelRecord, Registration, RunStatus
+from fitq.errors import ModelUnusable, NotFound, Unavailable
+from fitq.records import ModelRecord, RegisterRequest, Registration, RunStatus
 from fitq.scheduler.care import Care
 from fitq.settings import Settings
 from tests.test_execute import Bench
@@ -47,6 +49,42 @@ def test_a_script_and_a_submitter_both_get_their_model(bench: Bench) -> None:
     ]
     assert [m.path for m in versions(bench, "asked")] == ["outputs/answer.joblib"]
     assert not bench.backend.objects.size(bench.backend.keys.open_run(run.id))
+
+
+OWN_FUNCTION = """
+import joblib
+from sklearn.preprocessing import FunctionTransformer
+
+class Text:
+    def __reduce__(self):
+        return eval, ("lambda rows: rows",)
+
+    def __call__(self, rows):
+        return rows
+
+joblib.dump(FunctionTransformer(Text()), "outputs/own.joblib")
+"""
+
+
+def test_a_file_of_a_run_that_comes_back_as_an_upload_is_that_runs_file(bench: Bench, tmp_path: Path) -> None:
+    run = bench.run(OWN_FUNCTION)
+    _, pieces = runs.open_artifact(bench.backend, run, "outputs/own.joblib")
+    (tmp_path / "again.joblib").write_bytes(b"".join(pieces))
+    request = RegisterRequest(name="again", sample_input=[[1.0]])
+    model = registry.register(bench.backend, request, upload=tmp_path / "again.joblib")
+    assert (model.run, model.names, model.path) == (run.id, None, "again.joblib")
+    assert model.versions.packages["scikit-learn"] == run.versions.packages["scikit-learn"]
+
+    (tmp_path / "again.joblib").write_bytes((tmp_path / "again.joblib").read_bytes() + b" ")
+    with pytest.raises(ModelUnusable, match=r"builtins\.eval"):
+        registry.register(bench.backend, request, upload=tmp_path / "again.joblib")
+
+
+def test_looking_into_a_file_takes_no_more_memory_than_it_may(bench: Bench, tmp_path: Path) -> None:
+    joblib.dump(np.zeros(50_000_000), tmp_path / "large.joblib", compress=1)
+    request = RegisterRequest(name="large")
+    with pytest.raises(ModelUnusable, match="more memory than it may have"):
+        registry.register(bench.backend, request, upload=tmp_path / "large.joblib", memory_bytes=300_000_000)
 
 
 def test_a_run_that_fails_leaves_no_model(bench: Bench) -> None:

@@ -36,12 +36,14 @@ def draft(
     wanted: list[Registration],
     files: Mapping[str, Path],
     environments: Environments | None = None,
+    memory_bytes: int = 0,
 ) -> Drafts:
     """Look into the files that are to become models.
 
     Args:
         files: what the run left, by path, on this machine's disk.
         environments: those of this machine; None: everything is loaded in this program's own.
+        memory_bytes: that looking into one may take; 0 for any amount.
 
     Raises:
         Unavailable: the object store is away.
@@ -54,7 +56,14 @@ def draft(
             file = files[path]
             models.append(
                 registry.draft(
-                    backend, registration, path, file, run=run, nonce=nonce, environments=environments
+                    backend,
+                    registration,
+                    path,
+                    file,
+                    run=run,
+                    nonce=nonce,
+                    environments=environments,
+                    memory_bytes=memory_bytes,
                 )
             )
         except Unavailable:

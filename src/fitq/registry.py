@@ -10,7 +10,7 @@ import secrets
 import tempfile
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -20,6 +20,7 @@ from fitq.drafts import publish
 from fitq.environments.builder import Environments
 from fitq.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from fitq.logs import get_logger
+from fitq.made import MODEL_SUFFIXES, maker_of
 from fitq.names import check_name, did_you_mean
 from fitq.provenance import OWN, Provenance, provenance
 from fitq.records import (
@@ -32,18 +33,25 @@ from fitq.records import (
     to_json,
 )
 from fitq.scorer.client import inspect_model
-from fitq.scorer.entry import lay_out
+from fitq.scorer.entry import EntryCode, lay_out
 from fitq.scorer.entry_inspection import inspect_entry
 from fitq.scorer.facts import ModelFacts
 from fitq.scorer.trusted import names_in
 
 log = get_logger(__name__)
 _FRAMEWORKS = ("Custom", "TensorFlow", "ScikitLearn", "Onnx", "TfKeras", "PyTorch", "Multi")
-_MODEL_SUFFIXES = (".joblib", ".pkl", ".pickle")
 _USUAL_MODEL = "outputs/model.joblib"
 _CAPTURED_MODEL = "captured/model.joblib"  #: see worker/shims/fitq_capture.py
 _ROWS_BYTES = 4_000_000
 _INSPECT_SECONDS = 120.0
+
+
+class _Look(NamedTuple):
+    """How a file is looked into."""
+
+    environments: Environments | None
+    names: list[str] | None  #: that it may import; None: it is trusted
+    memory_bytes: int
 
 
 class _Source(NamedTuple):
@@ -64,6 +72,7 @@ def register(
     upload_name: str = "",
     environments: Environments | None = None,
     allowed: Collection[str] = (),
+    memory_bytes: int = 0,
 ) -> ModelRecord:
     """Make a run's artifact, an uploaded file, or the file of a model the next version of a model.
 
@@ -73,6 +82,7 @@ def register(
     Args:
         environments: those of this machine; None: everything is loaded in this program's own.
         allowed: names that an uploaded file may import besides the usual ones.
+        memory_bytes: that looking into the file may take; 0 for any amount.
 
     Raises:
         InvalidRequest: not exactly one of run, file and model; a wrong name, framework or entry script.
@@ -91,14 +101,16 @@ def register(
     request = _with_environment(backend, request)
     with tempfile.TemporaryDirectory(prefix="fitq-register-") as folder:
         if upload is not None:
-            source = _Source(upload, upload_name or upload.name, _sha256(upload), None)
+            sha256 = _sha256(upload)
+            source = _Source(upload, upload_name or upload.name, sha256, maker_of(backend, sha256))
         elif request.model is not None:
             source, request = _from_model(backend, request, Path(folder))
         else:
             source = _from_run(backend, request, Path(folder))
             request = _with_rows(request, source.path, lambda path: _artifact(backend, source, path))
         names = _judged(backend, request, source, allowed)
-        draft = _draft(backend, request, source, secrets.token_hex(8), environments, names)
+        look = _Look(environments, names, memory_bytes)
+        draft = _draft(backend, request, source, secrets.token_hex(8), look)
         return publish(backend, draft, again=False)
 
 
@@ -111,13 +123,14 @@ def draft(
     run: RunRecord,
     nonce: str,
     environments: Environments | None = None,
+    memory_bytes: int = 0,
 ) -> ModelRecord:
     """What a file of a run would be as a model; its bytes are kept, and it has no version yet.
 
     Args:
         path: of the file in the run.
         nonce: tells this draft from any other.
-        environments: as for `register`.
+        environments, memory_bytes: as for `register`.
 
     Raises:
         InvalidRequest, ModelUnusable: it cannot become a model.
@@ -125,7 +138,8 @@ def draft(
     check_name("model", request.name)
     _check_framework(request)
     request = _with_rows(request, path, lambda _: _beside(file))
-    return _draft(backend, request, _Source(file, path, _sha256(file), run), nonce, environments)
+    look = _Look(environments, None, memory_bytes)
+    return _draft(backend, request, _Source(file, path, _sha256(file), run), nonce, look)
 
 
 RegistrationT = TypeVar("RegistrationT", bound=Registration)
@@ -161,13 +175,12 @@ def _draft(
     request: Registration,
     source: _Source,
     nonce: str,
-    environments: Environments | None,
-    names: list[str] | None = None,
+    look: _Look,
 ) -> ModelRecord:
-    with provenance(environments, request, source.file, source.run) as origin:
-        facts = _facts(backend, request, source, origin, names)
+    with provenance(look.environments, request, source.file, source.run) as origin:
+        facts = _facts(backend, request, source, origin, look)
     record = _record(backend, request, source, origin, facts, nonce)
-    record = msgspec.structs.replace(record, names=names)
+    record = msgspec.structs.replace(record, names=look.names)
     if facts.golden is not None:
         golden = to_json(facts.golden)
         record = msgspec.structs.replace(record, golden=hashlib.sha256(golden).hexdigest())
@@ -245,7 +258,7 @@ def meant_file(run_id: str, files: list[str], request: Registration) -> str:
     asked = request.path or next(usual, "outputs")
     if asked in files:
         return asked
-    below = [f for f in files if f.startswith(asked.rstrip("/") + "/") and f.endswith(_MODEL_SUFFIXES)]
+    below = [f for f in files if f.startswith(asked.rstrip("/") + "/") and f.endswith(MODEL_SUFFIXES)]
     if len(below) == 1:
         return below[0]
     if not below and not request.path and _CAPTURED_MODEL in files:
@@ -295,35 +308,33 @@ def _judged(
 
 
 def _facts(
-    backend: Backend, request: Registration, source: _Source, origin: Provenance, names: list[str] | None
+    backend: Backend, request: Registration, source: _Source, origin: Provenance, look: _Look
 ) -> ModelFacts:
     if isinstance(request, RegisterRequest) and request.entry is not None:
-        return _entry_facts(backend, request, request.entry, source, origin)
+        with _entry_code(backend, request.entry, source) as (code, snapshot):
+            return inspect_entry(code, snapshot, **_how(request, origin, look))
     if request.framework != "ScikitLearn":
         return ModelFacts(warnings=[f"A {request.framework} model is kept but not scored."])
-    return inspect_model(
-        source.file,
-        sample_input=request.sample_input,
-        seconds=_INSPECT_SECONDS,
-        interpreter=origin.python,
-        names=names,
-    )
+    return inspect_model(source.file, names=look.names, **_how(request, origin, look))
 
 
-def _entry_facts(
-    backend: Backend, request: RegisterRequest, asked: EntryRequest, source: _Source, origin: Provenance
-) -> ModelFacts:
+def _how(request: Registration, origin: Provenance, look: _Look) -> dict[str, Any]:
+    return {
+        "sample_input": request.sample_input,
+        "seconds": _INSPECT_SECONDS,
+        "interpreter": origin.python,
+        "memory_bytes": look.memory_bytes,
+    }
+
+
+@contextlib.contextmanager
+def _entry_code(backend: Backend, asked: EntryRequest, source: _Source) -> Iterator[tuple[EntryCode, str]]:
+    """An entry script with the model beside it, and its snapshot, for as long as it is looked into."""
     snapshot = entry_scripts.snapshot_of(backend, asked, source.run)
     packed = entry_scripts.code_of(backend, snapshot)
     with tempfile.TemporaryDirectory(prefix="fitq-entry-") as folder:
-        entry = lay_out(asked.script, packed, source.file, Path(source.path).name, Path(folder))
-        return inspect_entry(
-            entry,
-            snapshot,
-            sample_input=request.sample_input,
-            seconds=_INSPECT_SECONDS,
-            interpreter=origin.python,
-        )
+        name = Path(source.path).name
+        yield lay_out(asked.script, packed, source.file, name, Path(folder)), snapshot
 
 
 def _record(

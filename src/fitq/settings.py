@@ -143,7 +143,9 @@ class Settings:
         900.0, "a scorer of another environment than scoring's own ends when nobody asked for so long"
     )
     scorer_memory_bytes: int = _setting(
-        8_000_000_000, "memory of its own that one scorer may have; 0: any amount", example="4000000000"
+        8_000_000_000,
+        "memory of its own that one scorer may have, and looking into a model; 0: any amount",
+        example="4000000000",
     )
     models_memory_bytes: int = _setting(
         2_000_000_000, "memory for loaded models in one scorer; beyond it the least used are unloaded"

@@ -52,7 +52,11 @@ async def register(request: Request) -> Response:
     else:
         body = from_json(await json_body(request), RegisterRequest)
         record = await run_in_threadpool(
-            registry.register, backend_of(request), body, environments=request.app.state.environments
+            registry.register,
+            backend_of(request),
+            body,
+            environments=request.app.state.environments,
+            memory_bytes=settings_of(request).scorer_memory_bytes,
         )
     return json_response(_model(request, record), 201, location=f"/v1/models/{record.name}")
 
@@ -80,6 +84,7 @@ async def _register_upload(request: Request) -> ModelRecord:
                 upload=target,
                 upload_name=name,
                 environments=request.app.state.environments,
+                memory_bytes=settings_of(request).scorer_memory_bytes,
                 allowed=settings_of(request).model_names.replace(",", " ").split(),
             )
 

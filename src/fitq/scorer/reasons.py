@@ -17,7 +17,7 @@ APPROVE = (
 #: How unpickling fails on bytes that are no pickle, or not all of one.
 _CUT_SHORT = {"UnpicklingError", "EOFError"}
 _NOT_A_MODEL = {"KeyError", "IndexError", "UnicodeDecodeError", "ValueError",
-                "error", "OverflowError", "MemoryError"}  # fmt: skip
+                "error", "OverflowError"}  # fmt: skip
 _MOVED = {"AttributeError", "ImportError", "ModuleNotFoundError"}
 
 
@@ -42,6 +42,12 @@ def why_unusable(error: dict[str, Any], path: Path) -> ModelUnusable:
         return ModelUnusable(
             f"The model needs {quoted!r}, which is not installed where models are served.",
             hint=f"Install {quoted.partition('.')[0]!r} there, or save a model without it.",
+            error=cause,
+        )
+    if kind == "MemoryError":
+        return ModelUnusable(
+            "Reading the model takes more memory than it may have, or its file is cut short.",
+            hint="Save a smaller model, or raise FITQ_SCORER_MEMORY_BYTES where models are registered.",
             error=cause,
         )
     if kind in _MOVED or (written_by and kind not in _CUT_SHORT):

@@ -42,6 +42,7 @@ Object store, under `<workspace>/`
     data/<name>/versions/<v>.json       DataRecord, put if absent
     data-parts/<sha256>                 bytes of files of data, shared by whatever holds the same
     approvals/<sha256>.json             a model file that may be loaded whatever it imports: {"at"}
+    made/<sha256>.json                  which run left a model file: {"run", "path"}, put if absent
     endpoints/<name>.json               EndpointRecord
     functions/<name>.json               FunctionCode; Redis has them too, for workers
     pools/<name>.json                   PoolSettings; Redis has them too, for whoever reads often
@@ -145,6 +146,9 @@ class ObjectKeys:
 
     def model_golden(self, name: str, sha256: str) -> str:
         return f"{self._root}/models/{name}/golden/{sha256}.json"
+
+    def made(self, sha256: str) -> str:
+        return f"{self._root}/made/{sha256}.json"
 
     def approval(self, sha256: str) -> str:
         return f"{self._root}/approvals/{sha256}.json"

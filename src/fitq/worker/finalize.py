@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from fitq import attempts, drafts, registrations
+from fitq import attempts, drafts, made, registrations
 from fitq.attempts import LOG_PATH
 from fitq.backend import Backend
 from fitq.environments.builder import Environments
@@ -78,6 +78,7 @@ class Finalizer:
             ),
             what="end the run",
         )
+        self._remember(ended, artifacts)
         if drafted.models:
             self._register(ended)
         log.info("run_ended", run_id=run.id, status=ended.status, seconds=ended.usage.run_seconds)
@@ -119,7 +120,14 @@ class Finalizer:
     def _draft_models(self, run: RunRecord, files: dict[str, Path]) -> Drafts:
         """The models that the run asked for; what cannot become one is a warning on it."""
         return patiently(
-            lambda: registrations.draft(self.backend, run, run.register, files, self.environments),
+            lambda: registrations.draft(
+                self.backend,
+                run,
+                run.register,
+                files,
+                self.environments,
+                self.settings.scorer_memory_bytes,
+            ),
             what="keep the models",
         )
 
@@ -133,6 +141,12 @@ class Finalizer:
                 ),
                 what="warn",
             )
+
+    def _remember(self, run: RunRecord, artifacts: list[ArtifactRecord]) -> None:
+        try:
+            made.remember(self.backend, run, artifacts)
+        except Unavailable as exc:  # a file that is uploaded again is judged then: never the less safe way
+            log.warning("model_files_not_remembered", run_id=run.id, error=exc.message)
 
     def _register(self, run: RunRecord) -> None:
         try:
