@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import importlib.util
 import json
 import os
@@ -122,7 +123,7 @@ class Ladder:
         """
         user = self.user_for(run)
         hidden = [str(p) for p in _outermost(_real([*self.hidden, *_secret_places()]))]
-        readable = _real([*_interpreter(), *readable])
+        readable = _outermost([*_interpreter(), *_real(readable)])
         writable = _real([folder, scratch, *self.open])
         shown = sorted({*readable, *writable})
         plan = {**UNCONFINED, "user": user, "privileges": "privileges" in self.rungs, **more}
@@ -247,10 +248,12 @@ def _secret_places() -> list[Path]:
     return [*places, *above]
 
 
+@functools.cache
 def _interpreter() -> list[Path]:
-    """What this Python reads to run and to import."""
+    """What this Python reads to run and to import, without links. It does not change while it runs."""
     paths = {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.executable, *sys.path}
-    return [Path(p) for p in paths - {"", os.getcwd(), *_SCRATCH_PLACES}] + [Path(__file__).parents[2]]
+    found = [Path(p) for p in paths - {"", os.getcwd(), *_SCRATCH_PLACES}]
+    return _real([*found, Path(__file__).parents[2]])
 
 
 def _real(paths: Iterable[Path]) -> list[Path]:
