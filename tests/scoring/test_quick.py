@@ -11,7 +11,12 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
-from sklearn.ensemble import HistGradientBoostingClassifier, IsolationForest, RandomForestClassifier
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    IsolationForest,
+    RandomForestClassifier,
+)
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.naive_bayes import GaussianNB, MultinomialNB
 from sklearn.neighbors import KNeighborsClassifier
@@ -40,6 +45,10 @@ MODELS: dict[str, Any] = {
     "clusters": KMeans(3, n_init=1, random_state=0).fit(ROWS),
     "tree": DecisionTreeRegressor(max_depth=3).fit(ROWS, ROWS[:, 1]),
     "boosting": HistGradientBoostingClassifier(max_iter=5).fit(ROWS, LABELS),
+    "boosting of three": HistGradientBoostingClassifier(max_iter=30).fit(
+        ROWS, np.digitize(ROWS[:, 2], [0.4, 0.9])
+    ),
+    "boosted numbers": HistGradientBoostingRegressor(loss="poisson", max_iter=10).fit(ROWS, ROWS[:, 1]),
     "forest": RandomForestClassifier(7, random_state=0).fit(FRAME, LABELS),
     "outliers": IsolationForest(n_estimators=7, random_state=0).fit(ROWS),
 }
@@ -79,6 +88,19 @@ def test_a_quick_answer_has_the_same_bits(name: str) -> None:
 
 def _as_fitted(rows: Any, names: list[str]) -> Any:
     return pd.DataFrame(rows, columns=names) if names else rows.copy()
+
+
+@pytest.mark.parametrize("name", ["boosting", "boosting of three", "boosted numbers"])
+def test_trees_that_are_added_up_together_give_the_bits_of_one_after_another(name: str) -> None:
+    model = MODELS[name]
+    for rows in (ROWS[:1], ROWS):
+        start = np.full((len(rows), model.n_trees_per_iteration_), 0.1)
+        sums, usual = start.copy(), start.copy(order="F")
+        model._predict_iterations(rows, model._predictors, usual, is_binned=False, n_threads=1)
+        assert child.add_trees(model, rows, model._predictors, sums, 1)
+        assert sums.tobytes() == np.ascontiguousarray(usual).tobytes()
+        assert sums.tobytes() != start.tobytes()
+    assert not child.add_trees(model, ROWS, model._predictors, sums, 1, "one too many")
 
 
 def test_after_a_quick_call_scikit_learn_checks_as_ever() -> None:

@@ -410,6 +410,7 @@ IN_PLACE = (
 
 def put_in_place() -> bool:
     """Have `InPlace` wherever those functions were imported to; whether scikit-learn has them."""
+    put_trees_in_place()
     for home, name, quick in IN_PLACE:
         usual = getattr(sys.modules.get(home), name, None)
         if name == "validate_data" and (usual is None or isinstance(usual, InPlace)):
@@ -417,6 +418,48 @@ def put_in_place() -> bool:
         for where, module in list(sys.modules.items()):
             if usual is not None and where.startswith("sklearn.") and vars(module).get(name) is usual:
                 setattr(module, name, InPlace(usual, quick))
+    return True
+
+
+def put_trees_in_place() -> None:
+    """Have histogram gradient boosting add up its trees as `add_trees` does, in quick calls."""
+    boosting = sys.modules.get("sklearn.ensemble._hist_gradient_boosting.gradient_boosting")
+    owner = getattr(boosting, "BaseHistGradientBoosting", None)  # type: Any
+    usual = getattr(owner, "_predict_iterations", None)  # type: Any
+    if usual is None or hasattr(usual, "fitq_usual"):
+        return
+
+    def in_place(model: Any, rows: Any, trees: Any, sums: Any, *more: Any, **named: Any) -> None:
+        is_quick = Quick.rows is not None and more and not more[0] and not named  # the first: `is_binned`
+        if not is_quick or not add_trees(model, rows, trees, sums, *more[1:]):
+            usual(model, rows, trees, sums, *more, **named)
+
+    in_place.fitq_usual = usual  # type: ignore[attr-defined]
+    owner._predict_iterations = in_place
+
+
+def add_trees(model: Any, rows: Any, trees: Any, sums: Any, *threads: Any) -> bool:
+    """Add the answers of each iteration's trees to `sums`, of shape (n, trees per iteration), in their order.
+
+    There are often hundreds, and most of a small prediction goes into the Python around each. False, and
+    nothing added, where this version of scikit-learn asks a tree otherwise.
+    """
+    import numpy as np
+
+    module = sys.modules["sklearn.ensemble._hist_gradient_boosting.predictor"]
+    ask = getattr(module, "_predict_from_raw_data", None)
+    if ask is None or not trees:
+        return False
+    known, positions = model._bin_mapper.make_known_categories_bitsets()
+    answers = np.empty((len(trees) + 1, sums.shape[1], len(rows)))
+    answers[0] = sums.T
+    for iteration, answer in zip(trees, answers[1:]):
+        for tree, out in zip(iteration, answer):
+            try:
+                ask(tree.nodes, rows, tree.raw_left_cat_bitsets, known, positions, *threads, out)
+            except TypeError:
+                return False
+    sums[:] = np.add.accumulate(answers, axis=0)[-1].T  # one after another, as `+=` would
     return True
 
 
