@@ -19,7 +19,7 @@ LAYERS: dict[str, set[str]] = {
     "isolation": set(),
     "scorer": {
         "words", "things", "isolation", "numpy", "joblib", "sklearn", "pandas", "scipy", "msgspec", "psutil",
-        "inference_schema",
+        "inference_schema", "skops",
     },
     "environments": {"words", "things", "store", "msgspec", "packaging", "uv"},
     "rules": {"words", "things", "store", "queue", "environments", "scorer", "msgspec", "httpx2"},

@@ -15,6 +15,7 @@ from fitq.environments.reading import read_spec
 from fitq.errors import EnvironmentFailed, InvalidRequest, ModelUnusable, NotFound
 from fitq.records import RegisterRequest, Registration, RunRecord, Versions
 from fitq.scorer.pickles import sklearn_that_wrote
+from fitq.scorer.skops_files import is_skops, versions_in_skops
 
 #: As `environment` of a request: whatever wrote the file, load it in what the platform itself has.
 OWN = "platform"
@@ -67,6 +68,8 @@ def provenance(
 
 def _written_by(file: Path) -> Versions:
     """What a file tells of its origin."""
+    if is_skops(file):
+        return Versions(packages=versions_in_skops(file))
     version = sklearn_that_wrote(file)
     return Versions(packages={"scikit-learn": version} if version else {})
 

@@ -9,6 +9,7 @@ import io
 import lzma
 import pickle
 import struct
+import textwrap
 import zlib
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from typing import Any
 import joblib
 import numpy as np
 import pytest
+import sklearn
+import skops
+import skops.io
 from joblib.numpy_pickle import NumpyArrayWrapper
 from scipy.sparse import csr_matrix
 from sklearn.datasets import load_iris
@@ -38,6 +42,7 @@ from fitq.registry import register
 from fitq.scorer import child
 from fitq.scorer.inspection import inspect_model
 from fitq.scorer.pickles import Global, read_pickle, sklearn_that_wrote
+from fitq.scorer.skops_files import versions_in_skops
 from fitq.scorer.trusted import is_allowed, names_in
 from fitq.upkeep import approve_file
 from tests.scoring.conftest import saved
@@ -222,6 +227,41 @@ def test_a_file_that_imports_more_than_was_read_in_it_is_refused_by_the_child(tm
     names = [name for name in names_in(path) if "RandomForest" not in name]
     with pytest.raises(ModelUnusable, match=r"may not: sklearn\.ensemble\._forest\.RandomForestClassifier"):
         inspect_model(path, names=names)
+
+
+@pytest.mark.parametrize("name", ["forest", "boosting", "histograms", "neighbours", "search", "selection"])
+def test_what_a_skops_file_holds_is_read_from_it(tmp_path: Path, name: str) -> None:
+    skops.io.dump(MODELS[name], tmp_path / "model.skops")
+    assert "numpy ndarray" in names_in(tmp_path / "model.skops")
+    assert versions_in_skops(tmp_path / "model.skops")["scikit-learn"] == sklearn.__version__
+
+
+def test_a_skops_file_is_registered_and_answers(memory_backend: Backend, tmp_path: Path) -> None:
+    model = MODELS["histograms"]
+    skops.io.dump(model, tmp_path / "model.skops")
+    kept = register(memory_backend, RegisterRequest(name="zipped"), upload=tmp_path / "model.skops")
+    assert (kept.estimator, kept.path) == (type(model).__name__, "model.skops")
+    assert kept.input_schema is not None
+    assert kept.golden
+    assert kept.versions.packages["skops"] == skops.__version__
+    assert "numpy ndarray" in (kept.names or [])
+
+
+def test_a_skops_file_that_asks_for_more_is_refused_by_name_until_it_is_approved(
+    memory_backend: Backend, tmp_path: Path
+) -> None:
+    path, request = tmp_path / "model.skops", RegisterRequest(name="more", sample_input=[[1.0]])
+    skops.io.dump(FunctionTransformer(textwrap.dedent).fit([[1.0]]), path)
+    with pytest.raises(ModelUnusable, match=r"textwrap\.dedent") as refused:
+        register(memory_backend, request, upload=path)
+    assert refused.value.data["refused"] == ["textwrap.dedent"]
+    with pytest.raises(ModelUnusable, match="does not answer its sample_input"):
+        register(memory_backend, request, upload=path, allowed=["textwrap.dedent"])
+    with pytest.raises(ModelUnusable, match=r"would import what it may not: textwrap\.dedent"):
+        inspect_model(path, sample_input=[[1.0]], names=["numpy ndarray"])
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(ModelUnusable, match="cannot be read as a skops file: it is no whole archive"):
+        register(memory_backend, request, upload=path)
 
 
 def test_what_is_refused_is_named_and_an_approval_overrides_it(

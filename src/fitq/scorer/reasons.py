@@ -8,6 +8,7 @@ from typing import Any
 
 from fitq.errors import ModelUnusable
 from fitq.scorer.pickles import sklearn_that_wrote
+from fitq.scorer.skops_files import is_skops, versions_in_skops
 
 #: The way out for who knows better.
 APPROVE = (
@@ -25,7 +26,8 @@ def why_unusable(error: dict[str, Any], path: Path) -> ModelUnusable:
     """The error a child answered with while it loaded or looked into the model at `path`."""
     kind, text = str(error["type"]), str(error["message"])
     cause = f"{kind}: {text}"
-    written_by = sklearn_that_wrote(path)
+    is_zip = is_skops(path)
+    written_by = versions_in_skops(path).get("scikit-learn", "") if is_zip else sklearn_that_wrote(path)
     quoted = (re.findall(r"'([^']+)'", text) or ["something"])[0]
     if kind == "NotAllowed":
         return ModelUnusable(f"The file would import what it may not: {text}.", hint=APPROVE, refused=[text])

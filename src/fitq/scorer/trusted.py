@@ -16,6 +16,7 @@ from pathlib import Path
 from fitq.errors import ModelUnusable
 from fitq.scorer.pickles import Global, Unreadable, read_pickle
 from fitq.scorer.reasons import APPROVE
+from fitq.scorer.skops_files import UnreadableSkops, is_skops, names_in_skops
 
 #: Parts of scikit-learn that no fitted model needs.
 _NOT = re.compile(r"sklearn\.(datasets|externals|conftest|utils\._testing|utils\._mocking|.*\.tests)(\..*)?")
@@ -75,6 +76,8 @@ _ALLOWED = frozenset(
         "numpy.random._pcg64": ["PCG64"],
         "numpy.random.bit_generator": ["SeedSequence", "__pyx_unpickle_SeedSequence"],
         "numpy.random": ["RandomState", "Generator"],
+        "numpy.random.mtrand": ["RandomState"],
+        "numpy.random._generator": ["Generator"],
         **{f"scipy.sparse._{m}": [f"{m}_matrix", f"{m}_array"] for m in _MATRICES},
         **{f"scipy.sparse.{m}": [f"{m}_matrix"] for m in _MATRICES},
         "scipy.interpolate._bsplines": ["BSpline"],
@@ -125,15 +128,7 @@ def names_in(path: Path, more: Collection[str] = ()) -> list[str]:
     Raises:
         ModelUnusable: it cannot be followed, or imports what is not allowed; `refused` lists that.
     """
-    try:
-        found = read_pickle(path).globals
-    except Unreadable as exc:
-        raise ModelUnusable(
-            "The file cannot be read as a joblib or pickle file without running it; it may be cut short: "
-            f"{exc}",
-            hint=APPROVE,
-            refused=[],
-        ) from exc
+    found = _found(path)
     refused = sorted(str(name) for name in found if not is_allowed(name, more))
     if refused:
         raise ModelUnusable(
@@ -142,3 +137,21 @@ def names_in(path: Path, more: Collection[str] = ()) -> list[str]:
             refused=refused,
         )
     return sorted(f"{name.module} {name.name}" for name in found)
+
+
+def _found(path: Path) -> set[Global]:
+    try:
+        if is_skops(path):
+            return {Global(module, name) for module, name in names_in_skops(path)}
+        return set(read_pickle(path).globals)
+    except UnreadableSkops as exc:
+        raise ModelUnusable(
+            f"The file cannot be read as a skops file: {exc}.", hint=APPROVE, refused=[]
+        ) from exc
+    except Unreadable as exc:
+        raise ModelUnusable(
+            "The file cannot be read as a joblib or pickle file without running it; it may be cut short: "
+            f"{exc}",
+            hint=APPROVE,
+            refused=[],
+        ) from exc
