@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from fitq import data
+from fitq import data, runs
 from fitq.backend import Backend
 from fitq.errors import FitqError, InvalidRequest, NotFound, TooLarge
 from fitq.records import DataFile, DataRecord, DataRequest, RunStatus
@@ -135,6 +137,37 @@ def test_content_that_is_gone_fails_the_run_with_the_reason(bench: Bench) -> Non
     assert ended.status is RunStatus.FAILED
     assert ended.failure is not None
     assert "not in the object store any more" in ended.failure.message
+
+
+def test_a_run_is_canceled_while_the_object_store_hangs_over_its_input(bench: Bench) -> None:
+    sent(bench.backend, "one", is_folder=False, x=b"X")
+    asked, goes_on, usual = threading.Event(), threading.Event(), bench.backend.objects.open
+
+    def hanging(key: str) -> Iterator[bytes] | None:
+        pieces = usual(key)
+        return held(pieces) if pieces is not None and "data-parts" in key else pieces
+
+    def held(pieces: Iterator[bytes]) -> Iterator[bytes]:
+        asked.set()
+        assert goes_on.wait(60)
+        yield from pieces
+
+    bench.backend.objects.open = hanging  # type: ignore[method-assign]  # waits, and does the same
+    run, thread = bench.start(SCRIPT, "${{inputs.one}}", inputs={"one": "one"})
+    assert asked.wait(30)
+    assert runs.find(bench.backend, run.id).status is RunStatus.PREPARING
+    runs.cancel(bench.backend, run.id)
+    thread.join(20)
+    ended = runs.find(bench.backend, run.id)
+    assert ended.status is RunStatus.CANCELED
+    assert not goes_on.is_set()
+    assert list((bench.executor.work_dir / "inputs").glob("*/content")) == []
+
+    goes_on.set()  # what was left to itself lets go, so that others may have it
+    after = bench.run(
+        "print(open(__import__('sys').argv[1]).read())", "${{inputs.one}}", inputs={"one": "one"}
+    )
+    assert bench.log(after) == "X\n"
 
 
 def test_a_machine_fetches_once_also_when_many_ask_at_once(backend: Backend, tmp_path: Path) -> None:

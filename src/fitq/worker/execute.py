@@ -155,16 +155,17 @@ class Executor:
     ) -> tuple[RunRecord, RunProcess, StdLog]:
         before = self._log_of_earlier_attempts(run)
         patiently(lambda: folder.make(self.backend), what="fetch the snapshot", stop=self.stopping)
-        patiently(
-            lambda: folder.take_inputs(self.backend, self._inputs),
-            what="fetch the inputs",
-            stop=self.stopping,
-        )
         std_log = StdLog(folder.std_log, max_bytes=self.settings.log_bytes, before=before)
         held.callback(std_log.close)
         if before:
             std_log.note(f"attempt {run.attempt}")
-        prepared = self._prepare(run, std_log)
+        waiting = Waiting(self.backend, run, std_log, self.stopping)
+        patiently(
+            lambda: folder.take_inputs(self.backend, self._inputs, waiting.is_over),
+            what="fetch the inputs",
+            stop=self.stopping,
+        )
+        prepared = self._prepare(run, waiting)
         runtime, environment = prepared.runtime, prepared.record
         held.callback(runtime.close)
         program = folder.program(self._functions, self.find_function(run), runtime)
@@ -215,9 +216,8 @@ class Executor:
         process.group = group
         return process
 
-    def _prepare(self, run: RunRecord, std_log: StdLog) -> Prepared:
+    def _prepare(self, run: RunRecord, waiting: Waiting) -> Prepared:
         """What the run executes in; what is built for it is shown in its log."""
-        waiting = Waiting(self.backend, run, std_log, self.stopping)
         watcher = Watcher(say=waiting.say, interrupted=waiting.is_over)
         seconds = self.settings.index_seconds
         return prepare(self.environments, run.environment, watcher, patience_seconds=seconds)

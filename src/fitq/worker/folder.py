@@ -19,6 +19,7 @@ import io
 import json
 import shutil
 import tempfile
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from fitq.errors import NotFound
 from fitq.names import INPUT_REFERENCE
 from fitq.records import FunctionRecord, RunRecord
 from fitq.snapshots import unpack
+from fitq.worker.aside import Aside
 from fitq.worker.inputs import Input, Inputs
 from fitq.worker.runtime import OWN, Runtime
 from fitq.worker.sagemaker import all_arguments, sagemaker_environment
@@ -91,13 +93,16 @@ class RunFolder:
             fetch_snapshot(backend, self.run.snapshot, self.code)
         (self.code / "outputs").mkdir(parents=True, exist_ok=True)
 
-    def take_inputs(self, backend: Backend, inputs: Inputs) -> None:
+    def take_inputs(self, backend: Backend, inputs: Inputs, is_over: Callable[[], bool]) -> None:
         """Have the run's inputs on this machine until the folder is removed.
 
         Raises:
             NotFound: the data is gone.
+            Interrupted: `is_over` says that the run is not wanted any more.
         """
-        self.inputs = self.hold(inputs.held(backend, self.run.inputs))
+        if self.run.inputs:
+            held = Aside(lambda unwanted: inputs.held(backend, self.run.inputs, unwanted))
+            self.inputs = self.hold(held.unless(is_over))
 
     def hold(self, held: AbstractContextManager[T]) -> T:
         """What the run has until its folder is removed."""

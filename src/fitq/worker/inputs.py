@@ -14,17 +14,20 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from fitq import data
 from fitq.backend import Backend
+from fitq.environments.tool import Interrupted
 from fitq.errors import Unavailable
 from fitq.logs import get_logger
 from fitq.records import DataFile, DataRecord
 
 log = get_logger(__name__)
+_LOOK_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -42,49 +45,53 @@ class Inputs:
         self._folder, self._max_bytes = folder, max_bytes
 
     @contextlib.contextmanager
-    def held(self, backend: Backend, wanted: dict[str, str]) -> Iterator[dict[str, Input]]:
+    def held(
+        self, backend: Backend, wanted: dict[str, str], unwanted: Callable[[], bool] = lambda: False
+    ) -> Iterator[dict[str, Input]]:
         """The inputs of a run by name, kept from removal meanwhile.
 
         Args:
             wanted: input → `data:version`.
+            unwanted: asked again and again while something is fetched or waited for.
 
         Raises:
             NotFound: the data is gone.
             Unavailable: the object store is away.
             OSError: there is no room for it.
+            Interrupted: it is unwanted.
         """
         with contextlib.ExitStack() as holding:
             found = {}
             for name, given in wanted.items():
                 record = data.resolve(backend, given)
-                found[name] = self._input(record, holding.enter_context(self._one(backend, record)))
+                found[name] = self._input(record, holding.enter_context(self._one(backend, record, unwanted)))
             yield found
 
     def _input(self, record: DataRecord, folder: Path) -> Input:
         return Input(folder, folder if record.is_folder else folder / record.files[0].path)
 
     @contextlib.contextmanager
-    def _one(self, backend: Backend, record: DataRecord) -> Iterator[Path]:
+    def _one(self, backend: Backend, record: DataRecord, unwanted: Callable[[], bool]) -> Iterator[Path]:
         self._folder.mkdir(parents=True, exist_ok=True)
         place = self._folder / record.digest
         while True:
-            with _locked(self._lock_of(place), fcntl.LOCK_SH):
+            with _locked(self._lock_of(place), fcntl.LOCK_SH, unwanted):
                 if place.exists():
                     os.utime(place)
                     yield place / "content"
                     return
             # Only one fetches; it is looked for again afterwards, for it may be removed in between.
-            with _locked(self._lock_of(place), fcntl.LOCK_EX):
+            with _locked(self._lock_of(place), fcntl.LOCK_EX, unwanted):
                 if not place.exists():
                     self._make_room(record.size_bytes)
-                    self._fetch(backend, record, place)
+                    self._fetch(backend, record, place, unwanted)
 
-    def _fetch(self, backend: Backend, record: DataRecord, place: Path) -> None:
+    def _fetch(self, backend: Backend, record: DataRecord, place: Path, unwanted: Callable[[], bool]) -> None:
         with tempfile.TemporaryDirectory(dir=self._folder, prefix=".fetching-") as temporary:
             content = Path(temporary, "whole", "content")
             content.mkdir(parents=True)
             for file in record.files:
-                _write(backend, file, content / file.path)
+                _write(backend, file, content / file.path, unwanted)
             for path in [content, *content.rglob("*")]:
                 path.chmod(0o555 if path.is_dir() else 0o444)
             content.parent.rename(place)
@@ -106,13 +113,13 @@ class Inputs:
 
     def _remove(self, place: Path) -> bool:
         try:
-            with _locked(self._lock_of(place), fcntl.LOCK_EX | fcntl.LOCK_NB):
+            with _locked(self._lock_of(place), fcntl.LOCK_EX, lambda: True):
                 gone = place.with_name(f".removing-{place.name}")
                 place.rename(gone)
                 _delete(gone)
                 log.info("input_removed", digest=place.name)
                 return True
-        except OSError:  # a run holds it, or somebody else removed it
+        except (OSError, Interrupted):  # a run holds it, or somebody else removed it
             return False
 
     def _lock_of(self, place: Path) -> Path:
@@ -120,20 +127,33 @@ class Inputs:
 
 
 @contextlib.contextmanager
-def _locked(file: Path, how: int) -> Iterator[None]:
+def _locked(file: Path, how: int, unwanted: Callable[[], bool]) -> Iterator[None]:
     """The lock of a file, let go with the process. The file stays: a removed one locks nothing."""
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, how)
+        while not _taken(descriptor, how):
+            if unwanted():
+                raise Interrupted
+            time.sleep(_LOOK_SECONDS)
         yield
     finally:
         os.close(descriptor)
 
 
-def _write(backend: Backend, file: DataFile, target: Path) -> None:
+def _taken(descriptor: int, how: int) -> bool:
+    try:
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _write(backend: Backend, file: DataFile, target: Path, unwanted: Callable[[], bool]) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.open("xb") as out:
         for piece in data.open_file(backend, file):
+            if unwanted():
+                raise Interrupted
             out.write(piece)
         if out.tell() != file.size_bytes:
             raise Unavailable(f"{file.path!r} has {out.tell()} bytes instead of {file.size_bytes}.")
