@@ -153,14 +153,16 @@ def test_metrics_are_kept_in_order(bench: Bench) -> None:
         "run = RunContext.from_environment()\n"
         "for n in range(3): run.log('loss', np.float32(1 / (n + 1)), step=n)\n"
         "run.log('kernel', 'rbf'); run.log_row('fold', index=1, score=0.5); run.tag('team', 'a')\n"
-        "run.log('nothing', float('nan'))\n"
+        "run.log('nothing', float('nan')); run.tag('again', 1)\n"
+        "run.untag('asked', 'again', 'never'); run.tag('again', 2)\n",
+        tags={"asked": "x", "kept": "y"},
     )
     series = runs.metrics(bench.backend, run)
     assert [(p.value, p.step) for p in series["loss"]] == [(1.0, 0), (0.5, 1), (pytest.approx(1 / 3), 2)]
     assert series["kernel"][0].value == "rbf"
     assert series["fold"][0].value == {"index": 1, "score": 0.5}
     assert series["nothing"][0].value == "nan"
-    assert run.tags == {"team": "a"}
+    assert run.tags == {"kept": "y", "team": "a", "again": "2"}
     assert run.warnings == []
 
 

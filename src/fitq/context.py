@@ -4,7 +4,8 @@ A run is a folder. Everything here only writes files, so functions are tested wi
 log without a network, and the worker has one thing to watch:
 
     metrics.jsonl      one JSON object per line: {"name", "value", "step", "at"}
-    properties.jsonl   one JSON object per line: {"tag": {…}}, {"property": {…}} or {"register": {…}}
+    properties.jsonl   one JSON object per line: {"tag": {…}}, {"untag": […]}, {"property": {…}} or
+                       {"register": {…}}
     outputs/           kept when the run ends
     logs/              kept too, and uploaded while the run goes on
 
@@ -88,6 +89,10 @@ class RunContext:
     def tag(self, key: str, value: Any = "") -> None:
         """Set a tag on the run."""
         self._append("properties.jsonl", {"tag": {str(key): str(value)}})
+
+    def untag(self, *keys: str) -> None:
+        """Take tags away, also those that the run was submitted with."""
+        self._append("properties.jsonl", {"untag": [str(key) for key in keys]})
 
     def register(self, name: str, path: Any, **said: Any) -> None:
         """Have a file of `outputs` become the next version of a model once the run completes.

@@ -131,14 +131,17 @@ def test_tags_change_and_properties_do_not(
 ) -> None:
     run.tag("best")
     run.set_tags({"stage": 1})
+    run.remove_tags(["stage", "asked"])
     run.add_properties({"data": "v1"})
     run.add_properties({"data": "v2"})
     assert logged(folder, "properties.jsonl") == [
         {"tag": {"best": ""}},
         {"tag": {"stage": "1"}},
+        {"untag": ["stage", "asked"]},
         {"property": {"data": "v1"}},
     ]
     assert run.get_properties() == {"data": "v1"}
+    assert run.get_tags() == {"best": ""}
     assert "set already" in capsys.readouterr().err
 
 

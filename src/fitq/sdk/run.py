@@ -34,7 +34,7 @@ _ELSEWHERE = {
     "log_row": "Log inside the script: Run.get_context().log_row(name, column=value).",
     "tag": "Tag it when it is submitted: experiment.submit(config, tags={...}), or inside the script.",
     "set_tags": "Tag it when it is submitted: experiment.submit(config, tags={...}), or inside the script.",
-    "remove_tags": "Tags cannot be removed yet.",
+    "remove_tags": "Remove them inside the script: Run.get_context().remove_tags([...]).",
     "add_properties": "Add them inside the script: Run.get_context().add_properties({...}).",
     "upload_file": "Write files into ./outputs inside the script.",
     "child_run": "Make child runs inside the script: Run.get_context().child_run(name).",

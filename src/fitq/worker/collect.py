@@ -208,17 +208,32 @@ class Said:
 
     def __init__(self) -> None:
         self.tags: dict[str, str] = {}
+        self.untagged: set[str] = set()  #: tags that were taken away and not set again
         self.properties: dict[str, str] = {}
 
     def add(self, line: Any) -> None:
         """Take what one decoded line sets; what is no mapping of names sets nothing."""
         self.tags.update(_texts(line, "tag"))
+        self.untagged -= self.tags.keys()
+        for name in _names(line, "untag"):
+            self.tags.pop(name, None)
+            self.untagged.add(name)
         self.properties = {**_texts(line, "property"), **self.properties}
+
+    def tagged(self, before: dict[str, str]) -> dict[str, str]:
+        """The tags of a run that had these when it was submitted."""
+        kept = {name: value for name, value in before.items() if name not in self.untagged}
+        return {**kept, **self.tags}
 
 
 def _texts(line: Any, kind: str) -> dict[str, str]:
     found = line.get(kind) if isinstance(line, dict) else None
     return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}
+
+
+def _names(line: Any, kind: str) -> list[str]:
+    found = line.get(kind) if isinstance(line, dict) else None
+    return [str(name) for name in found] if isinstance(found, list) else []
 
 
 def metric_of(line: bytes) -> MetricPoint:

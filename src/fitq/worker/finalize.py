@@ -93,7 +93,7 @@ class Finalizer:
         return {
             "usage": _usage(run, watch),
             "warnings": [*run.warnings, *watch.warnings, *skipped, *cut],
-            "tags": {**run.tags, **watch.said.tags},
+            "tags": watch.said.tagged(run.tags),
             "properties": watch.said.properties,
             # an attempt before this one may have come as far
             "register": [*run.register, *(r for r in watch.registrations if r not in run.register)],

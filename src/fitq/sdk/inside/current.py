@@ -165,8 +165,11 @@ class CurrentRun:
         return dict(self.tags)
 
     def remove_tags(self, tags: Any) -> None:
-        """Not there yet: a tag can only be set again."""
-        warn_once("remove_tags", "tags cannot be removed yet; set them to another value")
+        """Take tags away, given as one name or several, also those that the run was submitted with."""
+        names = [tags] if isinstance(tags, str) else [str(name) for name in tags]
+        for name in names:
+            self.tags.pop(name, None)
+        self._context.untag(*names)
 
     def add_properties(self, properties: Dict[str, Any]) -> None:
         """Set properties, which never change; one that is set already stays."""

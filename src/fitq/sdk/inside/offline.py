@@ -54,6 +54,10 @@ class OfflineRun(CurrentRun):
     def tag(self, key: str, value: Any = None) -> None:
         self.tags[str(key)] = "" if value is None else str(value)
 
+    def remove_tags(self, tags: Any) -> None:
+        for name in [tags] if isinstance(tags, str) else tags:
+            self.tags.pop(str(name), None)
+
     def add_properties(self, properties: Dict[str, Any]) -> None:
         for key, value in properties.items():
             self.properties.setdefault(str(key), str(value))
