@@ -34,7 +34,13 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 from sklearn.linear_model import LogisticRegression
 
 SERVERS = ("fitq", "plain", "echo")
-PEERS = ("fastapi", "mlserver")
+PEERS = {  # and how they are asked
+    "fastapi": "azure",
+    "mlserver": "oip",
+    "litserve": "litserve",
+    "bentoml": "bentoml",
+    "mlflow": "mlflow-own",
+}
 SERVER_CORE, LOAD_CORE = 0, 1
 
 
@@ -112,7 +118,7 @@ def train(folder: Path) -> dict[str, list[list[float]]]:
 
 def request(who: str, case: Case, rows: list[list[float]]) -> Request:
     """How a server is asked for the predictions of these rows."""
-    body = case.body if who == "fitq" else {"mlserver": "oip"}.get(who, "azure")
+    body = case.body if who == "fitq" else PEERS.get(who, "azure")
     model, matrix = case.model, np.array(rows)
     headers = {"content-type": "application/json", "authorization": f"Bearer {TOKEN}"}
     tensor = {"name": "predict", "shape": list(matrix.shape), "datatype": "FP64"}
@@ -134,6 +140,9 @@ def request(who: str, case: Case, rows: list[list[float]]) -> Request:
         "oip": (f"/v2/models/{model}/infer", {"inputs": [{**tensor, "data": flat}]}),
         "kserve": (f"/v1/models/{model}:predict", {"instances": rows}),
         "mlflow": (f"/models/{model}/invocations", {"dataframe_split": {"data": rows}}),
+        "mlflow-own": (f"/{model}/invocations", {"inputs": rows}),
+        "litserve": ("/predict", {"model": model, "data": rows}),
+        "bentoml": ("/score", {"model": model, "data": rows}),
     }[body]
     return Request(path, json.dumps(content).encode(), headers)
 
