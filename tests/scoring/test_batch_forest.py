@@ -11,6 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from fitq.scorer import child
+from fitq.scorer.child import predicting
 
 CHANCE = np.random.default_rng(0)
 ROWS = CHANCE.normal(size=(60, 3))
@@ -30,7 +31,7 @@ def test_the_loop_answers_the_same_to_the_last_bit(name: str, method: str) -> No
     if not hasattr(model, method):
         pytest.skip("a regressor has no probabilities")
     usual, loaded = _forest.Parallel, child.Loaded(model, [])
-    expected = [child.answer_frame(child._called(loaded, method, ROWS[i : i + 7])) for i in range(5)]
+    expected = [child.answer_frame(child.called(loaded, method, ROWS[i : i + 7])) for i in range(5)]
     given = [child.answer_frame(child.predict(loaded, method, ROWS[i : i + 7])) for i in range(5)]
     assert given == expected
     assert loaded.quick == {method: True}
@@ -40,8 +41,8 @@ def test_the_loop_answers_the_same_to_the_last_bit(name: str, method: str) -> No
 def test_where_the_loop_answers_otherwise_it_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = child.Loaded(FORESTS["regressor"], [])
     answers = iter([np.array([1.0]), np.array([2.0]), np.array([3.0])])
-    monkeypatch.setattr(child, "_called", lambda *_: next(answers))
+    monkeypatch.setattr(predicting, "called", lambda *_: next(answers))
     assert child.predict(loaded, "predict", ROWS).tolist() == [1.0]
     assert loaded.quick == {"predict": False}
-    monkeypatch.setattr(child, "_quickly", lambda *_: pytest.fail("it is not taken"))
+    monkeypatch.setattr(predicting, "quickly", lambda *_: pytest.fail("it is not taken"))
     assert child.predict(loaded, "predict", ROWS).tolist() == [3.0]

@@ -80,7 +80,7 @@ def test_a_quick_answer_has_the_same_bits(name: str) -> None:
     program, known = loaded(model)
     for method in [m for m in child.METHODS if hasattr(model, m)]:
         parts = [ROWS[:1], ROWS[3:9], ROWS[::2]]
-        usual = [child.answer_frame(child._called(known, method, _as_fitted(p, names))) for p in parts]
+        usual = [child.answer_frame(child.called(known, method, _as_fitted(p, names))) for p in parts]
         given = [asked(program, method, part, names) for part in (*parts, *parts)]
         assert given == [*usual, *usual], method
         assert known.quick[method] is True, method

@@ -1,10 +1,10 @@
 """The scorer child of an entry script: `init` and `run` as Azure calls them, `model_fn` … as SageMaker does.
 
-A program beside `child.py`, with the same frames and the same promises; any Python from 3.6 on. One process
+A program beside `child/`, with the same frames and the same promises; any Python from 3.6 on. One process
 has one model, because a script may do what it likes to its process: variables, folder, modules.
 
     op        request                                    answer
-    ping      as in child.py
+    ping      as in child/
     warm      {}                                         {}
     load      path: the model's folder; code: the        {"kind", "estimator", "input", "output", "warnings",
               script's; script: its path in there;        "versions", "memory_bytes"}
@@ -38,7 +38,7 @@ TEXTS = (JSON, CSV)
 SAGEMAKER = ("model_fn", "input_fn", "predict_fn", "output_fn", "transform_fn")
 #: How the shims mark a function that wants the request itself, and an answer that is complete.
 RAW, ANSWER = "fitq_rawhttp", "fitq_answer"
-_FRAMES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "child.py")
+_FRAMES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "child", "__init__.py")
 
 
 def module_at(path: str, name: str, *more: str) -> Any:
@@ -358,16 +358,16 @@ class EntryChild:
                 "seconds": time.perf_counter() - began,
             }, reply.body
         if op == "ping":
-            return {"memory_bytes": frames._memory_bytes(), "models": []}, b""
+            return {"memory_bytes": frames.memory_bytes(), "models": []}, b""
         return {}, b""  # warm, unload
 
     def load(self, header: Dict[str, Any]) -> Dict[str, Any]:
-        before = frames._memory_bytes()
+        before = frames.memory_bytes()
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             self.served = load(header)
         model = self.served.model
-        lines = [frames._one_line(w) for w in said if issubclass(w.category, UserWarning)]
+        lines = [frames.one_line(w) for w in said if issubclass(w.category, UserWarning)]
         return {
             "kind": self.served.kind,
             "estimator": "" if model is None else type(model).__name__,
@@ -375,7 +375,7 @@ class EntryChild:
             "output": self.served.output,
             "warnings": list(OrderedDict.fromkeys(lines))[:5],
             "versions": {"python": platform.python_version(), "packages": frames.versions()},
-            "memory_bytes": max(0, frames._memory_bytes() - before),
+            "memory_bytes": max(0, frames.memory_bytes() - before),
         }
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 #: What a child runs: models by themselves, or one entry script with its model.
-MODELS, ENTRY = (Path(__file__).with_name(name) for name in ("child.py", "entry_child.py"))
+MODELS = Path(__file__).parent / "child" / "__main__.py"
+ENTRY = Path(__file__).with_name("entry_child.py")
 #: Azure's modules for entry scripts, as runs have them.
 SHIMS = Path(__file__).parents[1] / "worker" / "shims"
 #: All that a child inherits. A list of what may pass, so that no new secret ever slips through.
