@@ -71,6 +71,7 @@ MODULES = {
         "runs",
         "environment_names",
         "environment_builds",
+        "environment_uses",
         "child_runs",
         "drafts",
         "entry_scripts",

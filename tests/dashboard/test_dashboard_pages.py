@@ -34,6 +34,7 @@ from tests.dashboard.samples import (
         ("/", "fitq submit train.py"),
         ("/runs", "fitq submit train.py"),
         ("/data", "fitq data upload"),
+        ("/environments", "fitq submit train.py --environment"),
         ("/models", "fitq models register"),
         ("/endpoints", "fitq endpoints deploy"),
         ("/pools", "fitq up --functions"),
@@ -160,7 +161,7 @@ def test_a_substituted_environment_is_shown_as_such(client: TestClient, memory_b
     memory_backend.state.replace_run(msgspec.structs.replace(run, **changes))
     page = client.get(f"/runs/{run.id}").text
     assert "mine" in page
-    assert "000000000000 (Python 3.6.15)" in page
+    assert "000000000000</a> (Python 3.6.15)" in page
     assert warning in page
 
 

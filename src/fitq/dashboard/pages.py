@@ -19,6 +19,7 @@ from fitq.backend import Backend
 from fitq.dashboard import (
     data_pages,
     endpoint_pages,
+    environment_pages,
     login,
     model_pages,
     overview,
@@ -51,6 +52,8 @@ PAGES: list[BaseRoute] = [
     Route("/data", data_pages.listing),
     Route("/data/{name}", data_pages.show),
     Route("/data/{name}/versions/{version}", data_pages.show),
+    Route("/environments", environment_pages.listing),
+    Route("/environments/{hash}", environment_pages.show),
     Route("/models", model_pages.listing),
     Route("/models/{name}", model_pages.show),
     Route("/models/{name}/versions/{version}", model_pages.show),

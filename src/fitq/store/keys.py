@@ -120,6 +120,9 @@ class ObjectKeys:
     def environment(self, hash: str) -> str:
         return f"{self._root}/environments/{hash}/environment.json"
 
+    def environments(self) -> str:
+        return f"{self._root}/environments/"
+
     def environment_names(self) -> str:
         return f"{self._root}/environment-names/"
 
