@@ -27,6 +27,8 @@ from sklearn.tree import DecisionTreeRegressor
 from sklearn.utils import validation
 
 from fitq.scorer import child
+from fitq.scorer.child import boosting
+from fitq.scorer.child.boosting import FEW_ROWS, grove_of
 
 CHANCE = np.random.default_rng(0)
 ROWS = np.abs(CHANCE.normal(size=(80, 3)))
@@ -51,6 +53,15 @@ MODELS: dict[str, Any] = {
     "boosted numbers": HistGradientBoostingRegressor(loss="poisson", max_iter=10).fit(ROWS, ROWS[:, 1]),
     "forest": RandomForestClassifier(7, random_state=0).fit(FRAME, LABELS),
     "outliers": IsolationForest(n_estimators=7, random_state=0).fit(ROWS),
+}
+
+
+#: Their trees alone: one that splits by categories is not asked in the quick way.
+BOOSTED = {
+    "one tree": HistGradientBoostingRegressor(max_iter=1).fit(ROWS, ROWS[:, 1]),
+    "by category": HistGradientBoostingClassifier(max_iter=5, categorical_features=[1]).fit(
+        np.column_stack([ROWS[:, 0], np.arange(80) % 4, ROWS[:, 2]]), np.arange(80) % 4 // 2
+    ),
 }
 
 
@@ -90,17 +101,27 @@ def _as_fitted(rows: Any, names: list[str]) -> Any:
     return pd.DataFrame(rows, columns=names) if names else rows.copy()
 
 
-@pytest.mark.parametrize("name", ["boosting", "boosting of three", "boosted numbers"])
-def test_trees_that_are_added_up_together_give_the_bits_of_one_after_another(name: str) -> None:
-    model = MODELS[name]
-    for rows in (ROWS[:1], ROWS):
+@pytest.mark.parametrize(
+    "name", ["boosting", "boosting of three", "boosted numbers", "by category", "one tree"]
+)
+def test_trees_that_are_asked_together_give_the_bits_of_one_after_another(name: str) -> None:
+    model = BOOSTED.get(name) or MODELS[name]
+    large = np.vstack([ROWS, 1000 * ROWS, -ROWS])
+    for rows in (large[:1], large[200:201], large[90 : 90 + FEW_ROWS], large, large):
         start = np.full((len(rows), model.n_trees_per_iteration_), 0.1)
         sums, usual = start.copy(), start.copy(order="F")
         model._predict_iterations(rows, model._predictors, usual, is_binned=False, n_threads=1)
         assert child.add_trees(model, rows, model._predictors, sums, 1)
         assert sums.tobytes() == np.ascontiguousarray(usual).tobytes()
         assert sums.tobytes() != start.tobytes()
-    assert not child.add_trees(model, ROWS, model._predictors, sums, 1, "one too many")
+    assert (grove_of(model, model._predictors, 3) is None) is (name == "by category")
+    assert not child.add_trees(model, large, model._predictors, sums, 1, "one too many")
+
+
+def test_a_grove_too_large_to_keep_is_not_planted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boosting, "MAX_NUMBERS", 10)
+    model = HistGradientBoostingRegressor(max_iter=10).fit(ROWS, ROWS[:, 1])
+    assert grove_of(model, model._predictors, 3) is None
 
 
 def test_after_a_quick_call_scikit_learn_checks_as_ever() -> None:

@@ -29,6 +29,7 @@ each is read once.
 """
 
 from .answering import Child, failure, memory_bytes
+from .boosting import add_trees
 from .facts import METHODS, facts
 from .frames import HEAD, frame, pack, read_frame, read_raw
 from .in_place import InPlace, Quick, validated
@@ -36,7 +37,6 @@ from .loading import Loaded, load, one_line, only
 from .predicting import answer_frame, called, plain, predict
 from .rows import as_request, model_input
 from .serving import main
-from .trees import add_trees
 from .versions import versions
 
 __all__ = [

@@ -3,7 +3,7 @@
 import sys
 from typing import Any
 
-from .trees import add_trees
+from .boosting import add_trees
 
 
 class Quick:
@@ -83,11 +83,14 @@ IN_PLACE = (
 
 def put_in_place() -> bool:
     """Have `InPlace` wherever those functions were imported to; whether scikit-learn has them."""
-    put_trees_in_place()
+    check = getattr(sys.modules.get("sklearn.utils.validation"), "validate_data", None)
+    if check is None:
+        return False
+    put_trees_in_place()  # the module of these may have come later than the others
+    if isinstance(check, InPlace):
+        return True
     for home, name, quick in IN_PLACE:
         usual = getattr(sys.modules.get(home), name, None)
-        if name == "validate_data" and (usual is None or isinstance(usual, InPlace)):
-            return usual is not None
         for where, module in list(sys.modules.items()):
             if usual is not None and where.startswith("sklearn.") and vars(module).get(name) is usual:
                 setattr(module, name, InPlace(usual, quick))

@@ -6,9 +6,9 @@ import sys
 import time
 from typing import Any, Dict, Tuple
 
+from .forests import Loop
 from .in_place import Quick, put_in_place
 from .loading import Loaded
-from .trees import Loop
 
 
 def predict(loaded: Loaded, method: str, rows: Any, matrix: Any = None) -> Any:
