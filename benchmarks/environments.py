@@ -1,11 +1,14 @@
-"""How soon is an environment there, and how soon does the second run in it start?
+"""How soon is an environment there, how soon does the second run in it start, and what does it cost that
+models are scored in a process of their environment?
 
-    scripts/bench environments [--repeats 3] [--runs 30]
+    scripts/bench environments [--repeats 3] [--runs 30] [--hops 10]
 
 The same two packages three ways, in alternating order: fitq with nothing kept; fitq on a second worker of a
 machine that has the packages (the environment is resolved already, and built from its exact list); and
 `python -m venv` with `pip install`, nothing kept. Then runs of a script that imports scikit-learn, on one
-idle platform, in the environment and in the worker's own Python.
+idle platform, in the environment and in the worker's own Python. Then the scoring program beside itself
+without its scorer child (models loaded into the web process), by wrk, in alternating order: milliseconds with
+one client, requests per second with 32. Both have one core, which is where a second process gains nothing.
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+import scoring
 
 from fitq import Environment, Experiment, ScriptRunConfig, Workspace
 from fitq.environments.builder import Environments
@@ -135,17 +140,67 @@ def starts(runs: int, folder: Path) -> dict[str, list[float]]:
     return milliseconds
 
 
+HOP_CASES = (
+    scoring.Case("iris-logistic", 1, 1),
+    scoring.Case("iris-logistic", 1, 32),
+    scoring.Case("digits-forest-100", 1, 32),
+)
+
+
+def hops(repeats: int, folder: Path) -> dict[tuple[scoring.Case, str], list[scoring.Figure]]:
+    """(case, where models are) → one figure per repeat."""
+    known, given = scoring.train(folder), argparse.Namespace(seconds=2, realtime=False, peers="")
+    ports = {who: scoring.free_port() for who in ("fitq", "in-process")}
+    running = [scoring.start(w, ports[w], folder, folder / f"{w}.log", given) for w in ports]
+    figures: dict[tuple[scoring.Case, str], list[scoring.Figure]] = {}
+    try:
+        for case in HOP_CASES:
+            asked = scoring.request("fitq", case, known[case.model][: case.rows])
+            answers = [scoring.wait_until_it_scores(port, asked) for port in ports.values()]
+            assert answers[0] == answers[1], "they differ"
+            for n in range(-1, repeats):  # the first warms both
+                for who in list(ports) if n % 2 else list(reversed(ports)):
+                    figure = scoring.load(ports[who], case, asked, folder, given)
+                    if n >= 0:
+                        figures.setdefault((case, who), []).append(figure)
+            print(f"  {case}: {repeats} repeats", file=sys.stderr)
+    finally:
+        for process in running:
+            process.terminate()
+        for process in running:
+            process.wait()
+    return figures
+
+
+def print_hops(figures: dict[tuple[scoring.Case, str], list[scoring.Figure]]) -> None:
+    """Each case with what the hop adds, repeat by repeat."""
+    print("\n| scoring | added p50 ms | min–max | × requests/s of predicting in process | min–max |")
+    print("|---|---|---|---|---|")
+    for case in HOP_CASES:
+        pairs = list(zip(figures[case, "fitq"], figures[case, "in-process"], strict=True))
+        added = [hop.p50_ms - own.p50_ms for hop, own in pairs]
+        times = [hop.per_second / own.per_second for hop, own in pairs]
+        print(
+            f"| {case} | {statistics.median(added):.3f} | {min(added):.3f}–{max(added):.3f} "
+            f"| {statistics.median(times):.2f} | {min(times):.2f}–{max(times):.2f} |"
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--runs", type=int, default=30)
+    parser.add_argument("--hops", type=int, default=10, help="series of 2 s of each kind of scoring")
     given = parser.parse_args()
     configure("bench", level="warning")
+    if given.hops and shutil.which("wrk") is None:
+        sys.exit("The series of scoring need wrk: apt-get install wrk; without them: --hops 0")
     with tempfile.TemporaryDirectory() as temporary:
         seconds = builds(given.repeats, Path(temporary))
         milliseconds = starts(given.runs, Path(temporary))
+        figures = hops(given.hops, Path(temporary)) if given.hops else None
     cold = statistics.median(seconds["venv + pip, nothing kept"])
     print(f"{' and '.join(PACKAGES)}, {given.repeats} builds each, {os.cpu_count()} cores\n")
     print("| way | median s | min–max | times faster than venv + pip, nothing kept |\n|---|---|---|---|")
@@ -155,6 +210,8 @@ def main() -> None:
     print("\n| second and later runs in | p50 ms | min–max |\n|---|---|---|")
     for way, values in milliseconds.items():
         print(f"| {way} | {statistics.median(values):.1f} | {min(values):.1f}–{max(values):.1f} |")
+    if figures is not None:
+        print_hops(figures)
 
 
 if __name__ == "__main__":

@@ -118,7 +118,7 @@ def train(folder: Path) -> dict[str, list[list[float]]]:
 
 def request(who: str, case: Case, rows: list[list[float]]) -> Request:
     """How a server is asked for the predictions of these rows."""
-    body = case.body if who == "fitq" else PEERS.get(who, "azure")
+    body = case.body if who in ("fitq", "in-process") else PEERS.get(who, "azure")
     model, matrix = case.model, np.array(rows)
     headers = {"content-type": "application/json", "authorization": f"Bearer {TOKEN}"}
     tensor = {"name": "predict", "shape": list(matrix.shape), "datatype": "FP64"}

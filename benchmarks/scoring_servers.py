@@ -5,9 +5,11 @@ FOLDER holds `<model>.joblib` files. All answer `POST /models/<model>/score` wit
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
 import joblib
 import numpy as np
@@ -17,6 +19,9 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+
+if TYPE_CHECKING:
+    from fitq.schema import Rows
 
 TOKEN = "benchmark-token"
 
@@ -49,6 +54,43 @@ def fitq(port: int, folder: Path) -> None:
     programs.run_scoring(Settings(token=TOKEN, scoring_port=port))
 
 
+def in_process(port: int, folder: Path) -> None:
+    """The same program without its scorer child: models are loaded into it, and predict there."""
+    from fitq.scorer import client, scorers
+    from fitq.scorer.child.loading import Loaded, load
+    from fitq.scorer.child.predicting import predict, quickly
+    from fitq.scorer.child.rows import checked_matrix, model_input
+
+    class InProcess(client.Scorer):
+        _models: ClassVar[dict[str, Loaded]] = {}
+
+        async def start(self) -> None:
+            pass
+
+        async def ping(self) -> dict[str, object]:
+            return {"memory_bytes": 0, "models": list(self._models)}
+
+        async def load(self, model: client.ModelFile) -> None:
+            self._models[model.key] = load(str(model.path), model.names)
+
+        def predict(self, model: client.ModelFile, method: str, rows: Rows) -> asyncio.Future[client.Outcome]:
+            answer = asyncio.get_running_loop().create_future()
+            answer.set_result(client.Outcome(self._predicted(model, method, rows), 0.0))
+            return answer
+
+        def _predicted(self, model: client.ModelFile, method: str, rows: Rows) -> object:
+            """As the child does it, without anything being packed or sent."""
+            loaded = self._models[model.key]
+            described = client._described_matrix(model.input_schema, rows.dtype)
+            matrix = checked_matrix(loaded, described, rows.raw)
+            if matrix is not None and loaded.quick.get(method):
+                return quickly(loaded, method, None, matrix)
+            return predict(loaded, method, model_input(loaded, described, rows.raw), matrix)
+
+    scorers.Scorer = InProcess  # type: ignore[misc]  # nothing else differs
+    fitq(port, folder)
+
+
 def plain(port: int, folder: Path) -> None:
     """What one writes by hand: Starlette, orjson, asarray, predict, orjson. No checks, no token."""
     models = {path.stem: joblib.load(path) for path in folder.glob("*.joblib")}
@@ -79,4 +121,6 @@ def _serve(score: object, port: int) -> None:
 
 
 if __name__ == "__main__":
-    {"fitq": fitq, "plain": plain, "echo": echo}[sys.argv[1]](int(sys.argv[2]), Path(sys.argv[3]))
+    {"fitq": fitq, "in-process": in_process, "plain": plain, "echo": echo}[sys.argv[1]](
+        int(sys.argv[2]), Path(sys.argv[3])
+    )
