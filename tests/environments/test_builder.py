@@ -95,31 +95,55 @@ def test_two_threads_build_one_environment_once(machine: Machine) -> None:
     assert sum(line.startswith("building environment") for line in said) == 1
 
 
+BUILDER = f"""
+import sys
+from pathlib import Path
+from fitq.environments.builder import Environments
+from fitq.environments.building import Watcher
+from fitq.environments.reading import read_spec
+from fitq.store.keys import ObjectKeys
+from fitq.store.memory import MemoryObjects
+
+def say(line):
+    if line.startswith(" + "):  # everything is installed, nothing is said to be complete
+        print("half", flush=True)
+        sys.stdin.read()
+    print(line, flush=True)
+
+e = Environments(Path(sys.argv[1]), MemoryObjects(), ObjectKeys("default"))
+spec = read_spec({{"pip": ["{TINY}"]}})
+print(e.prepare(spec, e.choose(spec), Watcher(say=say)).path)
+"""
+
+
+def builder(folder: Path) -> subprocess.Popen[str]:
+    """A process that builds an environment, and stops half-way until its standard input ends."""
+    command = [sys.executable, "-c", BUILDER, str(folder)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def half_way(process: subprocess.Popen[str]) -> None:
+    assert process.stdout is not None
+    assert "half\n" in iter(process.stdout.readline, "")
+
+
+def test_two_workers_build_one_environment_once(machine: Machine, tmp_path: Path) -> None:
+    machine()
+    with builder(tmp_path / "machine") as first:
+        half_way(first)
+        with builder(tmp_path / "machine") as second:
+            told = [first.communicate("", 60)[0], second.communicate("", 60)[0]]
+    assert [first.returncode, second.returncode] == [0, 0], told
+    paths = {text.splitlines()[-1] for text in told}
+    assert [Path(path).parent.name for path in paths] == ["built"]
+    assert "half" not in told[1]
+
+
 def test_a_build_that_was_killed_is_done_anew(machine: Machine, tmp_path: Path) -> None:
-    script = (
-        "import sys\n"
-        "from pathlib import Path\n"
-        "from fitq.environments.builder import Environments\n"
-        "from fitq.environments.building import Watcher\n"
-        "from fitq.environments.reading import read_spec\n"
-        "from fitq.store.keys import ObjectKeys\n"
-        "from fitq.store.memory import MemoryObjects\n"
-        "def say(line):\n"
-        "    if line.startswith(' + '):\n"  # everything is installed, nothing is said to be complete
-        "        print('half', flush=True); sys.stdin.read()\n"
-        "e = Environments(Path(sys.argv[1]), MemoryObjects(), ObjectKeys('default'))\n"
-        f"spec = read_spec({{'pip': ['{TINY}']}})\n"
-        "e.prepare(spec, e.choose(spec), Watcher(say=say))\n"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", script, str(tmp_path / "machine")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as builder:
-        assert builder.stdout is not None
-        assert builder.stdout.readline() == b"half\n"
+    with builder(tmp_path / "machine") as building:
+        half_way(building)
         assert list((tmp_path / "machine" / "built").iterdir()) == []
-        os.kill(builder.pid, signal.SIGKILL)
+        os.kill(building.pid, signal.SIGKILL)
     assert version_in(built(machine(), TINY), "iniconfig")
     assert list((tmp_path / "machine" / "building").iterdir()) == []
 
