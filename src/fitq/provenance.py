@@ -16,6 +16,7 @@ from fitq.errors import EnvironmentFailed, InvalidRequest, ModelUnusable, NotFou
 from fitq.records import RegisterRequest, Registration, RunRecord, Versions
 from fitq.scorer.pickles import sklearn_that_wrote
 from fitq.scorer.skops_files import is_skops, versions_in_skops
+from fitq.scorer.trusted import needs_more_than_ours
 
 #: As `environment` of a request: whatever wrote the file, load it in what the platform itself has.
 OWN = "platform"
@@ -28,6 +29,7 @@ class Provenance(NamedTuple):
     environment: str  #: hash; empty for the platform's own, or that of a worker
     versions: Versions  #: that wrote it; empty: those of the interpreter
     warnings: list[str]
+    whole: bool = False  #: more of the environment is needed than the versions that decide answers
 
 
 @contextlib.contextmanager
@@ -41,15 +43,17 @@ def provenance(
         InvalidRequest: `environment` of the request is not one.
         EnvironmentPostponed, Unavailable: not now.
     """
-    given, script = None, False
+    given, whole = None, False
     if isinstance(request, RegisterRequest):
-        given, script = request.environment, request.entry is not None
+        given, whole = request.environment, request.entry is not None
     wrote = run.versions if run is not None else _written_by(file)
     warnings = []
+    if given is not None or (run is not None and run.environment.hash):
+        whole = whole or needs_more_than_ours(file)
     if given is not None:
         folder = _given(environments, given)
     else:
-        folder = _found(environments, wrote, run, script)
+        folder = _found(environments, wrote, run, whole)
         if folder is not None and run is None:
             warnings = [_chosen(wrote, folder)]
     if given == OWN and not answers_alike(wrote, own_versions()):
@@ -60,7 +64,7 @@ def provenance(
             yield Provenance(sys.executable, hash, wrote if run is not None else Versions(), warnings)
         else:
             has = Versions(python=folder.release, packages=folder.packages)
-            yield Provenance(str(folder.python), folder.hash, has, warnings)
+            yield Provenance(str(folder.python), folder.hash, has, warnings, whole)
     finally:
         if folder is not None:
             folder.close()
@@ -91,13 +95,13 @@ def _given(environments: Environments | None, given: object) -> EnvironmentFolde
 
 
 def _found(
-    environments: Environments | None, wrote: Versions, run: RunRecord | None, script: bool
+    environments: Environments | None, wrote: Versions, run: RunRecord | None, whole: bool
 ) -> EnvironmentFolder | None:
     if environments is None or not wrote.packages:
         return None
     try:
         hash = run.environment.hash if run is not None else ""
-        return folder_for(environments, wrote, hash, whole=script)
+        return folder_for(environments, wrote, hash, whole=whole)
     except (EnvironmentFailed, NotFound) as exc:
         raise ModelUnusable(
             f"The model was written by {wrote.told}; the platform has {own_versions().told}, "

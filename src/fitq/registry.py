@@ -364,6 +364,7 @@ def _record(
         framework_version=request.framework_version,
         versions=versions,
         environment=origin.environment,
+        whole=origin.whole,
         resources=request.resources,
         estimator=facts.estimator,
         methods=facts.methods,

@@ -11,11 +11,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from fitq import runs
+from fitq import registry, runs
 from fitq.backend import Backend
 from fitq.environments.interpreters import find_interpreters
 from fitq.environments.reading import read_spec
-from fitq.records import RunRecord, RunStatus
+from fitq.records import RegisterRequest, RunRecord, RunStatus
 from fitq.settings import Settings
 from fitq.worker.process import adopt_orphans
 from fitq.worker.runtime import Runtime
@@ -100,6 +100,14 @@ def test_figures_that_a_script_shows_or_leaves_open_are_kept(bench: Bench) -> No
     saved = PLOTS + "plt.savefig('outputs/mine.png')\n"
     own = bench.run(saved, environment={"pip": ["matplotlib"]})
     assert {f for f in bench.files(own) if f.endswith(".png")} == {*kept[:2], "outputs/mine.png"}
+
+
+def test_a_model_that_needs_a_package_of_its_run_is_looked_into_where_that_is(bench: Bench) -> None:
+    code = "import joblib, tabulate\njoblib.dump(tabulate.Line('', '', '', ''), 'outputs/model.joblib')\n"
+    run = bench.run(code, environment={"pip": ["joblib", "tabulate"]})
+    request = RegisterRequest(name="other", run=run.id, path="outputs/model.joblib")
+    model = registry.register(bench.backend, request, environments=bench.executor.environments)
+    assert (model.estimator, model.environment, model.whole) == ("Line", run.environment.hash, True)
 
 
 def test_a_command_runs_in_the_environment(bench: Bench) -> None:

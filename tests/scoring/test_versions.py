@@ -105,6 +105,14 @@ def test_two_versions_are_served_at_once_and_answer_as_at_training_to_the_last_b
     assert scoring.service.scorer.pid != other_scorer(scoring, older).pid
 
 
+def test_a_model_that_needs_more_of_its_environment_is_served_there_though_the_versions_are_ours(
+    scoring: Scoring, made: Path, older: EnvironmentFolder
+) -> None:
+    keep(scoring, made, "teller", older, name="whole", versions=own_versions(), whole=True)
+    assert scoring.score("whole", [[1.0, 2.0, 3.0, 4.0]]) == [[5.0, 10.0, 15.0, 20.0]]
+    assert scoring.get("/models/whole").json()["environment"] == older.hash
+
+
 def other_scorer(scoring: Scoring, older: EnvironmentFolder) -> Any:
     return scoring.service.scorers.all[older.hash]
 

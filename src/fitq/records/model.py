@@ -104,6 +104,7 @@ class ModelRecord(Record, frozen=True, kw_only=True):
     environment: str = (
         ""  #: hash of the environment it was made in; empty: that of a worker or of the platform
     )
+    whole: bool = False  #: it needs more of that environment than the versions that decide its answers
     resources: dict[str, float] = {}  #: cpu, memory_in_gb, gpu as declared
     estimator: str = ""  #: class name of the fitted object
     methods: list[str] = []  #: predict-like methods it has

@@ -9,7 +9,9 @@ are importable from them too.
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import sys
 from collections.abc import Collection
 from pathlib import Path
 
@@ -111,6 +113,11 @@ _ALLOWED = frozenset(
 )
 
 
+#: Modules of Python's own under older names, and of the script itself: in no package.
+_ELSEWHERE = {"__main__", "__builtin__", "copy_reg", "None"}
+_MOST_LOOKED_AT = 500_000_000
+
+
 def is_allowed(found: Global, more: Collection[str] = ()) -> bool:
     """Whether a file of unknown origin may import this; `more` are whole names that an operator allows."""
     if found in _ALLOWED or str(found) in more:
@@ -155,3 +162,21 @@ def _found(path: Path) -> set[Global]:
             hint=APPROVE,
             refused=[],
         ) from exc
+
+
+def needs_more_than_ours(path: Path) -> bool:
+    """Whether a file imports from packages that this interpreter does not have. It is not loaded for that."""
+    if path.stat().st_size > _MOST_LOOKED_AT:
+        return False
+    try:
+        roots = {name.module.partition(".")[0] for name in _found(path)}
+    except ModelUnusable:
+        return False  # what is wrong with it is told when it is loaded
+    return any(not _is_here(root) for root in roots - _ELSEWHERE)
+
+
+def _is_here(root: str) -> bool:
+    try:
+        return root in sys.modules or importlib.util.find_spec(root) is not None
+    except ValueError:  # no name of a module
+        return True

@@ -41,7 +41,7 @@ class Homes:
             Unavailable: it is being built, or cannot be had now.
         """
         is_alike = not record.versions.packages or answers_alike(record.versions, own_versions())
-        if is_alike and not (record.entry and record.environment):
+        if is_alike and not (record.whole and record.environment):
             return self._own(record)
         try:
             folder = await self._folder(record)
@@ -72,7 +72,7 @@ class Homes:
                 self._environments,
                 record.versions,
                 record.environment,
-                whole=record.entry is not None,
+                whole=record.whole,
             )
             task = self._opening[key] = asyncio.create_task(opening)
         try:
