@@ -12,7 +12,7 @@ import pytest
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_diabetes, load_iris
-from sklearn.ensemble import IsolationForest, RandomForestClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, IsolationForest, RandomForestClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -92,6 +92,21 @@ def test_missing_values_are_taken_where_the_pipeline_imputes_them(scoring: Scori
     assert scoring.score("imputing", [[None, "Rome", 1]])
     refused = scoring.post("/models/imputing/score", {"data": [[20, None, 1]]}).json()
     assert refused["at"] == "row 0, column 1 (city)"
+
+
+def test_boosting_answers_the_same_bits_with_and_without_missing_values(scoring: Scoring) -> None:
+    """Rows are announced as checked exactly when nothing is missing in them."""
+    model = HistGradientBoostingClassifier(max_iter=20).fit(IRIS, LABELS)
+    record = scoring.register("boosted", model)
+    assert record.input_schema is not None
+    assert all(c.nullable for c in record.input_schema.columns)
+    holes = [[None, *row[1:]] for row in TEN]
+    for rows in (TEN, holes, TEN[:1], holes[:1], TEN * 3, holes + TEN, TEN[:1]):
+        expected = model.predict_proba(np.array(rows, dtype=float)).tolist()
+        assert scoring.score("boosted", rows) == expected
+    announced = scoring.service.scorer._headers["boosted:1", "predict_proba"]
+    assert b'"checked":true' in announced.usual
+    assert b'"checked":false' in announced.missing
 
 
 def test_columns_that_the_model_drops_need_not_be_sent(scoring: Scoring) -> None:

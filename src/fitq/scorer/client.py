@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
+import numpy as np
 
 from fitq.errors import FitqError, InputRejected, ModelUnusable, ScoringFailed, Unavailable
 from fitq.logs import get_logger
@@ -84,7 +85,9 @@ class Scorer:
         self._asked = time.monotonic()
         self._link: Link | None = None
         self._opening = asyncio.Lock()
-        self._headers: dict[tuple[str, str], bytes] = {}  #: (model, method) → how its matrices are announced
+        self._headers: dict[
+            tuple[str, str], _Announced
+        ] = {}  #: (model, method) → how its matrices are announced
         self._ended: dict[str, list[float]] = {}  #: model → when it ended its child, lately
         self._stopped = False
         self._wanted: Counter[str] = Counter()  #: models that are loaded for a question, with how many
@@ -247,9 +250,8 @@ class Scorer:
             return msgspec.json.encode({**header, "rows": described}), msgspec.json.encode(rows.columns)
         key = (model.key, method)
         if key not in self._headers:
-            described = _described_matrix(model.input_schema, rows.dtype)
-            self._headers[key] = msgspec.json.encode({**header, "rows": described})
-        return self._headers[key], rows.raw
+            self._headers[key] = _announced(header, model.input_schema, rows.dtype)
+        return self._headers[key].of(rows), rows.raw
 
     @property
     def idle_seconds(self) -> float:
@@ -414,11 +416,27 @@ def _described(schema: InputSchema) -> dict[str, Any]:
     return {"layout": "table", "kinds": [c.kind for c in schema.columns], "names": _names(schema)}
 
 
-def _described_matrix(schema: InputSchema, dtype: str) -> dict[str, Any]:
-    """How a matrix is announced; `checked` if every number in it was found finite."""
-    checked = dtype == "<f8" and not any(c.nullable for c in schema.columns)
-    shape = (-1, schema.width)
-    return {"layout": "matrix", "dtype": dtype, "shape": shape, "names": _names(schema), "checked": checked}
+class _Announced(NamedTuple):
+    """How matrices of one model are announced."""
+
+    usual: bytes
+    missing: bytes = b""  #: the same of rows in which values are missing, where the model takes such
+
+    def of(self, rows: Rows) -> bytes:
+        """For these, which are a matrix."""
+        if self.missing and not np.isfinite(np.frombuffer(rows.raw or b"")).all():
+            return self.missing
+        return self.usual
+
+
+def _announced(header: dict[str, Any], schema: InputSchema, dtype: str) -> _Announced:
+    """`checked` says that every number is finite: scikit-learn need not look again."""
+    shape, is_float = (-1, schema.width), dtype == "<f8"
+    rows = {"layout": "matrix", "dtype": dtype, "shape": shape, "names": _names(schema), "checked": is_float}
+    usual = msgspec.json.encode({**header, "rows": rows})
+    if not is_float or not any(column.nullable for column in schema.columns):
+        return _Announced(usual)
+    return _Announced(usual, msgspec.json.encode({**header, "rows": {**rows, "checked": False}}))
 
 
 def _names(schema: InputSchema) -> list[str]:
