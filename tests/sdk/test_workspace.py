@@ -56,7 +56,10 @@ def test_a_run_is_submitted_listed_and_canceled(ws: Workspace, tmp_path: Path) -
     assert target.stat().st_size > 0
 
 
-def test_an_unknown_run_is_not_found_nor_a_function_before_a_worker_told_of_any(ws: Workspace) -> None:
+def test_an_unknown_run_is_not_found_nor_a_function_before_a_worker_told_of_any(
+    ws: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fitq.sdk.http.RESTART_SECONDS", 0.5)  # as long as it would wait for a worker
     with pytest.raises(Unavailable, match="No worker has said yet"):
         Experiment(ws, "e").submit(FunctionCall(function="nothing"))
     with pytest.raises(NotFound):
