@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ import psutil
 import pytest
 from sklearn.datasets import load_iris
 
+from fitq.environments.interpreters import find_interpreters
 from fitq.errors import FitqError, ModelUnusable
 from fitq.records import ModelRecord
 from fitq.scorer.entry import EntryCode, lay_out
@@ -115,6 +117,9 @@ names = ["setosa", "versicolor", "virginica"]
 def nearest(centers, rows):
     return [int(np.abs(centers - row).sum(axis=1).argmin()) for row in rows]
 """
+
+
+OLD = sorted((i for i in find_interpreters() if i.version < (3, 9, 0)), key=lambda i: i.version)
 
 
 class Scripts:
@@ -361,6 +366,23 @@ def test_a_script_that_cannot_be_served_is_refused_with_the_reason(
     with pytest.raises(ModelUnusable) as refused:
         inspect_entry(entry, "0" * 64, sample_input=ROWS, seconds=2, memory_bytes=500_000_000)
     assert message in refused.value.message
+
+
+@pytest.mark.skipif(not OLD, reason="no Python older than 3.9 is here")
+def test_a_script_runs_in_the_oldest_python_that_is_here(scripts: Scripts) -> None:
+    """Nothing is installed there; Azure's modules are ours."""
+    text = (
+        "from azureml.core.model import Model\n"
+        "from azureml.contrib.services.aml_response import AMLResponse\n"
+        "def init():\n    global data\n    data = open(Model.get_model_path('any'), 'rb').read()\n"
+        "def run(raw):\n    return AMLResponse([len(data), raw], 200, json_str=True)\n"
+    )
+    entry, _ = scripts.laid_out(text, scripts.centers)
+    facts = inspect_entry(entry, "0" * 64, sample_input=[1], interpreter=OLD[0].path)
+    assert facts.versions.python == OLD[0].release
+    assert facts.golden is not None
+    answered = json.loads(facts.golden.answers["run"].data)
+    assert answered == [scripts.centers.stat().st_size, '{"data": [1]}']
 
 
 def test_a_script_that_answers_otherwise_than_at_registration_does_not_answer(

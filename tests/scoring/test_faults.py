@@ -365,7 +365,9 @@ def test_a_model_that_another_version_wrote_and_this_cannot_read_names_it(
     assert "written by scikit-learn 0.24.2" in told.message
 
 
-@pytest.mark.parametrize("file", sorted(process.MODELS.parent.glob("*.py")), ids=lambda f: f.name)
+@pytest.mark.parametrize(
+    "file", [*sorted(process.MODELS.parent.glob("*.py")), process.ENTRY], ids=lambda f: f.name
+)
 def test_the_child_runs_on_old_pythons_with_nothing_but_their_standard_library(file: Path) -> None:
     tree = ast.parse(file.read_text(), feature_version=(3, 6))
     for node in tree.body:

@@ -44,7 +44,7 @@ def inspect_entry(
     """
     scorer = process.start(interpreter, memory_bytes, process.ENTRY)
     why = functools.partial(why_script_fails, script=entry.script)
-    asked = Asked(scorer, time.monotonic() + seconds, why)
+    asked = Asked(scorer, time.monotonic() + seconds, why, f"{entry.script} of the model")
     try:
         loaded = asked.for_header({"op": "load", **load_header(entry)})
         return _facts(asked, entry, snapshot, loaded, sample_input)

@@ -123,6 +123,7 @@ class Asked(NamedTuple):
     scorer: process.ScorerProcess
     deadline: float
     why: Callable[[dict[str, Any]], ModelUnusable]  #: says what an error of the child means
+    what: str = "Reading the model"  #: is being done there
 
     def for_header(self, header: dict[str, Any], payload: bytes = b"null") -> dict[str, Any]:
         return self.whole(header, payload)[0]
@@ -143,7 +144,7 @@ class Asked(NamedTuple):
                 answer = child.read_frame(stream)
         if answer is None:
             how = self.scorer.how_it_ended()
-            raise ModelUnusable(f"Reading the model ended the process that did so ({how}).")
+            raise ModelUnusable(f"{self.what} ended the process that did so ({how}).")
         if not answer[0]["ok"]:
             raise self.why(answer[0]["error"])
         return answer[0], bytes(answer[1])
