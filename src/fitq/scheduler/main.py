@@ -12,6 +12,7 @@ from fitq.backend import Backend
 from fitq.errors import Unavailable
 from fitq.logs import get_logger
 from fitq.scheduler.care import Care, patience
+from fitq.scheduler.leftovers import Leftovers
 from fitq.stopping import set_on_signals
 
 log = get_logger(__name__)
@@ -21,6 +22,7 @@ _LEAD_SECONDS = 10.0
 _RESTORE_OPEN_SECONDS = 30.0
 #: Listing every run that ever ended is dear, and what is found so is rare: Redis lost its last second.
 _RESTORE_ENDED_SECONDS = 900.0
+_LEFTOVERS_SECONDS = 60.0
 
 
 class Scheduler:
@@ -31,6 +33,7 @@ class Scheduler:
         self._lease_seconds = lease_seconds
         self._period_seconds = min(_ROUND_SECONDS, lease_seconds / 4)
         self._care = Care(backend, lease_seconds)
+        self._leftovers = Leftovers(backend)
         self._id = f"{socket.gethostname()}-{os.getpid()}"
         self._steady_since: float | None = None  #: since when each round has come through
         self._looked_at = 0.0
@@ -79,6 +82,7 @@ class Scheduler:
         self._when_due(done_at, "open", self._care.restore_open, _RESTORE_OPEN_SECONDS)
         if "open" in done_at and done_at is self._done_at:  # Redis has not been emptied again since
             self._when_due(done_at, "ended", self._care.restore_ended, _RESTORE_ENDED_SECONDS)
+            self._when_due(done_at, "leftovers", self._leftovers.delete_some, _LEFTOVERS_SECONDS)
 
     def _notice_absence(self) -> None:
         """Begin anew after Redis, this process or the whole machine stood still."""

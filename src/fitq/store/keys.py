@@ -32,7 +32,8 @@ Object store, under `<workspace>/`
     open/<run>.json                     the accepted run as it was asked for; gone when the run is final and
                                         the models that it registers are there.
                                         Written before 202: it is what "accepted" means.
-    runs/<run>/attempts/<n>-<claim>/<path>  files of one attempt
+    runs/<run>/attempts/<n>-<claim>/<path>  files of one attempt; those of an attempt that does not
+                                        count are deleted a day after the run ended
     runs/<run>/final.json               FinalRecord, put if absent: the one truth about a run that ended
     models/<name>/versions/<v>.json     ModelRecord, put if absent; later only tags and the like change
     models/<name>/versions/<v>.deleted  there when that version was deleted; its number is never used again
@@ -85,7 +86,10 @@ class ObjectKeys:
         return f"{self._root}/open/{run_id}.json"
 
     def attempt_file(self, run: RunRecord, path: str) -> str:
-        return f"{self._root}/runs/{run.parent or run.id}/attempts/{run.attempt_id}/{path}"
+        return f"{self.attempts(run.parent or run.id)}{run.attempt_id}/{path}"
+
+    def attempts(self, run_id: str) -> str:
+        return f"{self._root}/runs/{run_id}/attempts/"
 
     def final(self, run_id: str) -> str:
         return f"{self._root}/runs/{run_id}/final.json"
