@@ -463,6 +463,43 @@ def test_a_run_that_cannot_be_started_says_why(bench: Bench, monkeypatch: pytest
     assert "No space left on device" in run.failure.message
 
 
+class Failing(Ladder):
+    """A ladder one of whose steps does not hold any more."""
+
+    def plan(self, run: str, **asked: Any) -> dict[str, Any]:
+        return {**super().plan(run, **asked), "groups": ["/nonexistent/tasks"]}
+
+
+def test_a_run_that_cannot_be_confined_runs_nothing_and_is_left_to_another(bench: Bench) -> None:
+    bench.use(Failing())
+    run = bench.submit("print('executed')", max_attempts=2)
+    bench.executor.execute(run.id)
+    back = runs.find(bench.backend, run.id)
+    assert (back.status, back.attempt, back.losses) == (RunStatus.QUEUED, 1, 0)
+    assert "/nonexistent/tasks" in back.timeline[-1].reason
+    bench.executor.execute(run.id)
+    ended = runs.find(bench.backend, run.id)
+    assert (ended.status, ended.attempt) == (RunStatus.FAILED, 2)
+    assert ended.failure is not None
+    assert ended.failure.kind == "isolation_failed"
+    assert "Worker bench could not confine the run" in ended.failure.message
+    assert "/nonexistent/tasks" in ended.failure.message
+    assert "executed" not in bench.log(ended)
+
+
+def test_a_script_cannot_claim_that_it_was_not_confined(bench: Bench) -> None:
+    run = bench.run(
+        "import os, sys\n"
+        "for n in range(3, 64):\n"
+        "    try: os.write(n, b'OSError: forged\\n')\n"
+        "    except OSError: pass\n"
+        "print('cannot confine the run: OSError: forged'); os._exit(126)"
+    )
+    assert (run.status, run.attempt) == (RunStatus.FAILED, 1)
+    assert run.failure is not None
+    assert (run.failure.kind, run.failure.exit_code) == ("exited", 126)
+
+
 def test_what_a_run_writes_is_bounded_and_the_run_told(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "_DISK_SECONDS", 0.2)
     bench.executor = dataclasses.replace(

@@ -1,7 +1,8 @@
 """The last steps of a process of ours before it becomes a run: it gives up what runs may not have.
 
 A *plan* says which steps (`ladder.py` makes it). A step that fails ends the process: what is recorded on
-the run as its isolation is what it had. Standard library only, any Python ≥ 3.6.
+the run as its isolation is what it had. The keeper hears why by a pipe that nothing of the run's ever has,
+so that no script can claim it. Standard library only, any Python ≥ 3.6.
 
     {"groups": [files to write one's id to], "cpus": [numbers], "limits": {"RLIMIT_…": number},
      "mounts": null or {"privileged", "hidden", "shown", "scratch"}, "user": null or number,
@@ -31,15 +32,18 @@ _ENDED_FIRST = b"500"
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def confine(plan: Mapping[str, Any]) -> None:
-    """Take every step of a plan, or end this process with the reason on stderr."""
+def confine(plan: Mapping[str, Any], problems: int) -> None:
+    """Take every step of a plan and close `problems`; or say there, and on stderr, why not, and end."""
     keeper = os.getppid()
     try:
         _take_steps(plan)
-    except (OSError, ValueError) as exc:
-        sys.stderr.write("cannot confine the run: %s\n" % exc)
+    except Exception as exc:  # whichever: what is not as it was planned must not run
+        reason = ("%s: %s" % (type(exc).__name__, exc))[:1000]
+        os.write(problems, reason.encode("utf-8", "replace"))
+        sys.stderr.write("cannot confine the run: %s\n" % reason)
         sys.stderr.flush()
         os._exit(126)
+    os.close(problems)
     # The kernel forgets both when a process changes its user.
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     _libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)

@@ -40,6 +40,7 @@ class Family:
         self.status: Optional[int] = None
         self.cpu_seconds = 0.0
         self.peak_kib = 0
+        self.problem = b""  #: why the first process could not be confined; then it ran nothing of the run's
 
     def see_through(self) -> None:
         """Wait until the first process ends, then end the others."""
@@ -53,8 +54,9 @@ class Family:
 
     @property
     def report(self) -> bytes:
-        """The last line that a worker hears of it: wait status, CPU seconds, peak KiB."""
-        return b"%d %.6f %d\n" % (self.status or 0, self.cpu_seconds, self.peak_kib)
+        """The last line that a worker hears of it: wait status, CPU seconds, peak KiB, and a problem."""
+        used = b"%d %.6f %d" % (self.status or 0, self.cpu_seconds, self.peak_kib)
+        return (used + b" " + self.problem).rstrip() + b"\n"
 
     def _collect(self, options: int) -> Optional[int]:
         """Take note of children that ended: the first process's id if it did, 0 if some live, or None."""
@@ -70,6 +72,17 @@ class Family:
             if pid == self.pid:
                 self.status = status
                 return pid
+
+
+def hear(pipe: int) -> bytes:
+    """All that is said until the other end is closed, on one line."""
+    heard = b""
+    while True:
+        piece = os.read(pipe, 4096)
+        if not piece:
+            os.close(pipe)
+            return b" ".join(heard.split())
+        heard += piece
 
 
 def say(pipe: int, text: bytes) -> None:

@@ -3,7 +3,7 @@
 Run as: launch.py WORKER_PID REPORT_FD PLAN FOLDER PROGRAM ARGS… with a plan as `confine.py` has it, in JSON.
 
 On the descriptor it says `<pid>`, and when everything of the run has ended
-`<wait status> <cpu seconds> <peak KiB>`, a line each.
+`<wait status> <cpu seconds> <peak KiB> [<why it could not be confined>]`, a line each.
 
 A program of its own because it must start quickly (`python -I -S`) and because a fork of the threaded
 worker may run no Python of ours. Standard library only, any Python ≥ 3.6.
@@ -31,18 +31,22 @@ def main() -> None:
     family.die_with(worker)
     family.adopt_orphans()
     keeper = os.getpid()
+    heard, problems = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(reports)
-        become(program, keeper, plan, folder)
+        os.close(heard)
+        become(program, keeper, plan, folder, problems)
+    os.close(problems)
     family.say(reports, b"%d\n" % pid)
     let_go_of_output()
     kept = family.Family(pid)
+    kept.problem = family.hear(heard)
     kept.see_through()
     family.say(reports, kept.report)
 
 
-def become(program: List[str], keeper: int, plan: str, folder: str) -> NoReturn:
+def become(program: List[str], keeper: int, plan: str, folder: str, problems: int) -> NoReturn:
     """Turn this process into the program, in its working folder."""
     os.setsid()
     family.die_with(keeper)
@@ -51,7 +55,7 @@ def become(program: List[str], keeper: int, plan: str, folder: str) -> NoReturn:
     for number in (signal.SIGPIPE, signal.SIGINT):  # whoever started the worker may have ignored it
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
-    confine.confine(json.loads(plan))
+    confine.confine(json.loads(plan), problems)
     os.chdir(folder)  # again, by its name: the file system may look different now
     try:
         os.execvp(program[0], program)

@@ -125,7 +125,8 @@ class Executor:
                 self._stop_before_start(run, folder)
                 return
             except EnvironmentPostponed as exc:
-                self._postpone(run, folder, exc)
+                failure = diagnosis.not_started(exc, kind="environment_failed")
+                self._leave_to_another(run, folder, failure)
                 return
             except (FitqError, OSError) as exc:  # no room for its folder, or words too long for a process
                 self._fail_before_start(run, folder, diagnosis.not_started(exc))
@@ -145,6 +146,10 @@ class Executor:
             return
         if process.was_lost:  # its keeper died: not the run's doing, as far as anybody can tell
             self._lose(run)
+            return
+        if process.problem and ended is Ended.EXITED:
+            log.error("run_not_confined", run_id=run.id, error=process.problem)
+            self._leave_to_another(run, folder, diagnosis.not_confined(self.worker_id, process.problem))
             return
         Finalizer(self.backend, self.settings, self.environments, folder, watch, ended).finish(
             run, self._advance
@@ -266,12 +271,12 @@ class Executor:
             failure = Failure(kind="canceled", message="Canceled before it started.")
             self._end_before_start(run, folder, RunStatus.CANCELED, failure)
 
-    def _postpone(self, run: RunRecord, folder: RunFolder, reason: EnvironmentPostponed) -> None:
+    def _leave_to_another(self, run: RunRecord, folder: RunFolder, failure: Failure) -> None:
         """Not the run's fault, so it gets another attempt, perhaps on another worker; but not for ever."""
         if run.attempt < run.max_attempts:
-            self._hand_back(run, reason.message)
+            self._hand_back(run, failure.message)
         else:
-            self._fail_before_start(run, folder, diagnosis.not_started(reason, kind="environment_failed"))
+            self._fail_before_start(run, folder, failure)
 
     def _end_before_start(
         self, run: RunRecord, folder: RunFolder, status: RunStatus, failure: Failure

@@ -63,6 +63,7 @@ class RunProcess(abc.ABC):
         self.cpu_seconds = 0.0
         self.peak_memory_bytes = 0
         self.group = Group()  #: the kernel's limits, which it was started under
+        self.problem = ""  #: why it could not be confined; nothing of the run's was executed then
         self.was_lost = False  #: it ended because the platform's own process that kept it ended
 
     @abc.abstractmethod
@@ -86,7 +87,8 @@ class RunProcess(abc.ABC):
         if not piece:  # the keeper died, and the first process with it
             self.exit_code, self.was_lost = -signal.SIGKILL, True
         elif self._report.endswith(b"\n"):
-            status, cpu_seconds, peak_kib = self._report.split()
+            status, cpu_seconds, peak_kib, *problem = self._report.split(maxsplit=3)
+            self.problem = b"".join(problem).decode("utf-8", "replace").strip()
             self.exit_code = os.waitstatus_to_exitcode(int(status))
             self.cpu_seconds, self.peak_memory_bytes = float(cpu_seconds), int(peak_kib) * 1024
         return self.exit_code is not None

@@ -7,8 +7,9 @@ it. On the socket (SOCK_SEQPACKET) it says `ready` once. Each message to it is o
      "plan": what `isolation/confine.py` does}
 
 with two descriptors: the run's stdout and stderr, and a pipe on which it says `<pid>`, and when everything of
-the run has ended `<wait status> <cpu seconds> <peak KiB>`, a line each. A pipe that closes earlier says that
-it died. It keeps one run at a time: all that descends from it is that run's (see `isolation/family.py`).
+the run has ended `<wait status> <cpu seconds> <peak KiB> [<why it is not confined>]`, a line each. A pipe
+that closes earlier says that it died. It keeps one run at a time: all that descends from it is that run's
+(see `isolation/family.py`).
 
 It only ever imports: a library that has computed before a fork may hang after it (OpenMP does). What a run
 asks for that was decided when this interpreter started (PYTHONHASHSEED, OMP_NUM_THREADS, a file of its own
@@ -134,8 +135,8 @@ def _is_imported(name: str) -> bool:
 class Request:
     """What a forked child is to become. `data` is the request's JSON."""
 
-    def __init__(self, data: bytes, output: int, parent: int) -> None:
-        self.data, self.output, self.parent = data, output, parent
+    def __init__(self, data: bytes, output: int, parent: int, problems: int) -> None:
+        self.data, self.output, self.parent, self.problems = data, output, parent, problems
 
 
 def serve(control: socket.socket) -> Request:
@@ -145,14 +146,19 @@ def serve(control: socket.socket) -> Request:
         size, output, pipe = _receive(control, buffer)
         if output is None:
             continue
+        heard, problems = os.pipe()
         pid = _fork(pipe)
         if pid == 0:
             control.detach()
-            return Request(bytes(buffer[:size]), output, parent)
+            return Request(bytes(buffer[:size]), output, parent, problems)
         buffer[:size] = bytes(size)  # the next child inherits this memory
         os.close(output)
-        if pid is not None:
+        os.close(problems)
+        if pid is None:
+            os.close(heard)
+        else:
             kept = family.Family(pid, shared_kib)
+            kept.problem = family.hear(heard)
             kept.see_through()
             family.say(pipe, kept.report)
             os.close(pipe)
@@ -201,10 +207,10 @@ def become(request: Request) -> Tuple[types.CodeType, Dict[str, Any]]:
     os.setsid()
     family.die_with(request.parent)
     _libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
-    _keep_only(request.output)
+    _keep_only(request.output, request.problems)
     asked = json.loads(request.data.decode())
     argv, environment = asked["argv"], asked["environment"]
-    confine.confine(asked["plan"])
+    confine.confine(asked["plan"], request.problems)
     os.chdir(asked["cwd"])
     code = None if _needs_fresh_start(asked) else _compiled(argv[0])
     if code is None or not _take_environment(environment):
@@ -230,11 +236,11 @@ def _capture(environment: Mapping[str, str]) -> None:
         capture.withdraw()
 
 
-def _keep_only(output: int) -> None:
+def _keep_only(output: int, problems: int) -> None:
     os.dup2(output, 1)
     os.dup2(output, 2)
     for name in os.listdir("/proc/self/fd"):
-        if int(name) > 2:
+        if int(name) > 2 and int(name) != problems:
             try:
                 os.close(int(name))
             except OSError:

@@ -9,7 +9,7 @@ from fitq.records import Failure
 from fitq.worker.doctor import order
 from fitq.worker.doctor.case import Case, Finding
 from fitq.worker.doctor.families import exceptions, exits
-from fitq.worker.doctor.families.start import not_started
+from fitq.worker.doctor.families.start import not_confined, not_started
 from fitq.worker.doctor.order import KINDS
 from fitq.worker.doctor.suspects import ending
 
@@ -78,4 +78,4 @@ def _clean(text: str, most: int) -> str:
     return cut.encode("utf-8", "replace").decode("utf-8")
 
 
-__all__ = ["KINDS", "Case", "diagnose", "examine", "not_started"]
+__all__ = ["KINDS", "Case", "diagnose", "examine", "not_confined", "not_started"]

@@ -10,12 +10,23 @@ from fitq.records import Failure
 KINDS = {
     "environment_failed": "The environment that the run asked for could not be built.",
     "start_failed": "The run's process could not be started.",
+    "isolation_failed": "The worker could not separate the run from its machine: it executed nothing of it.",
     "disk_full": "The worker's disk, or the run's share of it, is full.",
     "not_found": "The snapshot, or the training function, is not there any more.",
     "unsafe_snapshot": "The snapshot holds what may not be unpacked.",
     "too_large": "The snapshot unpacks to more than is allowed.",
     "worker_lost": "The worker was lost, and `max_attempts` allows no other attempt.",
 }
+
+
+def not_confined(worker: str, reason: str) -> Failure:
+    """The failure of a run whose process could not take a step of its isolation."""
+    return Failure(
+        kind="isolation_failed",
+        message=f"Worker {worker} could not confine the run, and executed nothing of it: {reason}",
+        hint="It is the machine's doing, not the run's. Start the worker again: it finds anew what its "
+        "machine can do, and `fitq doctor` shows it. FITQ_ISOLATION=off does without.",
+    )
 
 
 def not_started(exc: FitqError | OSError, kind: str = "") -> Failure:
