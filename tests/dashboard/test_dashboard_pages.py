@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from fitq.backend import Backend
 from fitq.dashboard.pages import routes
 from fitq.errors import Unavailable
-from fitq.records import EnvironmentRecord, Failure, FunctionRecord, PoolSettings, RunRequest
+from fitq.records import EntryScript, EnvironmentRecord, Failure, FunctionRecord, PoolSettings, RunRequest
 from fitq.settings import Settings
 from fitq.store.memory import MemoryState
 from fitq.submission import submit
@@ -193,6 +193,18 @@ def test_a_model_shows_schema_origin_versions_and_a_curl(client: TestClient, mem
     pinned = client.get("/models/sklearn-iris/versions/champion").text
     assert "/models/sklearn-iris/versions/1/score" in pinned
     assert 'href="/runs/iris-abc"' in pinned
+
+
+def test_a_model_with_an_entry_script_shows_it_and_a_body_that_it_takes(
+    client: TestClient, memory_backend: Backend
+) -> None:
+    entry = EntryScript(script="<b>score.py", snapshot="0" * 64, kind="azure", example={"rows": [1]})
+    registered(memory_backend, version=1, input_schema=None, methods=["run"], estimator="", entry=entry)
+    page = client.get("/models/sklearn-iris").text
+    assert "&lt;b&gt;score.py (init and run)" in page
+    assert "-d &#39;{&#34;rows&#34;: [1]}&#39;" in page
+    assert "cannot be scored" not in page
+    assert "The script takes the body as it comes." in page
 
 
 def test_a_model_without_a_schema_says_that_it_cannot_be_scored(
