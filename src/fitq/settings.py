@@ -140,7 +140,9 @@ class Settings:
         512, "requests that may wait for one model; more are answered 429", example="512"
     )
     scorer_idle_seconds: float = _setting(
-        900.0, "a scorer of another environment than scoring's own ends when nobody asked for so long"
+        900.0,
+        "a scorer of another environment than scoring's own, or of an entry script, ends when nobody asked "
+        "for so long",
     )
     scorer_memory_bytes: int = _setting(
         8_000_000_000,

@@ -111,8 +111,8 @@ class ServedModel:
 
     @property
     def waiting(self) -> int:
-        """Requests that wait for a call of any of its methods."""
-        return self._queue.waiting if self._queue else 0
+        """Requests that wait for a call of any of its methods, or for its entry script."""
+        return self.turns.waiting + (self._queue.waiting if self._queue else 0)
 
     @property
     def memory_bytes(self) -> int:
