@@ -258,6 +258,8 @@ def test_alerts_speak_of_numbers_that_are_counted(prod: list[Object]) -> None:
     counted = {f"fitq_pool_{field}" for field in ("queued", "running", "workers")}
     source = (ROOT / "src/fitq/api/health.py").read_text()
     assert all(field.removeprefix("fitq_pool_") in source for field in counted)
+    assert '"fitq_scoring_rejections"' in (ROOT / "src/fitq/scoring/measures.py").read_text()
+    counted.add("fitq_scoring_rejections_total")
     for rule in named(prod, "PrometheusRule")["fitq"]["spec"]["groups"][0]["rules"]:
         assert set(re.findall(r"fitq_\w+", rule["expr"])) <= counted
     for monitor in named(prod, "ServiceMonitor").values():

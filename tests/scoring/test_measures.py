@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from prometheus_client.parser import text_string_to_metric_families
 
 from fitq.scoring.journal import Answered
@@ -13,7 +15,7 @@ def answer(model: str, *, at: float = 1.0, seconds: float = 0.01, cold: float | 
 
 
 def requests(measures: Measures) -> dict[str, float]:
-    families = text_string_to_metric_families(measures.text().decode())
+    families = text_string_to_metric_families(asyncio.run(measures.text()).decode())
     return {
         s.labels["model"]: s.value
         for family in families
@@ -31,7 +33,7 @@ def test_ten_thousand_models_make_few_lines_and_every_answer_counts() -> None:
     assert len(told) == LABELLED + 1
     assert sum(told.values()) == 20_000
     assert told["(other)"] == 2 * (10_000 - LABELLED)
-    assert len(measures.text().splitlines()) < 15_000
+    assert len(asyncio.run(measures.text()).splitlines()) < 15_000
     assert measures.latest("m-9999", 1).latency["answers"] == 2
 
 

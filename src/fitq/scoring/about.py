@@ -156,17 +156,17 @@ async def _said(asked: Any) -> str:
 
 async def metrics(call: Call) -> Answer:
     """Of all processes at this port, in Prometheus' scrape format."""
-    return _metrics(await call.service.peers.metrics(_own(call)))
+    return _metrics(await call.service.peers.metrics(await _own(call)))
 
 
 async def own_metrics(call: Call) -> Answer:
     """Of the process that answers."""
-    return _metrics(_own(call))
+    return _metrics(await _own(call))
 
 
-def _own(call: Call) -> bytes:
+async def _own(call: Call) -> bytes:
     call.service.journal.tell()
-    return call.service.measures.text()
+    return await call.service.measures.text()
 
 
 def _metrics(text: bytes) -> Answer:

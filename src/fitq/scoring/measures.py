@@ -9,10 +9,12 @@ asked for. What it had counted is then added to the others', so no sum ever goes
 
 from __future__ import annotations
 
+import asyncio
 import math
 from bisect import bisect_left
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
@@ -174,6 +176,15 @@ class Measures(Collector):
             histogram.tell(family, [])
             yield family
 
-    def text(self) -> bytes:
-        """The scrape format."""
-        return generate_latest(self._registry)
+    async def text(self) -> bytes:
+        """The scrape format. Writing it takes longer than many predictions, so a thread does that."""
+        return await asyncio.to_thread(generate_latest, _Moment(list(self._registry.collect())))
+
+
+class _Moment(NamedTuple):
+    """Every metric as it was at one moment."""
+
+    metrics: list[Metric]
+
+    def collect(self) -> Iterator[Metric]:
+        return iter(self.metrics)
