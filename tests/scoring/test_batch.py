@@ -171,6 +171,28 @@ async def test_a_full_queue_is_a_429_and_empties_again(shares: bool) -> None:
 
 
 @in_a_loop
+async def test_who_gives_up_leaves_room_for_another() -> None:
+    scorer = Doubler()
+    lane = batches(scorer, Limits(waiting=2))
+    scorer.go.clear()
+    running = asyncio.ensure_future(lane.predict(rows(0)))
+    while not scorer.calls:
+        await asyncio.sleep(0)
+    waiting = [lane.predict(rows(v)) for v in (1, 2)]
+    assert isinstance(lane.predict(rows(3)).exception(), TooManyRequests)
+    waiting[0].cancel()
+    taken = lane.predict(rows(4))
+    assert isinstance(lane.predict(rows(5)).exception(), TooManyRequests)
+    scorer.go.set()
+    assert [o.predictions.tolist() for o in await asyncio.gather(running, waiting[1], taken)] == [
+        [0],
+        [4],
+        [8],
+    ]
+    assert scorer.calls == [[0], [2, 4]]
+
+
+@in_a_loop
 async def test_who_waited_too_long_is_told_so_and_not_computed() -> None:
     scorer = Doubler()
     found = await gathered(batches(scorer, Limits(seconds=-1)), rows(1))

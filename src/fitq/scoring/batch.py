@@ -89,7 +89,7 @@ class Batches:
         """
         loop = self._loop
         request = _Request(rows, shares, loop.time(), loop.create_future())
-        if self.waiting >= self._limits.waiting:
+        if self.waiting >= self._limits.waiting and not self._has_room():
             request.answer.set_exception(self._full())
             return request.answer
         lane = self._lanes.get(method)
@@ -162,6 +162,13 @@ class Batches:
         else:
             _share(requests, whole)
         self._go()
+
+    def _has_room(self) -> bool:
+        """Whether somebody has left, whose place is then free."""
+        for method, lane in self._lanes.items():
+            self._lanes[method] = deque(request for request in lane if not request.answer.done())
+        self.waiting = sum(map(len, self._lanes.values()))
+        return self.waiting < self._limits.waiting
 
     def _full(self) -> TooManyRequests:
         oldest = min((lane[0].arrived for lane in self._lanes.values() if lane), default=self._loop.time())
