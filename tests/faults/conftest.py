@@ -61,12 +61,13 @@ class Field:
         self._workers.append(process)
         return process
 
-    def start_scheduler(self) -> None:
-        self._scheduler = threading.Thread(target=self._look_after)
+    def start_scheduler(self, backend: Backend | None = None) -> None:
+        """One that reaches the stores by `backend`, if that is given."""
+        self._scheduler = threading.Thread(target=self._look_after, args=(backend or self.backend,))
         self._scheduler.start()
 
-    def _look_after(self) -> None:
-        scheduler = Scheduler(self.backend, LEASE_SECONDS)
+    def _look_after(self, backend: Backend) -> None:
+        scheduler = Scheduler(backend, LEASE_SECONDS)
         while not self._told.wait(LEASE_SECONDS / 4):
             scheduler.round()
 

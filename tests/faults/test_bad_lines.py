@@ -11,6 +11,7 @@ import pytest
 import redis
 from chaos_lab.proxy import (
     BROKEN,
+    DEAF,
     FORBIDDEN,
     FORGETFUL,
     GONE,
@@ -23,14 +24,14 @@ from chaos_lab.proxy import (
 )
 from starlette.testclient import TestClient
 
-from fitq import submission
+from fitq import attempts, runs, submission
 from fitq.api.app import create_app
 from fitq.backend import Backend, open_backend
 from fitq.errors import Unavailable
 from fitq.records import RunStatus
 from fitq.settings import Settings
 from tests.conftest import Servers, eventually
-from tests.faults.conftest import Field
+from tests.faults.conftest import LEASE_SECONDS, Field
 
 GATED = """
 import os, time
@@ -156,6 +157,24 @@ def test_a_run_ends_in_its_first_attempt_although_both_lines_are_bad(
         ended = shaky.wait_until(third, RunStatus.COMPLETED, seconds=90)
     assert ended.attempt == 1
     assert shaky.log(third) == "going\n"
+
+
+def test_listings_that_take_for_ever_keep_nobody_waiting(lines: Lines, field: Field) -> None:
+    """Only filling Redis again and sweeping list all runs; to submit, to read and to take over is without."""
+    ended = submission.submit(field.backend, field.request("print('ended')"))
+    held = attempts.claim(field.backend, ended.id, "w", LEASE_SECONDS)
+    assert held is not None
+    attempts.finish(field.backend, held, RunStatus.FAILED)
+    lost = submission.submit(field.backend, field.request("print('lost')"))
+    assert attempts.claim(field.backend, lost.id, "gone", LEASE_SECONDS) is not None
+    lines.to_objects.fault = dataclasses.replace(DEAF, containing=b"list-type=2")
+    field.start_scheduler(lines.backend)
+    eventually(lambda: lines.to_objects.hits > 0, what="the bucket is listed")
+    field.wait_until(lost, RunStatus.QUEUED)
+    new = submission.submit(lines.backend, field.request("print('new')"))
+    assert {r.id for r in lines.backend.state.list_runs()} == {ended.id, lost.id, new.id}
+    assert runs.read_log(lines.backend, ended.id).data == b""
+    assert not lines.backend.state.is_whole()
 
 
 def test_a_final_record_whose_answer_was_lost_is_recognised(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from fitq import runs, submission
 from fitq.records import RunRecord, RunStatus
 from tests.conftest import eventually
+from tests.environments.conftest import TINY
 from tests.faults.conftest import Field
 
 #: Files of each attempt are told apart by a nonce, and there are several.
@@ -61,6 +64,27 @@ def test_a_run_outlives_workers_that_die_at_every_step(field: Field) -> None:
     assert (ended.attempt, ended.losses) == (5, 4), "the one that died before it claimed does not count"
     assert [e.attempt for e in ended.timeline if e.status is RunStatus.PREPARING] == [1, 2, 3, 4, 5]
     assert_whole(field, ended)
+
+
+def test_half_an_environment_of_a_worker_that_died_is_never_used(
+    field: Field, tmp_path: Path, packages: Path
+) -> None:
+    built = tmp_path / "environments"
+    built.mkdir()
+    (built / "packages").symlink_to(packages)
+    field.settings = dataclasses.replace(field.settings, environments=str(built), warm_start=0)
+    field.start_scheduler()
+    run = field.submit("import iniconfig; print('found')", environment={"pip": [TINY]})
+    wait_for_death(field.start_worker("environment-half-built"))
+    (half,) = (built / "building").glob("*/env")
+    assert list((built / "built").iterdir()) == []
+    field.start_worker()
+    ended = field.wait_until(run, RunStatus.COMPLETED, seconds=90)
+    assert (ended.attempt, ended.losses) == (2, 1)
+    assert field.log(run).count("building environment") == 2
+    assert field.log(run).endswith("found\n")
+    assert not half.exists()
+    assert len(list((built / "built").iterdir())) == 1
 
 
 @pytest.mark.parametrize("step", ["ended-in-the-object-store", "ended-before-the-message-is-answered"])
