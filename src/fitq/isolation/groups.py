@@ -16,6 +16,7 @@ _CONTROLLERS = ("memory", "pids")
 _ROOT = Path("/sys/fs/cgroup")
 _PEAKS = ("memory.max_usage_in_bytes", "memory.peak")
 _SECONDS_TO_EMPTY = 5.0
+_SECONDS_TO_JOIN = 600.0  #: from a group's making to its first process, with all the time in the world
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -81,6 +82,19 @@ class Groups:
                     (folder / file).write_text(str(limit))
         return group
 
+    def sweep(self, *, older_than_seconds: float = _SECONDS_TO_JOIN) -> int:
+        """Remove what workers that were killed left behind; returns how many folders.
+
+        The kernel removes no group that has a process. One that was made a moment ago may get one yet.
+        """
+        removed = 0
+        for folder in [folder for parent in self.parents for folder in parent.glob("fitq-*")]:
+            with contextlib.suppress(OSError):
+                if time.time() - folder.stat().st_ctime > older_than_seconds:
+                    folder.rmdir()
+                    removed += 1
+        return removed
+
 
 def find_groups() -> Groups | None:
     """Where groups can be made; None: nowhere. Tried by making one."""
@@ -92,6 +106,7 @@ def find_groups() -> Groups | None:
         found.make(f"fitq-probe-{os.getpid()}", memory_bytes=1 << 30, processes=10).remove()
     except OSError:
         return None
+    found.sweep()
     return found
 
 

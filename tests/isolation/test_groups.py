@@ -1,0 +1,42 @@
+"""Control groups of runs whose worker was killed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from fitq.isolation.groups import Groups, find_groups
+
+
+@pytest.fixture
+def groups() -> Iterator[Groups]:
+    """A place of its own in this machine's hierarchies."""
+    found = find_groups()
+    if found is None:
+        pytest.skip("this machine lets nobody make control groups")
+    inner = Groups(tuple(parent / f"test-{os.getpid()}" for parent in found.parents))
+    for parent in inner.parents:
+        parent.mkdir()
+    yield inner
+    for parent in inner.parents:
+        parent.rmdir()
+
+
+def test_what_a_killed_worker_left_is_removed_and_what_is_in_use_is_not(groups: Groups) -> None:
+    left = groups.make("fitq-left-1", memory_bytes=1 << 30, processes=10)
+    used = groups.make("fitq-used-1", memory_bytes=None, processes=10)
+    sleeper = subprocess.Popen(["sleep", "1000"])
+    try:
+        for folder in used.folders:
+            (folder / "cgroup.procs").write_text(str(sleeper.pid))
+        assert groups.sweep() == 0, "all are younger than that"
+        assert groups.sweep(older_than_seconds=-1) == len(left.folders)
+        assert not any(folder.exists() for folder in left.folders)
+        assert all(folder.exists() for folder in used.folders)
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+        used.remove()
