@@ -1,9 +1,10 @@
 """How are many models answered beside one, and how soon a model that was never asked for?
 
-    scripts/bench scoring_many [--models 1000] [--clients 8] [--repeats 3] [--seconds 2] [--realtime]
+    scripts/bench scoring_many [--models 1000] [--hot 500] [--clients 8] [--repeats 3] [--seconds 2]
 
 One scoring program with many small models. First each is asked once, one after another: the time of a cold
-model's first answer. Then `wrk` asks for one model again and again, and for all of them at random, in turns.
+model's first answer. Then `wrk` asks for one model again and again, and for all of them at random, in turns;
+with `--hot` only so many of them are ever asked.
 """
 
 from __future__ import annotations
@@ -91,9 +92,10 @@ def main() -> None:
     )
     for name, usual in (("models", 1000), ("clients", 8), ("repeats", 3), ("seconds", 2)):
         parser.add_argument(f"--{name}", type=int, default=usual)
+    parser.add_argument("--hot", type=int, help="how many of them are asked; all if this is not given")
     parser.add_argument("--realtime", action="store_true", help="keep other programs from both cores")
     given = parser.parse_args()
-    given.peers = ""
+    given.peers, hot = "", given.hot or given.models
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         train(folder, given.models)
@@ -101,8 +103,8 @@ def main() -> None:
         process = start("fitq", port, folder, folder / "fitq.log", given)
         try:
             wait_until_it_scores(port, asked_for("fitq", Case("small-0000", 1, 1), ROW))
-            cold = sorted(first_answers(port, given.models))
-            figures: dict[int, list[Figure]] = {1: [], given.models: []}
+            cold = sorted(first_answers(port, hot))
+            figures: dict[int, list[Figure]] = {1: [], hot: []}
             for repeat in range(given.repeats):
                 for count in figures if repeat % 2 == 0 else reversed(figures):
                     figures[count].append(load(port, count, folder, given))
