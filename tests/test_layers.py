@@ -92,7 +92,7 @@ MODULES = {
         "revisions",
         "publishing",
     },
-    "programs": {"programs", "forks", "onewrite"},
+    "programs": {"programs", "forks", "onewrite", "draining"},
 }
 #: The front door names everything, lazily, and belongs to no layer.
 OUTSIDE = {"__init__.py", "__main__.py"}

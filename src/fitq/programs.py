@@ -147,6 +147,8 @@ def _need_token(settings: Settings) -> None:
 def _server(app: object, **options: Any) -> uvicorn.Server:
     import uvicorn
 
+    from fitq.draining import DrainingServer
+
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]  # an ASGI app; uvicorn's alias is not exported
         log_config=None,
@@ -156,7 +158,7 @@ def _server(app: object, **options: Any) -> uvicorn.Server:
         h11_max_incomplete_event_size=64 * 1024,
         **options,
     )
-    return uvicorn.Server(config)
+    return DrainingServer(config)
 
 
 def _serve(server: uvicorn.Server, host: str, port: int, setting: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
 from pathlib import Path
 from time import monotonic
 
@@ -25,20 +27,20 @@ from tests.conftest import Servers, eventually
 AUTHORIZATION = {"Authorization": "Bearer test-token"}
 
 
-class Api:
-    """The API as a process."""
+class Web:
+    """The API, or scoring, as a process."""
 
-    def __init__(self, settings: Settings, log: Path) -> None:
+    def __init__(self, settings: Settings, log: Path, program: str = "api") -> None:
         (self.port,) = free_ports(1)
         self.url = f"http://127.0.0.1:{self.port}"
         environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("FITQ_")},
             **settings.to_environment(),
-            "FITQ_API_PORT": str(self.port),
+            f"FITQ_{program.upper()}_PORT": str(self.port),
         }
         with log.open("wb") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "fitq", "api"], env=environment, stdout=out, stderr=out
+                [sys.executable, "-m", "fitq", program], env=environment, stdout=out, stderr=out
             )
 
     @property
@@ -56,18 +58,47 @@ def to_redis(servers: Servers) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def api(settings: Settings, backend: Backend, to_redis: Proxy, tmp_path: Path) -> Iterator[Api]:
+def api(settings: Settings, backend: Backend, to_redis: Proxy, tmp_path: Path) -> Iterator[Web]:
     url = settings.redis_url.replace(f":{to_redis.target_port}/", f":{to_redis.port}/")
-    api = Api(dataclasses.replace(settings, redis_url=url), tmp_path / "api.log")
-    try:
-        eventually(lambda: api.answers, seconds=90, what="the API answers")
+    with running(Web(dataclasses.replace(settings, redis_url=url), tmp_path / "api.log")) as api:
         yield api
+
+
+@contextlib.contextmanager
+def running(web: Web) -> Iterator[Web]:
+    try:
+        eventually(lambda: web.answers, seconds=90, what="it answers")
+        yield web
     finally:
-        api.process.kill()
-        api.process.wait()
+        web.process.kill()
+        web.process.wait()
 
 
-def test_requests_that_have_begun_are_answered(api: Api, to_redis: Proxy) -> None:
+def ask(connection: HTTPConnection) -> tuple[int, bool]:
+    """The status of one request, and whether the answer says that it is the last of its connection."""
+    connection.request("POST", "/models/nobodys/score", b'{"data": [[1]]}', AUTHORIZATION)
+    answer = connection.getresponse()
+    answer.read()
+    return answer.status, answer.getheader("connection") == "close"
+
+
+def test_clients_of_scoring_are_told_to_close_before_they_are_cut_off(
+    settings: Settings, backend: Backend, tmp_path: Path
+) -> None:
+    assert backend.objects.get("none") is None, "the bucket is there"
+    with (
+        running(Web(settings, tmp_path / "scoring.log", "scoring")) as scoring,
+        contextlib.closing(HTTPConnection("127.0.0.1", scoring.port, timeout=30)) as busy,
+        contextlib.closing(HTTPConnection("127.0.0.1", scoring.port, timeout=30)) as idle,
+    ):
+        assert ask(idle) == ask(busy) == (404, False)
+        scoring.process.send_signal(signal.SIGTERM)
+        eventually(lambda: ask(busy) == (404, True), what="it is told to close")
+        assert ask(idle) == (404, True), "also who had asked nothing when the signal came"
+        assert scoring.process.wait(20) in (0, -signal.SIGTERM)
+
+
+def test_requests_that_have_begun_are_answered(api: Web, to_redis: Proxy) -> None:
     def ask(_: int) -> int:
         return httpx2.get(
             f"{api.url}/v1/runs", headers=AUTHORIZATION, trust_env=False, timeout=60
@@ -83,7 +114,7 @@ def test_requests_that_have_begun_are_answered(api: Api, to_redis: Proxy) -> Non
         httpx2.get(f"{api.url}/healthz", trust_env=False)
 
 
-def test_followed_logs_do_not_hold_up_the_stop(api: Api, backend: Backend) -> None:
+def test_followed_logs_do_not_hold_up_the_stop(api: Web, backend: Backend) -> None:
     entry = TimelineEntry(status=RunStatus.RUNNING, at=now(), attempt=1)
     run = RunRecord(
         id="iris-1", experiment="e", status=RunStatus.RUNNING, created_at=now(), pool="default",
