@@ -121,6 +121,28 @@ def test_a_model_that_ends_its_process_does_not_end_scoring(
     assert scoring.score("iris", ROWS)
 
 
+#: What a model may write to the socket of its child, in place of the child's own answer.
+FORGED = {
+    "endless": r"b'\0\0\0\1' + b'\0' * 4 + b'\x7f' * 8",
+    "garbled": r"b''.join(n.to_bytes(4, 'big') + b'\0\0\0\1' + b'\0' * 8 + b'?' for n in range(9999))",
+}
+FORGING = (
+    "[os.write(n, {frames}) for os in [__import__('os')] for n in range(3, 64) if os.path.islink("
+    "f'/proc/self/fd/{{n}}') and os.readlink(f'/proc/self/fd/{{n}}').startswith('socket')] "
+    "and __import__('time').sleep(600)"
+)
+
+
+@pytest.mark.parametrize("kind", FORGED)
+def test_an_answer_that_a_model_forged_is_not_waited_for(
+    scoring: Scoring, iris_record: ModelRecord, kind: str
+) -> None:
+    keep_like(scoring, kind, expression(FORGING.format(frames=FORGED[kind])), iris_record, "transform")
+    told = assert_one_error_shape(scoring.post(f"/models/{kind}/score", {"data": ROWS}), 503)
+    assert "scorer process ended" in told["message"]
+    assert scoring.score("iris", ROWS)
+
+
 def test_a_model_that_ends_its_process_again_and_again_rests(
     scoring: Scoring, iris_record: ModelRecord
 ) -> None:

@@ -20,6 +20,8 @@ from fitq.scorer import process
 log = get_logger(__name__)
 #: Requests that may wait in one child. More than it answers in a second or two only grows delays.
 _MAX_WAITING = 512
+#: No answer is larger. A child says how many bytes follow, and a model can write in its child's place.
+_MOST_BYTES = 1 << 30
 #: Makes something of an answer's header and payload; what it raises is the answer.
 Reading = Callable[[dict[str, Any], bytes], Any]
 
@@ -138,6 +140,9 @@ class Link(asyncio.Protocol):
         start = 0
         while len(data) - start >= frames.HEAD.size:
             number, header_size, payload_size = frames.HEAD.unpack_from(data, start)
+            if header_size + payload_size > _MOST_BYTES:
+                self._distrust(f"it announced an answer of {header_size + payload_size} bytes")
+                return
             header = start + frames.HEAD.size
             payload = header + header_size
             if payload + payload_size > len(data):
@@ -147,11 +152,12 @@ class Link(asyncio.Protocol):
         self._arrived += data[start:]
 
     def _is_complete(self) -> bool:
-        """Whether the first frame is here whole: large ones arrive in many pieces, copied once."""
+        """Whether the first frame is here whole, or never will be. Large ones come in pieces, copied once."""
         if len(self._arrived) < frames.HEAD.size:
             return False
         _, header_size, payload_size = frames.HEAD.unpack_from(self._arrived)
-        return bool(len(self._arrived) >= frames.HEAD.size + header_size + payload_size)
+        size = header_size + payload_size
+        return bool(size > _MOST_BYTES or len(self._arrived) >= frames.HEAD.size + size)
 
     def _answered(self, number: int, header: bytes, payload: bytes) -> None:
         waiting = self._waiting.pop(number, None)
@@ -162,6 +168,16 @@ class Link(asyncio.Protocol):
             waiting.answer.set_result(waiting.read(msgspec.json.decode(header), payload))
         except FitqError as exc:
             waiting.answer.set_exception(exc)
+        except Exception as exc:  # no answer of ours: a model wrote it, or wrote over it
+            waiting.answer.set_exception(_gone(waiting.what, "it did not answer in frames"))
+            self._distrust(f"it did not answer in frames: {exc!r}", waiting.model)
+
+    def _distrust(self, reason: str, model: str = "") -> None:
+        """End a child whose words cannot be ours. The model that it was asked about is to blame."""
+        asked = next(iter(self._waiting.values())).model if self._waiting else ""
+        self._blame(model or asked)
+        log.error("scorer_distrusted", reason=reason)
+        self.end(reason)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio names it
         """The child is gone, or we are done with it. Called by the event loop."""
