@@ -214,6 +214,19 @@ def test_a_queued_run_without_a_message_gets_one(
     assert memory_backend.queue.sent == [("default", "iris", queued.id)]
 
 
+def test_every_queued_run_is_looked_at_however_many_there_are(
+    memory_backend: Backend, queued: RunRecord, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(care, "_AT_ONCE", 2)
+    others = [msgspec.structs.replace(queued, id=f"iris-{n}") for n in range(2, 7)]
+    for run in others:
+        memory_backend.state.add_run(run)
+    clock.forward(11)
+    assert Care(memory_backend, LEASE_SECONDS).send_missing_messages() == 6
+    assert isinstance(memory_backend.queue, NullQueue)
+    assert {run_id for _, _, run_id in memory_backend.queue.sent} == {r.id for r in (queued, *others)}
+
+
 def test_messages_are_read_only_if_there_are_too_few_of_them(
     memory_backend: Backend, queued: RunRecord, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import time
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ _MESSAGE_AFTER = timedelta(seconds=10)
 #: renews every 2 s.
 _HEARD_AGAIN_SECONDS = 8.0
 _MANY = 100_000
+_AT_ONCE = 1000  #: of those that wait there may be any number
 #: Of so many times, messages are searched for once even if their number is right.
 _SEARCH_EVERY = 10
 
@@ -106,14 +108,25 @@ class Care:
         """
         if not (next(self._times_asked) % _SEARCH_EVERY == 0 or self._may_be_missing()):
             return 0
-        queued = self._backend.state.list_runs(status=RunStatus.QUEUED, newest_first=False, limit=_MANY)
-        old = [run for run in queued if now() - run.timeline[-1].at > _MESSAGE_AFTER]
-        known = {pool: self._backend.queue.run_ids(pool) for pool in {run.pool for run in old}}
-        missing = [run for run in old if run.id not in known[run.pool]]
-        for run in missing:
-            self._backend.queue.send(pool=run.pool, actor=run.actor, run_id=run.id)
-            log.warning("message_sent_again", run_id=run.id)
-        return len(missing)
+        began, count = now(), 0
+        messages = functools.cache(self._backend.queue.run_ids)
+        for run in self._queued():
+            is_old = began - run.timeline[-1].at > _MESSAGE_AFTER
+            if is_old and run.id not in messages(run.pool):
+                self._backend.queue.send(pool=run.pool, actor=run.actor, run_id=run.id)
+                log.warning("message_sent_again", run_id=run.id)
+                count += 1
+        return count
+
+    def _queued(self) -> Iterator[RunRecord]:
+        """All that wait, the oldest first. What moves between pages meanwhile has its turn later."""
+        for offset in itertools.count(0, _AT_ONCE):
+            page = self._backend.state.list_runs(
+                status=RunStatus.QUEUED, newest_first=False, offset=offset, limit=_AT_ONCE
+            )
+            yield from page
+            if not page:
+                return
 
     def _may_be_missing(self) -> bool:
         """Whether a pool has fewer messages than runs. One that is executed keeps its message."""
