@@ -19,8 +19,8 @@ from fitq.isolation.ladder import UNCONFINED
 from fitq.worker.folder import Program
 from fitq.worker.forked import ForkedProcess
 from fitq.worker.process import ColdProcess, RunProcess
-from fitq.worker.runtime import OWN
-from fitq.worker.starter import Starter
+from fitq.worker.runtime import OWN, Runtime
+from fitq.worker.starter import Starter, WarmParent
 from tests.conftest import eventually, starters
 
 PLAN = UNCONFINED  #: what is compared here is how it starts
@@ -500,6 +500,22 @@ def test_a_killed_worker_leaves_neither_parent_nor_run(tmp_path: Path) -> None:
     worker.wait()
     worker.stdout.close()
     eventually(lambda: not any(map(is_alive, pids)), seconds=5)
+
+
+def test_what_it_compiles_can_be_read_by_runs_of_another_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variables = {**OWN.variables(), "PYTHONPYCACHEPREFIX": str(tmp_path)}
+    monkeypatch.setattr(Runtime, "variables", lambda _: variables)
+    parent = WarmParent()
+    try:
+        assert parent.wait_until_ready()
+    finally:
+        parent.kill()
+        parent.wait()
+    compiled = [path for path in tmp_path.rglob("*") if "sklearn" in path.parts]
+    assert len(compiled) > 100
+    assert {path.stat().st_mode & 0o444 for path in compiled} == {0o444}
 
 
 def is_alive(pid: int) -> bool:

@@ -85,7 +85,7 @@ def prepare(worker: int) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a supervisor may have ignored it
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    os.umask(0o077)
+    os.umask(0o022)  # what Python compiles meanwhile is for every run, which may be another user
 
 
 def warm_up() -> "ending.Ending":
@@ -104,6 +104,7 @@ def warm_up() -> "ending.Ending":
     if sys.version_info >= (3, 7):
         gc.freeze()  # or the first collection in each child would copy every page
     _use_large_pages()
+    os.umask(0o077)
     return end
 
 
