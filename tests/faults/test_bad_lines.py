@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -104,6 +105,19 @@ def test_the_answer_is_503_with_the_one_body_and_when_to_come_back(lines: Lines)
                 answer = api.get(path)
                 assert (answer.status_code, answer.json()["code"]) == (503, "unavailable"), path
                 assert int(answer.headers["retry-after"]) > 0
+        assert api.get("/v1/runs").json()["runs"] == []
+
+
+def test_a_redis_that_never_answers_is_not_asked_three_times(lines: Lines) -> None:
+    """Packets that vanish say nothing: whoever waits for one answer has waited for all of them."""
+    app = create_app(lines.backend, lines.settings)
+    with TestClient(app, base_url="http://127.0.0.1:8700", raise_server_exceptions=False) as api:
+        api.headers["authorization"] = f"Bearer {lines.settings.token}"
+        began = time.monotonic()
+        with lines.to_redis.during(DEAF):
+            answer = api.get("/v1/runs")
+        assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+        assert time.monotonic() - began < 8, "one time-out is 3 s"
         assert api.get("/v1/runs").json()["runs"] == []
 
 

@@ -20,7 +20,7 @@ from fitq.store.protocols import Lease, LeaseEnd
 log = get_logger(__name__)
 #: A run is queued and then its message is sent; in between it may rightly be without one.
 _MESSAGE_AFTER = timedelta(seconds=10)
-#: A worker that lives is heard again this soon after an outage: a call that hangs ends within 5 s, and it
+#: A worker that lives is heard again this soon after an outage: a call that hangs ends within 3 s, and it
 #: renews every 2 s.
 _HEARD_AGAIN_SECONDS = 8.0
 _MANY = 100_000

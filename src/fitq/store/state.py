@@ -57,13 +57,16 @@ _LOOK = "Look at FITQ_REDIS_URL of this program."
 
 
 def connect(url: str) -> redis.Redis:
-    """A client with short patience: whoever may wait, waits around it."""
+    """A client with short patience: whoever may wait, waits around it.
+
+    What is cut is tried again at once. What is not answered is not: each try would take as long again.
+    """
     return redis.Redis.from_url(
         url,
-        socket_timeout=5,
+        socket_timeout=3,
         socket_connect_timeout=2,
         health_check_interval=15,
-        retry=Retry(ExponentialBackoff(cap=0.2, base=0.02), 2),
+        retry=Retry(ExponentialBackoff(cap=0.2, base=0.02), 2, supported_errors=(redis.ConnectionError,)),
     )
 
 
