@@ -444,6 +444,19 @@ def test_a_run_dies_with_the_warm_parent_and_is_not_blamed(place: Place) -> None
     assert place.warmly() == ("again\n", 0)
 
 
+def test_a_fork_that_was_killed_while_it_waited_is_replaced(place: Place) -> None:
+    assert place.starter.warm_parent is not None
+    parent = psutil.Process(place.starter.warm_parent)
+    (ahead,) = eventually(parent.children, what="a fork that waits")
+    ahead.kill()
+    eventually(lambda: ahead.status() == psutil.STATUS_ZOMBIE, what="its end")
+    place.write("print('warm')")
+    assert place.warmly() == ("warm\n", 0)
+    (again,) = eventually(parent.children, what="another one")
+    assert again.pid != ahead.pid
+    assert place.warmly() == ("warm\n", 0)
+
+
 def test_a_run_that_kills_only_itself_is_not_lost(place: Place) -> None:
     place.write("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     process = place.start()

@@ -142,27 +142,72 @@ class Request:
 
 def serve(control: socket.socket) -> Request:
     """See run after run through until the worker is gone. Returns only in a child."""
-    buffer, parent, shared_kib = bytearray(_REQUEST_BYTES), os.getpid(), _own_memory_kib()
-    while True:
-        size, output, pipe = _receive(control, buffer)
-        if output is None:
-            continue
-        heard, problems = os.pipe()
-        pid = _fork(pipe)
-        if pid == 0:
-            control.detach()
-            return Request(bytes(buffer[:size]), output, parent, problems)
-        buffer[:size] = bytes(size)  # the next child inherits this memory
+    buffer, shared_kib = bytearray(_REQUEST_BYTES), _own_memory_kib()
+    ahead = Ahead(control, buffer)
+    while ahead.request is None:
+        size, (output, pipe) = _receive(control, buffer, 2)
+        asked = memoryview(buffer)[:size]  # never a copy: the next child could read what is freed
+        is_taken = ahead.take(asked, output)
+        if not is_taken:  # something killed it while it waited
+            ahead = Ahead(control, buffer)
+            is_taken = ahead.request is None and ahead.take(asked, output)
+        if ahead.request is not None:
+            break
+        if is_taken:
+            _see_through(ahead, pipe, shared_kib)
+        buffer[:size] = bytes(size)
         os.close(output)
-        os.close(problems)
-        if pid is None:
-            os.close(heard)
-        else:
-            kept = family.Family(pid, shared_kib)
-            kept.problem = family.hear(heard)
-            kept.see_through()
-            family.say(pipe, kept.report)
-            os.close(pipe)
+        os.close(pipe)  # a worker that heard no process id on it starts the run itself
+        ahead = Ahead(control, buffer)
+    return ahead.request
+
+
+def _see_through(run: "Ahead", pipe: int, shared_kib: int) -> None:
+    family.say(pipe, b"%d\n" % run.pid)
+    kept = family.Family(run.pid, shared_kib)
+    kept.problem = family.hear(run.heard)
+    kept.see_through()
+    family.say(pipe, kept.report)
+
+
+class Ahead:
+    """A fork that waits for its run, so that no run waits for a fork.
+
+    Made only when nothing of the run before is left: all other children of this process are a run's.
+    """
+
+    request = None  # type: Optional[Request]  #: in the child, which returns from here when it has one
+
+    def __init__(self, control: socket.socket, buffer: bytearray) -> None:
+        parent = os.getpid()
+        self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.heard, problems = os.pipe()
+        try:
+            self.pid = os.fork()
+        except OSError:
+            self.pid = -1
+        if self.pid == 0:
+            family.die_with(parent)
+            control.close()
+            self._line.close()
+            size, (output,) = _receive(theirs, buffer, 1)
+            self.request = Request(bytes(buffer[:size]), output, parent, problems)
+        theirs.close()
+        if self.pid:
+            os.close(problems)
+
+    def take(self, data: memoryview, output: int) -> bool:
+        """Whether the child lives and is this run now."""
+        passed = array.array("i", [output])
+        with self._line:
+            try:
+                self._line.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, passed)])
+                return True
+            except OSError:  # of a fork that failed too: nobody has the other end
+                os.close(self.heard)
+        if self.pid > 0:
+            os.waitpid(self.pid, 0)
+        return False
 
 
 def _own_memory_kib() -> int:
@@ -172,32 +217,20 @@ def _own_memory_kib() -> int:
     return (int(resident) - int(of_files)) * os.sysconf("SC_PAGE_SIZE") // 1024
 
 
-def _receive(control: socket.socket, buffer: bytearray) -> Tuple[int, Optional[int], int]:
-    """One request: its size and its two descriptors, or (0, None, None) if it is unusable."""
-    descriptors = array.array("i")
-    size, ancillary, flags, _ = control.recvmsg_into([buffer], socket.CMSG_SPACE(2 * descriptors.itemsize))
-    for level, kind, data in ancillary:
-        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
-    if size == 0 and not descriptors:
-        os._exit(0)  # the worker is gone; so are the children, by their parent's death
-    if len(descriptors) == 2 and not flags & socket.MSG_TRUNC:
-        return size, descriptors[0], descriptors[1]
-    for descriptor in descriptors:
-        os.close(descriptor)
-    return 0, None, -1
-
-
-def _fork(pipe: int) -> Optional[int]:
-    """The child's pid, 0 in the child, None if there is no child (the worker starts it cold)."""
-    try:
-        pid = os.fork()
-    except OSError:
-        os.close(pipe)
-        return None
-    if pid:
-        family.say(pipe, b"%d\n" % pid)
-    return pid
+def _receive(line: socket.socket, buffer: bytearray, count: int) -> Tuple[int, List[int]]:
+    """One request: its size and its descriptors. What is not one is passed over."""
+    while True:
+        descriptors = array.array("i")
+        size, ancillary, flags, _ = line.recvmsg_into([buffer], socket.CMSG_SPACE(2 * descriptors.itemsize))
+        for level, kind, data in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
+        if size == 0 and not descriptors:
+            os._exit(0)  # whoever asked is gone; so are children of this process, by their parent's death
+        if len(descriptors) == count and not flags & socket.MSG_TRUNC:
+            return size, descriptors.tolist()
+        for descriptor in descriptors:
+            os.close(descriptor)
 
 
 # --- the child ----------------------------------------------------------------------------------
