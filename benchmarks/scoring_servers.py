@@ -6,7 +6,6 @@ FOLDER holds `<model>.joblib` files. All answer `POST /models/<model>/score` wit
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -28,28 +27,20 @@ TOKEN = "benchmark-token"
 
 def fitq(port: int, folder: Path) -> None:
     """The real scoring program with its scorer child, token and strict schema; models come from memory."""
+    from bodies_lab.keeping import keep
+
     from fitq import programs
-    from fitq.records import ModelRecord, now, to_json
     from fitq.scorer.client import inspect_model
     from fitq.settings import Settings
-    from fitq.store.keys import ObjectKeys
     from fitq.store.memory import MemoryObjects
 
-    objects, keys = MemoryObjects(), ObjectKeys("default")
+    objects = MemoryObjects()
     small = None  # what is found in one of the many small models of `scoring_many` stands for all
     for path in sorted(folder.glob("*.joblib")):
         is_small = path.stem.startswith("small-")
         facts = small if is_small and small else inspect_model(path, sample_input=None, seconds=60)
         small = facts if is_small else small
-        data, name = path.read_bytes(), path.stem
-        sha256 = hashlib.sha256(data).hexdigest()
-        record = ModelRecord(
-            name=name, version=1, created_at=now(), path=path.name, sha256=sha256, size_bytes=len(data),
-            object_key=keys.model_file(name, sha256), estimator=facts.estimator, methods=facts.methods,
-            default_method="predict", input_schema=facts.input_schema, versions=facts.versions,
-        )  # fmt: skip
-        objects.put(record.object_key, data)
-        objects.put(keys.model_version(name, 1), to_json(record))
+        keep(objects, path, facts, default_method="predict")
     programs.open_objects = lambda _: objects  # type: ignore[assignment, return-value]  # the store is not in question
     programs.run_scoring(Settings(token=TOKEN, scoring_port=port))
 

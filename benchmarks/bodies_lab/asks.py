@@ -76,10 +76,12 @@ def _spoiled_bytes(draw: st.DrawFn, content: bytes) -> bytes:
     return content[:at] + put + content[to:]
 
 
+#: The server's HTTP parser refuses others before scoring sees the request.
+_IN_HEADERS = st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f")
 HEADERS = st.fixed_dictionaries({}, optional={
     "accept": st.sampled_from([CSV, NPY, "*/*", "text/html", ""]),
     "content-type": st.sampled_from([JSON, CSV, NPY, TENSOR, "text/plain", "", f"{JSON}; charset=x"]),
-    "x-request-id": st.text(st.characters(min_codepoint=32, max_codepoint=255), max_size=120),
+    "x-request-id": st.text(_IN_HEADERS, max_size=120).map(str.strip),
     JSON_BYTES: st.sampled_from(["0", "-1", "10", "x", "9" * 30, "²"]),
 })  # fmt: skip
 

@@ -288,8 +288,13 @@ def test_binary_texts_are_rows_and_answers(served: Scoring) -> None:
 
 @pytest.mark.parametrize(
     ("head", "values", "size", "at"),
-    ids=range(11),
+    ids=range(14),
     argvalues=[
+        ({"inputs": [{"name": "x", "shape": [0], "parameters": {"binary_data_size": 0}}]}, b"", "",
+         "$.inputs[0].datatype"),
+        ({"inputs": [{"datatype": "FP64", "parameters": {"binary_data_size": 8}}]}, bytes(8), "",
+         "$.inputs[0]"),
+        ({"inputs": [tensor([], [1], "FP99")]}, b"", "", "$.inputs[0].datatype"),
         (*binary(np.array(ROWS), "FP64"), "99999", "header inference-header-content-length"),
         (*binary(np.array(ROWS), "FP64"), "x", "header inference-header-content-length"),
         (*binary(np.array(ROWS), "FP64"), "3", "$"),

@@ -66,6 +66,7 @@ def _answers_by(target: Target) -> str:
     return record.entry.script if record.entry is not None else record.estimator
 
 
+_NO_OTHERS = {"additionalProperties": False}
 _KEY = "The token or an endpoint key, as: Bearer abc123"
 
 
@@ -78,9 +79,14 @@ def _definitions(target: Target, version: str, answer: Any) -> dict[str, Any]:
         return {"ServiceInput": taken, "ServiceOutput": given, **error}
     rows = _null_marked(target.served.schema.to_swagger(), target, version)
     method = {"type": "string", "enum": list(record.methods), "default": target.default_method}
-    given = {"type": "object", "properties": {"data": rows, "method": method}, "required": ["data"]}
+    given = {
+        "type": "object",
+        "properties": {"data": {**rows, "minItems": 1}, "method": method},
+        "required": ["data"],
+        **_NO_OTHERS,
+    }
     return {
-        "ServiceInput": {**given, "example": target.example_body or {"data": []}},
+        "ServiceInput": {**given, **({"example": target.example_body} if target.example_body else {})},
         "ServiceOutput": {"type": "array", "items": _shape(answer, version), "example": answer},
         **error,
     }
@@ -97,7 +103,7 @@ def _null_marked(rows: dict[str, Any], target: Target, version: str) -> dict[str
             else item["properties"][c.name]
             for c in schema.columns
         }
-        return {**rows, "items": {**item, "properties": marked, "required": list(marked)}}
+        return {**rows, "items": {**item, "properties": marked, "required": list(marked), **_NO_OTHERS}}
     if schema.layout == "rows":
         cell = item["items"]
         cell = _nullable(cell, version) if any(c.nullable for c in schema.columns) and cell else cell
@@ -125,7 +131,12 @@ def _shape(answer: Any, version: str) -> dict[str, Any]:
 def _paths(target: Target, version: str) -> dict[str, Any]:
     document = target.path.removesuffix("/score") + "/swagger.json"
     return {
-        "/": {"get": _operation("ServiceHealthCheck", "Simple health check.", version, "The service is up.")},
+        "/": {
+            "get": {
+                **_operation("ServiceHealthCheck", "Simple health check.", version, "The service is up."),
+                "security": [],
+            }
+        },
         target.path: {"post": _scoring(version)},
         document: {"get": _operation("GetSwaggerSpec", "This document.", version, "The document.")},
     }

@@ -49,7 +49,7 @@ def with_binary(body: bytes, json_bytes: str) -> Any:
     """A body of the binary form, decoded, with the tensors' values as arrays or texts in `data`.
 
     Raises:
-        InvalidRequest: the sizes do not fit the body, or its first part is not JSON.
+        InvalidRequest: the sizes do not fit the body, its first part is not JSON, or a tensor has no type.
     """
     size = int(json_bytes[:18]) if json_bytes.isdecimal() else -1
     if not 0 <= size <= len(body):
@@ -62,24 +62,27 @@ def with_binary(body: bytes, json_bytes: str) -> Any:
     tensors = decoded.get("inputs") if isinstance(decoded, dict) else None
     start = size
     for i, tensor in enumerate(tensors if isinstance(tensors, list) else []):
-        told = tensor.get("parameters") if isinstance(tensor, dict) else None
+        datatype = tensor.get("datatype") if isinstance(tensor, dict) else None
+        if not isinstance(datatype, str) or datatype not in _TYPES:  # so that it is of no other protocol
+            raise _wrong(f"$.inputs[{i}].datatype", " or ".join(_TYPES), json.dumps(datatype)[:100])
+        told = tensor.get("parameters")
         length = told.get("binary_data_size") if isinstance(told, dict) else None
         if length is None:
             continue
         if type(length) is not int or not 0 <= length <= len(body) - start:
             at = f"$.inputs[{i}].parameters.binary_data_size"
             raise _wrong(at, f"at most {len(body) - start}, as many bytes are left", str(length)[:100])
-        tensor["data"] = _values(tensor.get("datatype"), body[start : start + length], f"$.inputs[{i}]")
+        tensor["data"] = _values(datatype, body[start : start + length], f"$.inputs[{i}]")
         start += length
     if start != len(body):
         raise _wrong("$", f"{start} bytes, as the tensors say", f"{len(body)} bytes")
     return decoded
 
 
-def _values(datatype: object, data: bytes, path: str) -> Any:
+def _values(datatype: str, data: bytes, path: str) -> Any:
     if datatype == "BYTES":
         return _texts(data, path)
-    dtype = np.dtype(_DTYPES.get(str(datatype), "?"))
+    dtype = np.dtype(_DTYPES[datatype])
     if len(data) % dtype.itemsize:
         raise _wrong(f"{path}.parameters.binary_data_size", f"a multiple of {dtype.itemsize}", str(len(data)))
     return np.frombuffer(data, dtype)
@@ -140,7 +143,7 @@ def _read(body: dict[str, Any]) -> Input:
 def _tensor(tensor: object, path: str) -> Any:
     """A tensor's data, nested as its shape says: a list, or an array if it came as one."""
     if not isinstance(tensor, dict) or not {"name", "shape", "datatype", "data"} <= tensor.keys():
-        raise _wrong(path, "an object with name, shape, datatype and data", json.dumps(tensor)[:100])
+        raise _wrong(path, "an object with name, shape, datatype and data", _shown(tensor))
     if not isinstance(tensor["name"], str):
         raise _wrong(f"{path}.name", "a string", json.dumps(tensor["name"])[:100])
     shape, datatype = tensor["shape"], tensor["datatype"]
@@ -250,6 +253,11 @@ def _inputs(schema: InputSchema) -> list[dict[str, Any]]:
         {"name": c.name or f"column-{i}", "datatype": _OF_KIND[c.kind], "shape": [-1]}
         for i, c in enumerate(schema.columns)
     ]
+
+
+def _shown(value: object) -> str:
+    """JSON of it, in which values that came as bytes are counted."""
+    return json.dumps(value, default=lambda array: f"{array.size} values")[:100]
 
 
 def _wrong(at: str, expected: str, got: str) -> InvalidRequest:
