@@ -7,6 +7,7 @@ from typing import Any
 
 import jsonschema
 import numpy as np
+import openapi_spec_validator
 import pandas as pd
 import pytest
 from sklearn.datasets import load_iris
@@ -199,6 +200,7 @@ def test_the_swaggers_example_scores(served: Scoring, version: str) -> None:
         "/api/v1/service/flowery",
     ):
         document = served.get(f"{base}/swagger.json?version={version}").json()
+        openapi_spec_validator.validate(document)
         schemas = document["definitions"] if version == "2" else document["components"]["schemas"]
         operations = {p: next(iter(verbs.items())) for p, verbs in document["paths"].items()}
         assert {o["operationId"] for _, o in operations.values()} == {
