@@ -139,6 +139,7 @@ def test_columns_of_several_kinds_travel_one_by_one() -> None:
         ([20, "Rome", "true", 1], "row 0, column 2 (member)"),
         ([20, "Rome", True, 1.5], "row 0, column 3 (floor)"),
         ([20, "Rome", True, 2**63], "row 0, column 3 (floor)"),
+        ([1e17, "Rome", True, 2**63], "row 0, column 3 (floor)"),
     ],
 )
 def test_a_wrong_cell_among_several_kinds_is_named(row: list[Any], at: str) -> None:

@@ -236,6 +236,7 @@ class ArraySchema:
         return self.rejected(f"{path}[{row}][{column}]", at, expected, got, message)
 
     def _columns_are_exact(self, columns: list[list[Any]], path: str) -> bool:
+        exact = True
         for i, (spec, values) in enumerate(zip(self.schema.columns, columns, strict=True)):
             for row, value in enumerate(values):
                 if spec.kind == "integer" and value is not None and not -(2**63) <= value < 2**63:
@@ -243,8 +244,8 @@ class ArraySchema:
                 if spec.kind == "number" and value is not None and not abs(value) < _EXACT_BELOW:
                     if value != value or abs(value) == float("inf"):
                         raise self._cell(row, i, value, path)
-                    return False
-        return True
+                    exact = False
+        return exact
 
     def _refuse_rounding(self, rows: object, path: str) -> None:
         """Name the first integer that would become another number as a float64."""
