@@ -39,8 +39,10 @@ def spoiled_rows(draw: st.DrawFn, rows: list[Any]) -> list[Any]:
             found[i] = draw(JUNK)
         elif row and draw(st.integers(0, 4)):
             row[draw(st.integers(0, len(row) - 1))] = draw(CELLS)
+        elif draw(st.booleans()):
+            row.insert(0, draw(CELLS))
         else:
-            row.insert(0, draw(CELLS)) if draw(st.booleans()) else row[:1].clear()
+            del row[:1]
     return found
 
 
