@@ -165,3 +165,16 @@ def test_messages_of_a_dead_worker_come_back(line: Line, monkeypatch: pytest.Mon
     line.queue.broker.heartbeat_timeout = 500
     line.start()
     line.saw("orphan")
+
+
+def test_what_was_fetched_and_never_heard_of_is_put_back_and_else_nothing(line: Line) -> None:
+    """Redis made it a worker's, and the answer that said so was lost: the worker lives, and does not know."""
+    line.send("lost", "waiting")
+    other = open_queue(line.settings.redis_url, line.settings.workspace)
+    assert len(other.broker.do_fetch("pool", 1)) == 1
+    assert line.queue.put_back("pool", {"waiting", "unknown"}) == 0
+    assert line.queue.put_back("pool", {"lost", "waiting"}) == 1
+    assert line.queue.put_back("pool", {"lost", "waiting"}) == 0
+    line.start()
+    line.saw("waiting", "lost")
+    eventually(lambda: line.queue.count("pool") == 0, what="both are done with")

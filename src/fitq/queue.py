@@ -118,12 +118,30 @@ class DoorbellConsumer(_RedisConsumer):
             raise ConnectionClosed(exc) from None  # type: ignore[no-untyped-call]
 
 
+#: KEYS: the workers' heartbeats, the queue   ARGV: what the sets of fetched messages begin with, the queue's
+#: name, message ids. Whoever fetched a message has it in a set until it says that it is done.
+_PUT_BACK = """
+local count = 0
+for _, worker in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  local fetched = ARGV[1] .. worker .. '.' .. ARGV[2]
+  for i = 3, #ARGV do
+    if redis.call('SREM', fetched, ARGV[i]) == 1 then
+      redis.call('RPUSH', KEYS[2], ARGV[i])
+      count = count + 1
+    end
+  end
+end
+return count
+"""
+
+
 class Queue:
     """Sends run ids to pools and counts what waits."""
 
     def __init__(self, broker: RedisBroker, client: redis.Redis) -> None:
         self.broker = broker
         self._redis = client
+        self._put_back = client.register_script(_PUT_BACK)
 
     def when_idle(self, call: Callable[[str], None]) -> None:
         """From now on a consumer that finds nothing, and has nothing, calls this with its queue's name."""
@@ -142,6 +160,29 @@ class Queue:
         """Runs for which there is a message, fetched by a worker or not."""
         bodies = cast(list[bytes], self._redis.hvals(f"{self.broker.namespace}:{pool}.msgs"))
         return {str(dramatiq.Message.decode(body).args[0]) for body in bodies}
+
+    @translated
+    def put_back(self, pool: str, run_ids: set[str]) -> int:
+        """Have messages of these runs fetched again that a worker fetched; returns how many.
+
+        An answer may be lost after Redis made the message its worker's: while that lives, nobody else gets
+        it. A worker that did hear of it loses nothing, for the second one finds the run taken.
+        """
+        namespace = self.broker.namespace
+        waiting = set(cast(list[bytes], self._redis.lrange(f"{namespace}:{pool}", 0, -1)))
+        bodies = cast(dict[bytes, bytes], self._redis.hgetall(f"{namespace}:{pool}.msgs"))
+        fetched = [
+            message_id
+            for message_id, body in bodies.items()
+            if message_id not in waiting and str(dramatiq.Message.decode(body).args[0]) in run_ids
+        ]
+        if not fetched:
+            return 0
+        keys = [f"{namespace}:__heartbeats__", f"{namespace}:{pool}"]
+        count = int(self._put_back(keys, [f"{namespace}:__acks__.", pool, *fetched]))
+        for _ in range(count if isinstance(self.broker, DoorbellBroker) else 0):
+            self.broker.ring(pool)
+        return count
 
     @translated
     def count(self, pool: str) -> int:
@@ -199,6 +240,9 @@ class NullQueue(Queue):
 
     def run_ids(self, pool: str) -> set[str]:
         return {run_id for p, _, run_id in self.sent if p == pool}
+
+    def put_back(self, pool: str, run_ids: set[str]) -> int:  # noqa: ARG002
+        return 0
 
     def count(self, pool: str) -> int:
         return self.depth(pool)

@@ -110,12 +110,23 @@ class Care:
             return 0
         began, count = now(), 0
         messages = functools.cache(self._backend.queue.run_ids)
+        spoken_of: dict[str, set[str]] = {}
         for run in self._queued():
-            is_old = began - run.timeline[-1].at > _MESSAGE_AFTER
-            if is_old and run.id not in messages(run.pool):
-                self._backend.queue.send(pool=run.pool, actor=run.actor, run_id=run.id)
-                log.warning("message_sent_again", run_id=run.id)
-                count += 1
+            if began - run.timeline[-1].at <= _MESSAGE_AFTER:
+                continue
+            if run.id in messages(run.pool):
+                spoken_of.setdefault(run.pool, set()).add(run.id)
+                continue
+            self._backend.queue.send(pool=run.pool, actor=run.actor, run_id=run.id)
+            log.warning("message_sent_again", run_id=run.id)
+            count += 1
+        return count + sum(self._put_back(pool, run_ids) for pool, run_ids in spoken_of.items())
+
+    def _put_back(self, pool: str, run_ids: set[str]) -> int:
+        """Messages that a worker fetched and never heard of: it would have claimed their runs long ago."""
+        count = self._backend.queue.put_back(pool, run_ids)
+        if count:
+            log.warning("messages_put_back", pool=pool, count=count)
         return count
 
     def _queued(self) -> Iterator[RunRecord]:
@@ -129,10 +140,13 @@ class Care:
                 return
 
     def _may_be_missing(self) -> bool:
-        """Whether a pool has fewer messages than runs. One that is executed keeps its message."""
+        """Whether a pool has fewer messages than runs, or fewer that wait than runs that do. One that is
+        executed keeps its message."""
         loads, queue = self._backend.state.pool_load(), self._backend.queue
         return any(
-            load.queued and queue.count(pool) < load.queued + load.running for pool, load in loads.items()
+            queue.count(pool) < load.queued + load.running or queue.depth(pool) < load.queued
+            for pool, load in loads.items()
+            if load.queued
         )
 
     def restore_open(self) -> int:
