@@ -64,6 +64,7 @@ def test_a_full_disk_ends_runs_with_the_reason_and_the_worker_recovers(
     assert field.log(talking).startswith("begun\n")
     assert any("bytes of output were not kept" in warning for warning in talking.warnings)
 
+    eventually(lambda: not any((small_disk / "work").iterdir()), what="the folder of the run before is gone")
     (small_disk / "filler").write_bytes(b"x" * (BYTES - (64 << 10)))  # no room for the next folder
     snapshot = field.submit("#" + os.urandom(300_000).hex() + "\nprint('ran')")
     refused = field.wait_until(snapshot, RunStatus.FAILED, seconds=60)
