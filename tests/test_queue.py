@@ -172,9 +172,12 @@ def test_what_was_fetched_and_never_heard_of_is_put_back_and_else_nothing(line: 
     line.send("lost", "waiting")
     other = open_queue(line.settings.redis_url, line.settings.workspace)
     assert len(other.broker.do_fetch("pool", 1)) == 1
-    assert line.queue.put_back("pool", {"waiting", "unknown"}) == 0
-    assert line.queue.put_back("pool", {"lost", "waiting"}) == 1
-    assert line.queue.put_back("pool", {"lost", "waiting"}) == 0
+    messages = line.queue.messages("pool")
+    assert (messages.waiting, set(messages.fetched)) == ({"waiting"}, {"lost"})
+    assert line.queue.put_back("pool", ["unknown"]) == 0
+    assert line.queue.put_back("pool", [messages.fetched["lost"]]) == 1
+    assert line.queue.put_back("pool", [messages.fetched["lost"]]) == 0
+    assert line.queue.messages("pool").fetched == {}
     line.start()
     line.saw("waiting", "lost")
     eventually(lambda: line.queue.count("pool") == 0, what="both are done with")

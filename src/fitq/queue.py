@@ -16,7 +16,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import dramatiq
 import redis
@@ -135,6 +135,13 @@ return count
 """
 
 
+class Messages(NamedTuple):
+    """What a pool's messages speak of."""
+
+    waiting: set[str]  #: runs of those that no worker has fetched
+    fetched: dict[str, str]  #: run → message that one has fetched
+
+
 class Queue:
     """Sends run ids to pools and counts what waits."""
 
@@ -156,30 +163,30 @@ class Queue:
         )
 
     @translated
-    def run_ids(self, pool: str) -> set[str]:
-        """Runs for which there is a message, fetched by a worker or not."""
-        bodies = cast(list[bytes], self._redis.hvals(f"{self.broker.namespace}:{pool}.msgs"))
-        return {str(dramatiq.Message.decode(body).args[0]) for body in bodies}
+    def messages(self, pool: str) -> Messages:
+        """The runs for which there are messages."""
+        queue = f"{self.broker.namespace}:{pool}"
+        bodies = cast(dict[bytes, bytes], self._redis.hgetall(f"{queue}.msgs"))
+        in_line = set(cast(list[bytes], self._redis.lrange(queue, 0, -1)))
+        found = Messages(set(), {})
+        for message_id, body in bodies.items():
+            run_id = str(dramatiq.Message.decode(body).args[0])
+            if message_id in in_line:
+                found.waiting.add(run_id)
+            else:
+                found.fetched[run_id] = message_id.decode()
+        return found
 
     @translated
-    def put_back(self, pool: str, run_ids: set[str]) -> int:
-        """Have messages of these runs fetched again that a worker fetched; returns how many.
+    def put_back(self, pool: str, message_ids: list[str]) -> int:
+        """Have messages fetched again that a worker has fetched; returns how many.
 
         An answer may be lost after Redis made the message its worker's: while that lives, nobody else gets
         it. A worker that did hear of it loses nothing, for the second one finds the run taken.
         """
         namespace = self.broker.namespace
-        waiting = set(cast(list[bytes], self._redis.lrange(f"{namespace}:{pool}", 0, -1)))
-        bodies = cast(dict[bytes, bytes], self._redis.hgetall(f"{namespace}:{pool}.msgs"))
-        fetched = [
-            message_id
-            for message_id, body in bodies.items()
-            if message_id not in waiting and str(dramatiq.Message.decode(body).args[0]) in run_ids
-        ]
-        if not fetched:
-            return 0
         keys = [f"{namespace}:__heartbeats__", f"{namespace}:{pool}"]
-        count = int(self._put_back(keys, [f"{namespace}:__acks__.", pool, *fetched]))
+        count = int(self._put_back(keys, [f"{namespace}:__acks__.", pool, *message_ids]))
         for _ in range(count if isinstance(self.broker, DoorbellBroker) else 0):
             self.broker.ring(pool)
         return count
@@ -238,11 +245,8 @@ class NullQueue(Queue):
     def send(self, *, pool: str, actor: str, run_id: str) -> None:
         self.sent.append((pool, actor, run_id))
 
-    def run_ids(self, pool: str) -> set[str]:
-        return {run_id for p, _, run_id in self.sent if p == pool}
-
-    def put_back(self, pool: str, run_ids: set[str]) -> int:  # noqa: ARG002
-        return 0
+    def messages(self, pool: str) -> Messages:
+        return Messages({run_id for p, _, run_id in self.sent if p == pool}, {})
 
     def count(self, pool: str) -> int:
         return self.depth(pool)

@@ -43,7 +43,7 @@ def assert_whole(field: Field, run: RunRecord) -> None:
             backend.objects.get(backend.keys.open_run(run.id)) is None
             and backend.state.log_size(run.id) == 0
             and not backend.state.list_leases()
-            and not backend.queue.run_ids(run.pool)
+            and backend.queue.count(run.pool) == 0
         )
 
     eventually(is_tidy, seconds=60, what="nothing is left of a run that has ended")

@@ -109,25 +109,24 @@ class Care:
         if not (next(self._times_asked) % _SEARCH_EVERY == 0 or self._may_be_missing()):
             return 0
         began, count = now(), 0
-        messages = functools.cache(self._backend.queue.run_ids)
-        spoken_of: dict[str, set[str]] = {}
+        messages = functools.cache(self._backend.queue.messages)
         for run in self._queued():
-            if began - run.timeline[-1].at <= _MESSAGE_AFTER:
-                continue
-            if run.id in messages(run.pool):
-                spoken_of.setdefault(run.pool, set()).add(run.id)
-                continue
-            self._backend.queue.send(pool=run.pool, actor=run.actor, run_id=run.id)
-            log.warning("message_sent_again", run_id=run.id)
-            count += 1
-        return count + sum(self._put_back(pool, run_ids) for pool, run_ids in spoken_of.items())
-
-    def _put_back(self, pool: str, run_ids: set[str]) -> int:
-        """Messages that a worker fetched and never heard of: it would have claimed their runs long ago."""
-        count = self._backend.queue.put_back(pool, run_ids)
-        if count:
-            log.warning("messages_put_back", pool=pool, count=count)
+            is_old = began - run.timeline[-1].at > _MESSAGE_AFTER
+            if is_old and run.id not in messages(run.pool).waiting:
+                count += self._wake(run, messages(run.pool).fetched.get(run.id))
         return count
+
+    def _wake(self, run: RunRecord, fetched: str | None) -> bool:
+        """Have a worker hear of a run. One that fetched its message would have claimed it long ago, had it
+        ever heard of that."""
+        if fetched is not None:
+            is_sent = self._backend.queue.put_back(run.pool, [fetched]) > 0
+        else:
+            self._backend.queue.send(pool=run.pool, actor=run.actor, run_id=run.id)
+            is_sent = True
+        if is_sent:
+            log.warning("message_sent_again", run_id=run.id)
+        return is_sent
 
     def _queued(self) -> Iterator[RunRecord]:
         """All that wait, the oldest first. What moves between pages meanwhile has its turn later."""
