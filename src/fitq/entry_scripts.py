@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from fitq.backend import Backend
-from fitq.errors import InvalidRequest, NotFound, Unavailable
-from fitq.names import check_name, did_you_mean
+from fitq.errors import InvalidRequest, Unavailable
+from fitq.names import did_you_mean
 from fitq.records import EntryRequest, RunRecord
+from fitq.submission import files_of_snapshot
 
 
 def snapshot_of(backend: Backend, request: EntryRequest, run: RunRecord | None) -> str:
@@ -24,12 +23,7 @@ def snapshot_of(backend: Backend, request: EntryRequest, run: RunRecord | None) 
             at="entry.snapshot",
             hint="POST /v1/snapshots first; with the commands: --source-directory FOLDER.",
         )
-    listed = backend.objects.get(backend.keys.snapshot_files(check_name("snapshot", snapshot)))
-    if listed is None:
-        raise NotFound(
-            f"There is no snapshot {snapshot}.", hint="POST /v1/snapshots first.", at="entry.snapshot"
-        )
-    files = msgspec.json.decode(listed, type=list[str])
+    files = files_of_snapshot(backend, snapshot, at="entry.snapshot")
     if request.script not in files:
         where = "The snapshot" if request.snapshot else f"The code of run {run.id if run else ''}"
         raise InvalidRequest(

@@ -72,6 +72,19 @@ def _files_of(backend: Backend, snapshot: str) -> bytes | None:
     return backend.listed.looked_up(snapshot, lambda: backend.objects.get(key))
 
 
+def files_of_snapshot(backend: Backend, snapshot: str, *, at: str) -> list[str]:
+    """The paths in a kept snapshot; `at` is where a request names it.
+
+    Raises:
+        InvalidRequest: that is no snapshot's id.
+        NotFound: it was never sent.
+    """
+    listed = _files_of(backend, check_name("snapshot", snapshot))
+    if listed is None:
+        raise NotFound(f"There is no snapshot {snapshot}.", hint="POST /v1/snapshots first.", at=at)
+    return msgspec.json.decode(listed, type=list[str])
+
+
 def submit(backend: Backend, request: RunRequest, *, idempotency_key: str | None = None) -> RunRecord:
     """Accept a run: in the object store, then in Redis, then on its pool's queue.
 
@@ -297,13 +310,9 @@ def _plan_script(backend: Backend, request: RunRequest) -> RunRecord:
         raise InvalidRequest(
             "A script or command needs a snapshot.", at="snapshot", hint="POST /v1/snapshots first."
         )
-    listed = _files_of(backend, check_name("snapshot", request.snapshot))
-    if listed is None:
-        raise NotFound(
-            f"There is no snapshot {request.snapshot}.", hint="POST /v1/snapshots first.", at="snapshot"
-        )
+    files = files_of_snapshot(backend, request.snapshot, at="snapshot")
     if request.script is not None:
-        _check_script(request.script, msgspec.json.decode(listed, type=list[str]))
+        _check_script(request.script, files)
     return _record(backend, request, check_name("pool", request.pool or "default"), request.parameters)
 
 
