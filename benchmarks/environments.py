@@ -165,10 +165,7 @@ def hops(repeats: int, folder: Path) -> dict[tuple[scoring.Case, str], list[scor
                         figures.setdefault((case, who), []).append(figure)
             print(f"  {case}: {repeats} repeats", file=sys.stderr)
     finally:
-        for process in running:
-            process.terminate()
-        for process in running:
-            process.wait()
+        scoring.stop(running)
     return figures
 
 

@@ -241,11 +241,16 @@ def measure(cases: list[Case], given: argparse.Namespace) -> dict[tuple[Case, st
                         figures.setdefault((case, who), []).append(figure)
                         print(f"  {case!s:48} {who:8} {figure.per_second:8.0f}/s", file=sys.stderr)
         finally:
-            for process in running:
-                process.terminate()
-            for process in running:
-                process.wait()
+            stop(running)
     return figures
+
+
+def stop(servers: list[subprocess.Popen[bytes]]) -> None:
+    """End all of them."""
+    for server in servers:
+        server.terminate()
+    for server in servers:
+        server.wait()
 
 
 def fits(who: str, case: Case) -> bool:
