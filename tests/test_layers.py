@@ -78,6 +78,7 @@ MODULES = {
         "formats",
         "made",
         "data",
+        "data_settings",
         "submission",
         "attempts",
         "restoring",

@@ -1,7 +1,8 @@
 """Rules of data: named, versioned files and folders that runs take as input.
 
 Bytes are sent first, in parts that are named by their SHA-256; a version is then a list of files and their
-parts. So an upload that was interrupted goes on where it stopped, and what is there is not sent again.
+parts. So an upload that was interrupted goes on where it stopped, and what is there is not sent again. What a
+name's newest version should be, whatever was before, is the business of `data_settings.py`.
 """
 
 from __future__ import annotations
@@ -12,14 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import NamedTuple
 
-import msgspec
-
 from fitq.backend import Backend
 from fitq.errors import InvalidRequest, NotFound, TooLarge
 from fitq.logs import get_logger
 from fitq.names import check_name, did_you_mean, stays_inside, version_number
-from fitq.records import DataFile, DataRecord, DataRequest, from_json, now, to_json
-from fitq.store.numbers import numbers_below
+from fitq.records import DataContent, DataFile, DataRecord, DataRequest, from_json, now, to_json
+from fitq.store.numbers import Numbers, names_below, numbers_below
 from fitq.units import format_bytes
 
 log = get_logger(__name__)
@@ -73,43 +72,61 @@ def add(backend: Backend, request: DataRequest) -> DataRecord:
         NotFound: some parts are not there; `missing` lists them.
     """
     check_name("data", request.name)
-    _check_files(request)
-    if missing := missing_parts(backend, [part for file in request.files for part in file.parts]):
+    digest = keep_content(backend, request)
+    while True:
+        following = numbers(backend, request.name).following
+        found = with_digest(backend, request.name, digest) or add_version(backend, request, following)
+        if found is not None:
+            return found
+
+
+def keep_content(backend: Backend, content: DataContent) -> str:
+    """Keep a file or folder without a name; returns its digest.
+
+    Raises:
+        InvalidRequest: a path is wrong, or the files are none.
+        NotFound: some parts are not there; `missing` lists them.
+    """
+    _check_files(content)
+    if missing := missing_parts(backend, [part for file in content.files for part in file.parts]):
         raise NotFound(
             f"{len(missing)} parts of this data are not there yet.",
             hint="Send each with PUT /v1/data-parts/<sha256>, then this again.",
             missing=missing,
         )
-    digest = _digest_of(request)
-    while True:
-        taken = versions(backend, request.name)
-        for version in reversed(taken):
-            known = _read(backend, request.name, version)
-            if known is not None and known.digest == digest:
-                return known
-        record = _record(request, (taken[-1] if taken else 0) + 1, digest)
-        key = backend.keys.data_version(record.name, record.version)
-        if backend.objects.put_if_absent(key, to_json(record)):
-            log.info("data_added", data=record.id, files=len(record.files), bytes=record.size_bytes)
-            return record
+    plain = DataContent(files=content.files, is_folder=content.is_folder)
+    backend.objects.put_if_absent(backend.keys.data_content(plain.digest), to_json(plain))
+    return plain.digest
 
 
-def _record(request: DataRequest, version: int, digest: str) -> DataRecord:
-    return DataRecord(
+def with_digest(backend: Backend, name: str, digest: str) -> DataRecord | None:
+    """The newest version that holds just that, if one does."""
+    records = (_read(backend, name, version) for version in reversed(versions(backend, name)))
+    return next((record for record in records if record is not None and record.digest == digest), None)
+
+
+def add_version(backend: Backend, request: DataRequest, version: int) -> DataRecord | None:
+    """Make these files that version, whatever others hold; None if somebody else has the number."""
+    record = DataRecord(
         name=request.name,
         version=version,
         created_at=now(),
         files=request.files,
         is_folder=request.is_folder,
-        digest=digest,
+        digest=request.digest,
         description=request.description,
         tags=request.tags,
     )
+    key = backend.keys.data_version(record.name, record.version)
+    if not backend.objects.put_if_absent(key, to_json(record)):
+        return None
+    log.info("data_added", data=record.id, files=len(record.files), bytes=record.size_bytes)
+    return record
 
 
-def _check_files(request: DataRequest) -> None:
-    files = request.files
-    if not files or len(files) > _MOST_FILES or (len(files) != 1 and not request.is_folder):
+def _check_files(content: DataContent) -> None:
+    files = content.files
+    if not files or len(files) > _MOST_FILES or (len(files) != 1 and not content.is_folder):
         raise InvalidRequest(
             f"Data is one file, or a folder of 1 to {_MOST_FILES} files; this has {len(files)}.", at="files"
         )
@@ -122,18 +139,18 @@ def _check_files(request: DataRequest) -> None:
             raise InvalidRequest(f"{one!r} is there twice, or is both file and folder.", at="files")
 
 
-def _digest_of(request: DataRequest) -> str:
-    content = sorted((f.path, f.size_bytes, tuple(f.parts)) for f in request.files)
-    return hashlib.sha256(msgspec.json.encode([request.is_folder, content])).hexdigest()
-
-
 def names(backend: Backend) -> list[str]:
     """All names of data."""
-    return backend.objects.list_folders(backend.keys.data())
+    return names_below(backend.objects, backend.keys.data())
 
 
 def versions(backend: Backend, name: str) -> list[int]:
     """Version numbers, oldest first; empty if there is no such data."""
+    return numbers(backend, name).listed
+
+
+def numbers(backend: Backend, name: str) -> Numbers:
+    """The same, with those that were withdrawn."""
     return numbers_below(backend.objects, backend.keys.data_versions(check_name("data", name)))
 
 
@@ -148,25 +165,37 @@ def summary(backend: Backend, name: str) -> DataSummary:
 
 
 def find(backend: Backend, name: str, version: str | int | None = None) -> DataRecord:
-    """A version of data; the newest when none is given.
+    """A version of data; the newest when none is given. By its number also one that was withdrawn.
 
     Raises:
         NotFound: says what there is.
     """
-    known = versions(backend, name)
-    if not known:
-        all_names = names(backend)
-        raise NotFound(
-            f"There is no data {name!r}. {did_you_mean(name, all_names)}".strip(),
-            hint="Send some with: fitq data upload NAME PATH",
-            data=all_names[:20],
-        )
-    number = known[-1] if version in (None, "latest") else version_number(str(version))
+    known = numbers(backend, name)
+    newest = known.listed[-1] if known.listed else None
+    number = newest if version in (None, "latest") else version_number(str(version))
     record = _read(backend, name, number) if number is not None else None
     if record is None:
-        listed = ", ".join(map(str, known[-20:]))
-        raise NotFound(f"Data {name!r} has no version {version}. Versions: {listed}.", versions=known)
+        raise _unknown(backend, name, known, version)
     return record
+
+
+def _unknown(backend: Backend, name: str, known: Numbers, version: str | int | None) -> NotFound:
+    if not known.given:
+        others = names(backend)
+        return NotFound(
+            f"There is no data {name!r}. {did_you_mean(name, others)}".strip(),
+            hint="Send some with: fitq data upload NAME PATH",
+            data=others[:20],
+        )
+    listed = ", ".join(map(str, known.listed[-20:]))
+    if not listed:
+        last = known.given[-1]
+        return NotFound(
+            f"Data {name!r} was withdrawn.",
+            hint=f"Its versions can still be named, up to {name}:{last}; or upload it again",
+            versions=[],
+        )
+    return NotFound(f"Data {name!r} has no version {version}. Versions: {listed}.", versions=known.listed)
 
 
 def resolve(backend: Backend, given: str) -> DataRecord:

@@ -16,8 +16,17 @@ from fitq.environments.reading import read_spec
 from fitq.errors import InvalidRequest, NotFound
 from fitq.logs import get_logger
 from fitq.names import check_name, did_you_mean, version_number
-from fitq.records import EnvironmentRecord, EnvironmentRequest, NamedEnvironment, from_json, now, to_json
-from fitq.store.numbers import numbers_below
+from fitq.records import (
+    EnvironmentRecord,
+    EnvironmentRequest,
+    EnvironmentSettings,
+    NamedEnvironment,
+    from_json,
+    now,
+    to_json,
+)
+from fitq.revisions import ABSENT, check_revision
+from fitq.store.numbers import Numbers, names_below, numbers_below
 
 log = get_logger(__name__)
 OWN_NAME = EnvironmentRecord().name  #: the worker's own interpreter
@@ -34,27 +43,59 @@ def register(backend: Backend, request: EnvironmentRequest) -> NamedEnvironment:
     curated = find_curated(request.name)
     if curated is not None and not given:
         return _of_curated(curated)
-    if curated is not None or request.name == OWN_NAME or request.name.lower().startswith("azureml"):
+    check_free(request.name)
+    if not given:
+        return find(backend, request.name)
+    read_spec(given, at="$")
+    return _add(backend, request.name, given, description=request.description)
+
+
+def check_free(name: str) -> None:
+    """Refuse the name of an environment that nobody registers."""
+    if find_curated(name) is not None or name == OWN_NAME or name.lower().startswith("azureml"):
         raise InvalidRequest(
-            f"{request.name!r} is the name of an environment that is there already.",
+            f"{name!r} is the name of an environment that is there already.",
             at="name",
             hint="Choose another name; azureml… and fitq-sklearn-… are curated.",
         )
-    check_name("environment", request.name)
+    check_name("environment", name)
+
+
+def configure(
+    backend: Backend, name: str, settings: EnvironmentSettings, *, expected: str | None = None
+) -> NamedEnvironment:
+    """Make a specification the newest version of a name, unless it is.
+
+    Raises:
+        InvalidRequest: it is wrong or says nothing, or the name is taken for good.
+        Outdated: the newest version is another than the expected one.
+    """
+    check_free(name)
+    read_spec(settings.spec, at="spec")
+    given = {key: value for key in _FORMS if (value := settings.spec.get(key))}
     if not given:
-        return find(backend, request.name)
-    spec = read_spec(given, at="$")
+        raise InvalidRequest(
+            "An environment needs packages.", at="spec", hint="Write one of conda, pip, pyproject, script."
+        )
+    return _add(backend, name, given, expected=expected)
+
+
+def _add(
+    backend: Backend, name: str, given: dict[str, Any], *, description: str = "", expected: str | None = None
+) -> NamedEnvironment:
+    spec = read_spec(given)
     digest = hashlib.sha256(msgspec.json.encode([given, spec])).hexdigest()
     while True:
-        taken = versions(backend, request.name)
-        newest = _read(backend, request.name, taken[-1]) if taken else None
+        taken = numbers(backend, name)
+        newest = _read(backend, name, taken.listed[-1]) if taken.listed else None
+        check_revision(f"Environment {name!r}", newest.id if newest else ABSENT, expected)
         if newest is not None and newest.digest == digest:
             return newest
         named = NamedEnvironment(
-            name=request.name,
-            version=(taken[-1] if taken else 0) + 1,
+            name=name,
+            version=taken.following,
             created_at=now(),
-            description=request.description,
+            description=description,
             spec=given,
             requirements=spec.requirements,
             python=spec.python,
@@ -69,6 +110,7 @@ def register(backend: Backend, request: EnvironmentRequest) -> NamedEnvironment:
 
 def find(backend: Backend, name: str, version: str | int | None = None) -> NamedEnvironment:
     """An environment by `name`, or by `name:version`; the newest version when none is given.
+    By its number also one that was withdrawn.
 
     Raises:
         NotFound: with near matches, or the versions there are.
@@ -77,24 +119,46 @@ def find(backend: Backend, name: str, version: str | int | None = None) -> Named
     curated = find_curated(name)
     if curated is not None:
         return _of_curated(curated)
-    known = versions(backend, check_name("environment", name))
-    if not known:
-        listed = [c.name for c in CURATED] + names(backend)
-        raise NotFound(
-            f"There is no environment {name!r}. {did_you_mean(name, listed)}".strip(),
-            at="environment",
-            hint="List them with: fitq environments list; or send a conda file or requirements.",
-            environments=listed,
-        )
-    wanted = str(version or of_name or known[-1])
+    known = numbers(backend, name)
+    wanted = str(version or of_name or (known.listed[-1] if known.listed else ""))
     number = version_number(wanted)
     found = _read(backend, name, number) if number is not None else None
     if found is None:
-        raise NotFound(
-            f"Environment {name!r} has no version {wanted}. Versions: {', '.join(map(str, known))}.",
-            versions=known,
-        )
+        raise _unknown(backend, name, known, wanted)
     return found
+
+
+def _unknown(backend: Backend, name: str, known: Numbers, wanted: str) -> NotFound:
+    if known.listed:
+        listed = ", ".join(map(str, known.listed))
+        return NotFound(
+            f"Environment {name!r} has no version {wanted}. Versions: {listed}.", versions=known.listed
+        )
+    others = [c.name for c in CURATED] + names(backend)
+    happened = f"Environment {name!r} was withdrawn." if known.given else f"There is no environment {name!r}."
+    return NotFound(
+        f"{happened} {did_you_mean(name, others)}".strip(),
+        at="environment",
+        hint="List them with: fitq environments list; or send a conda file or requirements.",
+        environments=others,
+    )
+
+
+def withdraw(backend: Backend, name: str, *, expected: str | None = None) -> None:
+    """Take a name out of all lists, if it is there. What names a version by its number still finds it.
+
+    Raises:
+        InvalidRequest: it is a curated one.
+        Outdated: its newest version is another than the expected one.
+    """
+    if find_curated(name) is not None:
+        raise InvalidRequest(f"Environment {name!r} is curated: it is there for ever.", at="name")
+    listed = versions(backend, name)
+    newest = f"{name}:{listed[-1]}" if listed else ABSENT
+    check_revision(f"Environment {name!r}", newest, expected)
+    if listed:
+        backend.objects.put(backend.keys.environment_withdrawn(name, listed[-1]), b"")
+        log.info("environment_withdrawn", environment=newest)
 
 
 def spec_of(backend: Backend, name: str) -> dict[str, Any]:
@@ -119,12 +183,18 @@ def list_all(backend: Backend) -> list[NamedEnvironment]:
 
 def names(backend: Backend) -> list[str]:
     """Names that somebody registered."""
-    return backend.objects.list_folders(backend.keys.environment_names())
+    return names_below(backend.objects, backend.keys.environment_names())
 
 
 def versions(backend: Backend, name: str) -> list[int]:
     """Version numbers, oldest first; empty if nobody registered that name."""
-    return numbers_below(backend.objects, backend.keys.environment_versions(name))
+    return numbers(backend, name).listed
+
+
+def numbers(backend: Backend, name: str) -> Numbers:
+    """The same, with those that were withdrawn."""
+    prefix = backend.keys.environment_versions(check_name("environment", name))
+    return numbers_below(backend.objects, prefix)
 
 
 def asked_for(backend: Backend, asked: str | dict[str, Any] | None) -> EnvironmentRecord:

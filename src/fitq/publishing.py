@@ -27,10 +27,7 @@ def publish(
         Outdated: what is published has another revision than the expected one.
     """
     check_code(name, request)
-    if backend.objects.size(backend.keys.snapshot_files(request.snapshot)) is None:
-        raise NotFound(
-            f"There is no snapshot {request.snapshot}.", at="snapshot", hint="POST /v1/snapshots first."
-        )
+    check_sent(backend, request)
 
     def replaced(data: bytes | None) -> bytes:
         before = None if data is None else from_json(data, FunctionCode)
@@ -64,6 +61,18 @@ def check_code(name: str, request: FunctionRequest) -> None:
     check_name("snapshot", request.snapshot)
     if name == "run_script":
         raise InvalidRequest("'run_script' is how pools run submitted folders.", at="name")
+
+
+def check_sent(backend: Backend, request: FunctionRequest) -> None:
+    """Go on only if the folder was uploaded.
+
+    Raises:
+        NotFound: it was not.
+    """
+    if backend.objects.size(backend.keys.snapshot_files(request.snapshot)) is None:
+        raise NotFound(
+            f"There is no snapshot {request.snapshot}.", at="snapshot", hint="POST /v1/snapshots first."
+        )
 
 
 def kept_code(backend: Backend, name: str) -> tuple[FunctionCode | None, str]:

@@ -96,6 +96,49 @@ def test_keys_are_text_and_anchors_are_followed(tmp_path: Path) -> None:
     assert written.where("nowhere.at.all").endswith("a.yaml:1")
 
 
+def test_data_is_uploaded_once_and_every_wrong_word_has_its_line(fitq: Fitq, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(
+        "kind: Data\nname: declared\npath: rows.csv\ndescription: Rows.\ntags: {team: garden}\n"
+    )
+    (tmp_path / "rows.csv").write_text("a\n1\n")
+    args = ("-f", "a.yaml", "--label", "rows")
+    assert "+ Data declared" in fitq("diff", *args).out
+    assert fitq("data", "show", "declared").code == 2, "a plan uploads nothing"
+    assert fitq("apply", *args).code == 0
+    (tmp_path / "rows.csv").write_text("a\n2\n")
+    (change,) = json.loads(fitq("diff", *args, "--json").out)["changes"]
+    assert ([f["path"] for f in change["fields"]], change["action"]) == (["digest"], "replace")
+    assert fitq("apply", *args).code == 0
+    assert fitq("data", "download", "declared").code == 0
+    assert (tmp_path / "rows.csv").read_text() == "a\n2\n"
+    assert fitq("data", "show", "declared").out.count("declared:2") == 1
+
+    (tmp_path / "b.yaml").write_text(fitq("export", "--label", "rows").out)
+    assert "digest: " in (tmp_path / "b.yaml").read_text()
+    assert fitq("diff", "-f", "b.yaml").code == 0
+    (tmp_path / "rows.csv").write_text("a\n3\n")
+    assert fitq("data", "upload", "declared", "rows.csv").code == 0
+    assert "changed by somebody" in fitq("diff", "-f", "b.yaml").out
+
+    gone = "kind: Pool\nname: beside\n---\nkind: Data\nname: other\ndigest: " + "f" * 64 + "\n"
+    (tmp_path / "b.yaml").write_text(gone)
+    refused = fitq("apply", "-f", "b.yaml")
+    assert (refused.code, f"b.yaml:6: There is no content {'f' * 64}" in refused.err) == (2, True), (
+        refused.err
+    )
+    assert "+ Pool beside" in fitq("diff", "-f", "b.yaml").out, "nothing of it was applied"
+    for text, words in {
+        "path: row.csv": "a.yaml:3: There is no file or folder",
+        "path: [rows.csv]": "a.yaml:3: A Data has one path, or one digest",
+        "path: rows.csv\ndigest: x": "a.yaml:3: A Data has one path",
+        "paht: rows.csv": "a.yaml:3: A Data has no field `paht`",
+        "digest: x": "a.yaml:3: 'x' is no digest",
+        "description: x": "a.yaml:1: Object missing required field `digest`",
+    }.items():
+        (tmp_path / "a.yaml").write_text(f"kind: Data\nname: declared\n{text}\n")
+        assert words in fitq("diff", "-f", "a.yaml").err
+
+
 def test_a_functions_folder_is_named_by_its_hash_in_a_plan_and_must_be_there(
     fitq: Fitq, tmp_path: Path
 ) -> None:
@@ -112,4 +155,4 @@ def test_a_functions_folder_is_named_by_its_hash_in_a_plan_and_must_be_there(
     (tmp_path / "a.yaml").write_text("kind: Function\nname: train\nfolder: cod\n")
     assert "a.yaml:3: There is no folder" in fitq("diff", "-f", "a.yaml").err
     (tmp_path / "a.yaml").write_text("kind: Function\nname: train\nfolder: [code]\n")
-    assert "a.yaml:3: A function has one folder" in fitq("diff", "-f", "a.yaml").err
+    assert "a.yaml:3: A Function has one folder" in fitq("diff", "-f", "a.yaml").err

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fitq.sdk import data_routes
+from fitq.sdk import local_data
 from fitq.sdk.data_routes import DataRoutes
 from tests.cli.conftest import Fitq
 
@@ -37,7 +37,7 @@ def test_a_file_goes_up_into_a_run_and_comes_back(fitq: Fitq, tmp_path: Path) ->
 def test_a_folder_stays_a_folder_and_only_what_is_new_is_sent(
     fitq: Fitq, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(data_routes, "_PART_BYTES", 1000)
+    monkeypatch.setattr(local_data, "_PART_BYTES", 1000)
     Path("photos/2026").mkdir(parents=True)
     Path("photos/one.bin").write_bytes(bytes(range(250)) * 10)
     Path("photos/2026/two.bin").write_bytes(b"two")

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from fitq import endpoints, environment_names, model_settings, pools
+from fitq import data, data_settings, endpoints, environment_names, model_settings, pools, submission
 from fitq.backend import Backend
 from fitq.declared.applying import apply
 from fitq.declared.exporting import export
 from fitq.declared.planning import plan
 from fitq.documents import Action, DeclaredRequest, Plan
-from fitq.errors import InvalidRequest, Outdated
-from fitq.records import PoolSettings
+from fitq.errors import InvalidRequest, NotFound, Outdated
+from fitq.records import DataContent, DataFile, DataRequest, DataSettings, PoolSettings, RunRequest
 from tests.conftest import keep_model
 
 POOL = {"kind": "Pool", "name": "cpu", "min_workers": 1, "max_workers": 3}
@@ -198,10 +198,78 @@ def test_other_packages_make_the_next_version_of_an_environment(there: Backend) 
     assert environment_names.find(there, "sk").spec == {"conda": conda["conda"]}
     apply(there, asked(conda, label="a"))
     apply(there, asked(label="a", prune=True))
-    assert environment_names.versions(there, "sk") == [1, 2], "runs name them"
+    assert environment_names.names(there) == []
+    assert environment_names.find(there, "sk:1").version == 1, "runs name it"
+    apply(there, asked(conda))
+    assert environment_names.versions(there, "sk") == [3], "no number is given twice"
     wrong: list[dict[str, Any]] = [
         {"kind": "Environment", "name": "x", "pip": ["not a requirement !"]},
         {"kind": "Environment", "name": "y"},
         {"kind": "Environment", "name": "AzureML-Tutorial", "pip": ["joblib"]},
     ]
     assert [p["document"] for p in problems(there, *wrong)] == [0, 1, 2]
+
+
+def kept(backend: Backend, path: str) -> str:
+    return data.keep_content(backend, DataContent(files=[DataFile(path=path, size_bytes=0, parts=[])]))
+
+
+def rows(digest: str, **more: Any) -> dict[str, Any]:
+    return {"kind": "Data", "name": "rows", "digest": digest, **more}
+
+
+def test_the_newest_version_of_data_is_what_the_document_says(there: Backend) -> None:
+    one, two = kept(there, "1.csv"), kept(there, "2.csv")
+    for digest in (one, two, one):
+        apply(there, asked(rows(digest)))
+        assert plan(there, asked(rows(digest))).is_empty
+    assert [data.find(there, "rows", v).digest for v in (1, 2, 3)] == [one, two, one]
+    assert data.find(there, "rows", 3).files[0].path == "1.csv"
+
+
+def test_other_words_about_the_same_data_make_no_version(there: Backend) -> None:
+    digest = kept(there, "1.csv")
+    apply(there, asked(rows(digest, description="Rows.", tags={"a": "b"})))
+    before = data.find(there, "rows")
+    apply(there, asked(rows(digest, description="All rows.")))
+    after = data.find(there, "rows")
+    assert (after.id, after.description, after.tags) == ("rows:1", "All rows.", {})
+    assert (after.files, after.created_at) == (before.files, before.created_at)
+
+
+def test_data_that_somebody_uploaded_is_drift_and_is_not_written_over_unseen(there: Backend) -> None:
+    digest = kept(there, "1.csv")
+    apply(there, asked(rows(digest)))
+    revisions = {c.key: c.revision for c in plan(there, asked(rows(digest))).changes}
+    data.add(there, DataRequest(name="rows", files=[DataFile(path="2.csv", size_bytes=0, parts=[])]))
+    (change,) = plan(there, asked(rows(digest))).changes
+    assert [(f.path, f.is_drift) for f in change.fields] == [("digest", True)]
+    with pytest.raises(Outdated):
+        apply(there, asked(rows(digest), revisions=revisions))
+    with pytest.raises(Outdated):
+        data_settings.configure(there, "rows", DataSettings(digest=digest), expected="older")
+
+
+def test_what_was_pruned_is_in_no_list_and_the_runs_that_took_it_still_find_it(there: Backend) -> None:
+    digest = kept(there, "1.csv")
+    apply(there, asked(rows(digest), label="a"))
+    taken = submission.submit(there, RunRequest(script="x.py", snapshot=_script(there), inputs={"x": "rows"}))
+    assert made(apply(there, asked(label="a", prune=True))) == [("Data/rows", "remove")]
+    assert (data.names(there), export(there)) == ([], [])
+    with pytest.raises(NotFound, match="'rows' was withdrawn"):
+        data.resolve(there, "rows")
+    assert data.resolve(there, taken.inputs["x"]).digest == digest
+    apply(there, asked(rows(digest)))
+    assert data.versions(there, "rows") == [2], "no number is given twice"
+
+
+def _script(backend: Backend) -> str:
+    backend.objects.put(backend.keys.snapshot_files("0" * 64), b'["x.py"]')
+    return "0" * 64
+
+
+def test_content_that_is_not_here_is_told_before_anything_is_applied(there: Backend) -> None:
+    with pytest.raises(InvalidRequest, match="no content") as refused:
+        apply(there, asked(POOL, rows("0" * 64)))
+    assert [(p["document"], p["at"]) for p in refused.value.data["problems"]] == [(1, "digest")]
+    assert pools.configured(there) == []

@@ -7,12 +7,14 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fitq import data
 from fitq.backend import Backend
 from fitq.declared.applying import apply
 from fitq.declared.exporting import export
 from fitq.declared.planning import plan
 from fitq.documents import DeclaredRequest
 from fitq.queue import NullQueue
+from fitq.records import DataContent, DataFile
 from fitq.store.memory import MemoryObjects, MemoryState
 from tests.conftest import keep_model
 
@@ -69,14 +71,22 @@ ENVIRONMENTS = _named(
         optional={"python": st.sampled_from(["3.11", "3.12"]), "strict": st.booleans()},
     ),
 )
-REMOVABLE = POOLS | FUNCTIONS | MODELS | ENDPOINTS  #: what a prune takes away; versions of environments stay
+CONTENTS = [DataContent(files=[DataFile(path=f"{n}.csv", size_bytes=0, parts=[])]) for n in (1, 2)]
+DATA = _named(
+    "Data",
+    ["rows", "labels"],
+    st.fixed_dictionaries(
+        {"digest": st.sampled_from([content.digest for content in CONTENTS])},
+        optional={"description": _TEXT, "tags": _TAGS},
+    ),
+)
 
 
 def _lists(documents: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
     return st.lists(documents, max_size=5, unique_by=lambda d: (d["kind"], d["name"]))
 
 
-DOCUMENTS, PRUNABLE = _lists(REMOVABLE | ENVIRONMENTS), _lists(REMOVABLE)
+DOCUMENTS = _lists(POOLS | DATA | FUNCTIONS | MODELS | ENDPOINTS | ENVIRONMENTS)
 
 
 def workspace() -> Backend:
@@ -84,6 +94,8 @@ def workspace() -> Backend:
     keep_model(backend, "iris", 1, 2, 3)
     for snapshot in SNAPSHOTS:
         backend.objects.put(backend.keys.snapshot_files(snapshot), b'["train.py"]')
+    for content in CONTENTS:
+        data.keep_content(backend, content)
     return backend
 
 
@@ -112,7 +124,7 @@ def test_an_export_changes_nothing_and_makes_the_same_elsewhere(documents: list[
 
 
 @ANY_SPEED
-@given(first=PRUNABLE, second=PRUNABLE)
+@given(first=DOCUMENTS, second=DOCUMENTS)
 def test_pruning_leaves_what_applying_to_nothing_makes(
     first: list[dict[str, Any]], second: list[dict[str, Any]]
 ) -> None:

@@ -10,14 +10,31 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fitq import data
-from fitq.api.responses import backend_of, bounded, json_body, json_response, settings_of, with_body
+from fitq import data, data_settings
+from fitq.api.responses import (
+    backend_of,
+    bounded,
+    expected_revision,
+    json_body,
+    json_response,
+    settings_of,
+    with_body,
+    with_revision,
+)
 from fitq.api.runs import download
 from fitq.backend import Backend
 from fitq.data import PART_BYTES
 from fitq.errors import InvalidRequest, NotFound
 from fitq.names import did_you_mean
-from fitq.records import DataFile, DataRecord, DataRequest, from_json, to_builtins
+from fitq.records import (
+    DataContentRequest,
+    DataFile,
+    DataRecord,
+    DataRequest,
+    DataSettings,
+    from_json,
+    to_builtins,
+)
 
 _MOST_FORM_FILES = 1000
 
@@ -48,6 +65,12 @@ async def put_data_part(request: Request) -> Response:
     content = await bounded(request, PART_BYTES).body()
     await run_in_threadpool(data.keep_part, backend_of(request), request.path_params["sha256"], content)
     return Response(status_code=204)
+
+
+@with_body(DataContentRequest)
+def keep_data_content(request: Request, body: DataContentRequest) -> Response:
+    """`POST /v1/data-contents`: files of parts that were sent, without a name; answers the digest."""
+    return json_response({"digest": data.keep_content(backend_of(request), body)}, 201)
 
 
 async def add_data(request: Request) -> Response:
@@ -100,7 +123,24 @@ def list_data(request: Request) -> Response:
 
 def get_data(request: Request) -> Response:
     """`GET /v1/data/{name}`."""
-    return json_response(_summary(backend_of(request), request.path_params["data"]))
+    backend, name = backend_of(request), request.path_params["data"]
+    answer = json_response(_summary(backend, name))
+    return with_revision(answer, data_settings.kept_settings(backend, name)[1])
+
+
+@with_body(DataSettings)
+def put_data(request: Request, body: DataSettings) -> Response:
+    """`PUT /v1/data/{name}`: makes content that is there its newest version."""
+    name, expected = request.path_params["data"], expected_revision(request)
+    data_settings.configure(backend_of(request), name, body, expected=expected)
+    return get_data(request)
+
+
+def delete_data(request: Request) -> Response:
+    """`DELETE /v1/data/{name}`: out of all lists; its versions can still be named. Twice is fine."""
+    name, expected = request.path_params["data"], expected_revision(request)
+    data_settings.withdraw(backend_of(request), name, expected=expected)
+    return Response(status_code=204)
 
 
 def get_data_version(request: Request) -> Response:
@@ -127,7 +167,16 @@ def _found(request: Request) -> DataRecord:
 def _summary(backend: Backend, name: str) -> dict[str, object]:
     found = data.summary(backend, name)
     latest = {k: v for k, v in _shown(found.latest).items() if k != "files"}
-    return {"name": name, "versions": found.versions, "latest_version": found.versions[-1], "latest": latest}
+    newest = found.latest
+    return {
+        "name": name,
+        "digest": newest.digest,
+        "description": newest.description,
+        "tags": newest.tags,
+        "versions": found.versions,
+        "latest_version": newest.version,
+        "latest": latest,
+    }
 
 
 def _shown(record: DataRecord) -> dict[str, object]:

@@ -6,10 +6,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fitq import environment_builds, environment_names
-from fitq.api.responses import backend_of, json_response, with_body
+from fitq.api.responses import backend_of, expected_revision, json_response, with_body, with_revision
 from fitq.environments.kept import Kept
 from fitq.names import is_sha256
-from fitq.records import EnvironmentRequest, NamedEnvironment
+from fitq.records import EnvironmentRequest, EnvironmentSettings, NamedEnvironment
 
 
 @with_body(EnvironmentRequest)
@@ -33,7 +33,24 @@ def get_environment(request: Request) -> Response:
     backend, name = backend_of(request), request.path_params["environment"]
     if is_sha256(name):
         return json_response(Kept(backend.objects, backend.keys).get(name))
-    return json_response(environment_builds.with_build(backend, _found(request)))
+    found = _found(request)
+    answer = json_response(environment_builds.with_build(backend, found))
+    return answer if found.is_curated else with_revision(answer, found.id)
+
+
+@with_body(EnvironmentSettings)
+def put_environment(request: Request, body: EnvironmentSettings) -> Response:
+    """`PUT /v1/environments/{name}`: makes a specification its newest version; a run builds it."""
+    name, expected = request.path_params["environment"], expected_revision(request)
+    environment_names.configure(backend_of(request), name, body, expected=expected)
+    return get_environment(request)
+
+
+def delete_environment(request: Request) -> Response:
+    """`DELETE /v1/environments/{name}`: out of all lists; its versions can still be named. Twice is fine."""
+    name, expected = request.path_params["environment"], expected_revision(request)
+    environment_names.withdraw(backend_of(request), name, expected=expected)
+    return Response(status_code=204)
 
 
 def get_environment_log(request: Request) -> Response:

@@ -44,6 +44,7 @@ _ANSWERS: dict[tuple[str, str], type] = {
     ("/v1/models", "POST"): ModelRecord,
     ("/v1/environments", "POST"): NamedEnvironment,
     ("/v1/environments/{environment}", "GET"): NamedEnvironment,
+    ("/v1/environments/{environment}", "PUT"): NamedEnvironment,
     ("/v1/data", "POST"): DataRecord,
     ("/v1/data/{data}/versions/{version}", "GET"): DataRecord,
     ("/v1/models/{model}/versions/{version}", "GET"): ModelRecord,
@@ -65,6 +66,9 @@ _STATUS = {
     ("/v1/models", "POST"): "201",
     ("/v1/environments", "POST"): "202",
     ("/v1/data", "POST"): "201",
+    ("/v1/data-contents", "POST"): "201",
+    ("/v1/data/{data}", "DELETE"): "204",
+    ("/v1/environments/{environment}", "DELETE"): "204",
     ("/v1/data-parts/{sha256}", "PUT"): "204",
     ("/v1/models/{model}", "DELETE"): "204",
     ("/v1/models/{model}/versions/{version}", "DELETE"): "204",
@@ -116,7 +120,14 @@ _QUERY = {
     "/v1/documents": ("label",),
 }
 #: What changes carries an `ETag`; whoever writes may name the one that was read.
-_REVISED = ("/v1/functions/{function}", "/v1/endpoints/{endpoint}", "/v1/models/{model}", "/v1/pools/{pool}")
+_REVISED = (
+    "/v1/data/{data}",
+    "/v1/endpoints/{endpoint}",
+    "/v1/environments/{environment}",
+    "/v1/functions/{function}",
+    "/v1/models/{model}",
+    "/v1/pools/{pool}",
+)
 _ERROR = {
     "type": "object",
     "required": ["message", "code", "hint", "request_id"],

@@ -10,7 +10,7 @@ import click
 
 from fitq.cli.commands import command, json_option
 from fitq.cli.connect import platform
-from fitq.cli.folders import Folders
+from fitq.cli.contents import Contents
 from fitq.cli.output import OK, next_step, result, result_json, say
 from fitq.cli.plan_text import plan_lines, summary
 from fitq.cli.written import Written, read_written
@@ -61,16 +61,16 @@ def apply(files: tuple[Path, ...], label: str | None, prune: bool, dry_run: bool
     Shows what changes, then changes it, in the right order and only over what the plan was made from. Applied
     again, nothing changes. A field that no file names is left as it is.
     """
-    written, folders = read_written(files), Folders()
-    documents = folders.named(written)
+    written, contents = read_written(files), Contents()
+    documents = contents.named(written)
     with platform() as client:
         plan = _planned(client, written, documents, label, prune)
         _show(plan, as_json)
         if dry_run:
             return _compared(plan, files)
         if not plan.is_empty:
-            folders.upload(client, (str(f.after) for c in plan.changes for f in c.fields))
-            _apply(client, documents, label, prune, plan)
+            contents.send(client, (str(f.after) for c in plan.changes for f in c.fields))
+            _apply(client, written, documents, label, prune, plan)
     say(summary(plan, done=True))
     next_step("fitq endpoints list", "fitq export")
     return OK
@@ -91,7 +91,7 @@ def diff(files: tuple[Path, ...], label: str | None, prune: bool, as_json: bool)
     the last apply are marked.
     """
     written = read_written(files)
-    documents = Folders().named(written)
+    documents = Contents().named(written)
     with platform() as client:
         plan = _planned(client, written, documents, label, prune)
     _show(plan, as_json)
@@ -132,11 +132,18 @@ def _planned(
 
 
 def _apply(
-    client: Client, documents: Sequence[dict[str, Any]], label: str | None, prune: bool, plan: Plan
+    client: Client,
+    written: Sequence[Written],
+    documents: Sequence[dict[str, Any]],
+    label: str | None,
+    prune: bool,
+    plan: Plan,
 ) -> None:
     revisions = {change.key: change.revision for change in plan.changes}
     try:
         client.apply(documents, label=label, prune=prune, revisions=revisions)
+    except InvalidRequest as exc:
+        raise _located(exc, written) from exc
     except FitqError as exc:
         done = exc.data.get("done")
         if done:

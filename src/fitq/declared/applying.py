@@ -9,7 +9,8 @@ from fitq.declared.kept import Applied, forget, keep
 from fitq.declared.kind import Kinds
 from fitq.declared.kinds import KINDS
 from fitq.declared.planning import Step, steps
-from fitq.documents import Action, DeclaredRequest, Plan
+from fitq.declared.reading import Wrong, problem, refuse, wrong_at
+from fitq.documents import Action, DeclaredRequest, Plan, Problem
 from fitq.errors import FitqError, Outdated
 from fitq.logs import get_logger
 from fitq.records import now
@@ -27,6 +28,7 @@ def apply(backend: Backend, request: DeclaredRequest, kinds: Kinds = KINDS) -> P
     """
     todo = steps(backend, request, kinds)
     _check_revisions(todo, request.revisions)
+    _check_sent(backend, todo)
     done: list[str] = []
     for step in todo:
         try:
@@ -50,6 +52,19 @@ def _check_revisions(todo: list[Step], planned: dict[str, str] | None) -> None:
                 hint="Nothing was applied. Look at the new plan: fitq diff -f …",
                 done=[],
             )
+
+
+def _check_sent(backend: Backend, todo: list[Step]) -> None:
+    """All that is to be written names content that is here: found out before the first thing is changed."""
+    problems: list[Problem] = []
+    for step in todo:
+        if step.kind is not None and step.change.action in (Action.CREATE, Action.REPLACE):
+            try:
+                with wrong_at():
+                    step.kind.check_sent(backend, step.change.name, step.spec)
+            except Wrong as wrong:
+                problems.append(problem(step.position, wrong))
+    refuse(sorted(problems, key=lambda p: p.document))
 
 
 def _make(backend: Backend, step: Step) -> None:

@@ -9,14 +9,12 @@ import msgspec
 from fitq import environment_names
 from fitq.backend import Backend
 from fitq.declared.kind import Current, Kind, Planned
-from fitq.environments.curated import find_curated
 from fitq.environments.reading import read_spec
 from fitq.errors import InvalidRequest
-from fitq.records import EnvironmentRequest, NamedEnvironment
-from fitq.revisions import ABSENT, check_revision
+from fitq.records import EnvironmentSettings, NamedEnvironment
 
 
-class EnvironmentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class EnvironmentDocument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One of conda, pip, pyproject and script, and what goes with it."""
 
     conda: dict[str, Any] | None = None  #: what stands in a conda file
@@ -28,52 +26,50 @@ class EnvironmentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     exclude_newer: str = ""
 
 
-class EnvironmentKind(Kind[EnvironmentSettings]):
+class EnvironmentKind(Kind[EnvironmentDocument]):
     """The packages of a name's newest version."""
 
     name, noun, order = "Environment", "environment", 10
-    spec = EnvironmentSettings
+    spec = EnvironmentDocument
 
     def names(self, backend: Backend) -> list[str]:
         return environment_names.names(backend)
 
-    def read(self, backend: Backend, name: str) -> Current[EnvironmentSettings] | None:
+    def read(self, backend: Backend, name: str) -> Current[EnvironmentDocument] | None:
         newest = _newest(backend, name)
         if newest is None:
             return None
-        return Current(EnvironmentSettings(**(newest.spec or {})), newest.id)
+        return Current(EnvironmentDocument(**(newest.spec or {})), newest.id)
 
     def merge(self, current: dict[str, Any], said: dict[str, Any]) -> dict[str, Any]:
         del current  # a specification is whole: nothing of another one is mixed in
         return said
 
     def settle(
-        self, backend: Backend, name: str, spec: EnvironmentSettings, planned: Planned
-    ) -> EnvironmentSettings:
+        self, backend: Backend, name: str, spec: EnvironmentDocument, planned: Planned
+    ) -> EnvironmentDocument:
         del backend, planned
-        if find_curated(name) is not None:
-            raise InvalidRequest(
-                f"{name!r} is there already, curated.", at="name", hint="Choose another name."
-            )
+        environment_names.check_free(name)
         if not (spec.conda or spec.pip or spec.pyproject or spec.script):
             raise InvalidRequest(
                 "An environment needs packages.", hint="Write one of conda, pip, pyproject, script."
             )
-        read_spec(_given(spec), at="")
+        read_spec(given(spec), at="")
         return spec
 
-    def write(self, backend: Backend, name: str, spec: EnvironmentSettings, expected: str) -> None:
-        newest = _newest(backend, name)
-        check_revision(f"Environment {name!r}", newest.id if newest else ABSENT, expected)
-        environment_names.register(backend, EnvironmentRequest(name=name, build=False, **_given(spec)))
+    def write(self, backend: Backend, name: str, spec: EnvironmentDocument, expected: str) -> None:
+        settings = EnvironmentSettings(spec=given(spec))
+        environment_names.configure(backend, name, settings, expected=expected)
 
     def remove(self, backend: Backend, name: str, expected: str) -> None:
-        """Nothing: runs name its versions."""
+        """Out of all lists: runs name its versions."""
+        environment_names.withdraw(backend, name, expected=expected)
 
 
 def _newest(backend: Backend, name: str) -> NamedEnvironment | None:
     return environment_names.find(backend, name) if environment_names.versions(backend, name) else None
 
 
-def _given(spec: EnvironmentSettings) -> dict[str, Any]:
+def given(spec: EnvironmentDocument) -> dict[str, Any]:
+    """The specification as it is sent elsewhere: without what is not said."""
     return {field: value for field in spec.__struct_fields__ if (value := getattr(spec, field))}

@@ -49,6 +49,9 @@ class Kind(abc.ABC, Generic[SpecT]):
     def settle(self, backend: Backend, name: str, spec: SpecT, planned: Planned) -> SpecT:
         """`spec` with whatever it names indirectly made plain. Refuses what `write` would refuse."""
 
+    def check_sent(self, backend: Backend, name: str, spec: SpecT) -> None:
+        """Refuse content that is named by its hash and not here: a plan is made before it is sent."""
+
     @abc.abstractmethod
     def write(self, backend: Backend, name: str, spec: SpecT, expected: str) -> None:
         """Create it, or replace exactly the expected revision."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fitq.declared.data import DataKind
 from fitq.declared.endpoint import EndpointKind
 from fitq.declared.environment import EnvironmentKind
 from fitq.declared.function import FunctionKind
@@ -11,5 +12,12 @@ from fitq.declared.kind import Kind, Kinds
 from fitq.declared.model import ModelKind
 from fitq.declared.pool import PoolKind
 
-_ALL: tuple[Kind[Any], ...] = (EnvironmentKind(), PoolKind(), FunctionKind(), ModelKind(), EndpointKind())
+_ALL: tuple[Kind[Any], ...] = (
+    EnvironmentKind(),
+    DataKind(),
+    PoolKind(),
+    FunctionKind(),
+    ModelKind(),
+    EndpointKind(),
+)
 KINDS: Kinds = {kind.name: kind for kind in sorted(_ALL, key=lambda k: k.order)}

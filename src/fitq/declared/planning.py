@@ -25,6 +25,7 @@ class Step(NamedTuple):
     """One change, with what it takes to make it."""
 
     change: Change
+    position: int  #: of its document; -1: it has none
     kind: Kind[Any] | None  #: None: of a kind that this server does not know any more
     spec: Any = None  #: what should be; None: nothing
     said: dict[str, Any] | None = None  #: the settled fields that the document names
@@ -91,7 +92,7 @@ def _step(backend: Backend, one: Declared, label: str | None, planned: dict[str,
         revision=current.revision if current else "",
         label=mine,
     )
-    return Step(change, one.kind, spec, said)
+    return Step(change, one.position, one.kind, spec, said)
 
 
 def _wanted(one: Declared, current: Current[Any] | None, before: Applied | None) -> Any:
@@ -139,5 +140,6 @@ def _pruned(backend: Backend, kinds: Kinds, label: str, named: set[str]) -> Iter
                 revision=current.revision if current else "",
                 label=label,
             ),
+            -1,
             kind,
         )

@@ -36,10 +36,12 @@ def _document(kind: Kind[Any], spec: dict[str, Any]) -> dict[str, Any]:
     instead = {word: {"type": "string", "description": text} for word, (_, text) in kind.written.items()}
     found_out = {field for field, _ in kind.written.values()}
     required = [field for field in spec.get("required", []) if field not in found_out]
+    either = [{"required": [way]} for word, (field, _) in kind.written.items() for way in (word, field)]
     return {
         "type": "object",
         "description": (kind.__doc__ or "").split("\n", 1)[0],
         "required": ["kind", "name", *required],
+        **({"oneOf": either} if either else {}),
         "additionalProperties": False,
         "properties": {"kind": {"const": kind.name}, "name": name, **spec["properties"], **instead},
     }

@@ -15,9 +15,15 @@ from fitq.records.base import (
     to_builtins,
     to_json,
 )
-from fitq.records.data import DataFile, DataRecord, DataRequest
+from fitq.records.data import DataContent, DataContentRequest, DataFile, DataRecord, DataRequest, DataSettings
 from fitq.records.endpoint import EndpointRecord, EndpointRequest
-from fitq.records.environment import EnvironmentBuild, EnvironmentRecord, EnvironmentRequest, NamedEnvironment
+from fitq.records.environment import (
+    EnvironmentBuild,
+    EnvironmentRecord,
+    EnvironmentRequest,
+    EnvironmentSettings,
+    NamedEnvironment,
+)
 from fitq.records.model import (
     ChangeRequest,
     Column,
@@ -58,9 +64,12 @@ __all__ = [
     "ChangeRequest",
     "ChildRun",
     "Column",
+    "DataContent",
+    "DataContentRequest",
     "DataFile",
     "DataRecord",
     "DataRequest",
+    "DataSettings",
     "EndpointRecord",
     "EndpointRequest",
     "EntryRequest",
@@ -68,6 +77,7 @@ __all__ = [
     "EnvironmentBuild",
     "EnvironmentRecord",
     "EnvironmentRequest",
+    "EnvironmentSettings",
     "Failure",
     "FinalRecord",
     "FunctionCode",

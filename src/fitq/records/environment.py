@@ -39,6 +39,12 @@ class EnvironmentRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     build: bool = True  #: False: only registered; built when a run needs it
 
 
+class EnvironmentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `PUT /v1/environments/{name}`."""
+
+    spec: dict[str, Any]  #: in one of the forms of `environments/reading.py`
+
+
 class EnvironmentBuild(Record, frozen=True, kw_only=True):
     """The last build of a named environment."""
 

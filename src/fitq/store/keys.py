@@ -40,7 +40,9 @@ Object store, under `<workspace>/`
     models/<name>/about.json            ModelAbout: aliases, description, tags
     models/<name>/files/<sha256>        the bytes of a model
     models/<name>/golden/<sha256>.json  what it answered when it was registered; named by its own hash
-    data/<name>/versions/<v>.json       DataRecord, put if absent
+    data/<name>/versions/<v>.json       DataRecord, put if absent; later only description and tags change
+    data/<name>/versions/<v>.withdrawn  empty: all versions up to this one are in no list any more
+    data-contents/<digest>.json         DataContent: files and their parts, under the hash of what is in them
     data-parts/<sha256>                 bytes of files of data, shared by whatever holds the same
     approvals/<sha256>.json             a model file that may be loaded whatever it imports: {"at"}
     made/<sha256>.json                  which run left a model file: {"run", "path"}, put if absent
@@ -51,7 +53,7 @@ Object store, under `<workspace>/`
     applied/<kind>/<name>.json          what `fitq apply` said last about a thing, and its label
     environments/<hash>/environment.json  KeptEnvironment, put if absent: exact packages, for ever
     environments/<hash>/build.log       what the first build said
-    environment-names/<name>/<v>.json   NamedEnvironment, put if absent
+    environment-names/<name>/<v>.json   NamedEnvironment, put if absent; <v>.withdrawn as for data
     format.json                         FormatRecord, put if absent by the first program
     secrets/endpoint-keys               32 random bytes from which endpoint keys are derived
 """
@@ -136,6 +138,9 @@ class ObjectKeys:
     def environment_version(self, name: str, version: int) -> str:
         return f"{self._root}/environment-names/{name}/{version}.json"
 
+    def environment_withdrawn(self, name: str, version: int) -> str:
+        return f"{self._root}/environment-names/{name}/{version}.withdrawn"
+
     def environment_log(self, hash: str) -> str:
         return f"{self._root}/environments/{hash}/build.log"
 
@@ -147,6 +152,12 @@ class ObjectKeys:
 
     def data_version(self, name: str, version: int) -> str:
         return f"{self._root}/data/{name}/versions/{version}.json"
+
+    def data_withdrawn(self, name: str, version: int) -> str:
+        return f"{self._root}/data/{name}/versions/{version}.withdrawn"
+
+    def data_content(self, digest: str) -> str:
+        return f"{self._root}/data-contents/{digest}.json"
 
     def data_part(self, sha256: str) -> str:
         return f"{self._root}/data-parts/{sha256}"
