@@ -77,6 +77,7 @@ MODULES = {
         "entry_scripts",
         "formats",
         "made",
+        "offered_secrets",
         "data",
         "data_settings",
         "submission",

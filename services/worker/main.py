@@ -14,8 +14,9 @@ import dramatiq
 from fitq.programs import exit_code_of, run_worker
 from fitq.settings import Settings
 from fitq.worker.main import build
+from fitq.worker.vault import take_from
 
 if __name__ == "__main__":
     sys.exit(exit_code_of(run_worker, os.environ))
 else:
-    dramatiq.set_broker(build(Settings.from_environment(os.environ)).broker)
+    dramatiq.set_broker(build(Settings.from_environment(os.environ), take_from(os.environ)).broker)

@@ -22,6 +22,7 @@
     ├── Unavailable               503  wait and try again: a store is away, a model is loading
     ├── EnvironmentFailed         422  the packages cannot be had as they are asked for
     ├── EnvironmentPostponed      503  the packages cannot be had now: no index, no disk space
+    ├── SecretUnavailable         422  the worker cannot give the run a secret that it names
     └── ModelUnhealthy            503  the model does not answer here as when it was registered
 
 An error carries a stable `code`, an HTTP `status`, a `hint` that says what to do next, and any data
@@ -206,6 +207,13 @@ class EnvironmentPostponed(FitqError):
 
     code = "environment_postponed"
     status = 503
+
+
+class SecretUnavailable(FitqError):
+    """The worker cannot give the run a secret that it names."""
+
+    code = "secret_unavailable"
+    status = 422
 
 
 class ModelUnhealthy(FitqError):

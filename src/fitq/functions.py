@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints, overload
 
@@ -34,27 +34,36 @@ _ACCEPTS: dict[str, tuple[type, ...]] = {
 @overload
 def function(target: F) -> F: ...
 @overload
-def function(*, pool: str = ..., name: str | None = ...) -> Callable[[F], F]: ...
 def function(
-    target: Callable[..., Any] | None = None, *, pool: str = "default", name: str | None = None
+    *, pool: str = ..., name: str | None = ..., secrets: Sequence[str] = ...
+) -> Callable[[F], F]: ...
+def function(
+    target: Callable[..., Any] | None = None,
+    *,
+    pool: str = "default",
+    name: str | None = None,
+    secrets: Sequence[str] = (),
 ) -> Any:
     """Make a function known as a training function.
 
     Args:
         pool: whose workers run it.
         name: by which it is called; the function's own name with no argument.
+        secrets: names of secrets that each of its runs finds as variables; its pool's workers have them.
     """
     if target is None:
-        return lambda f: _mark(f, pool, name)
-    return _mark(target, pool, name)
+        return lambda f: _mark(f, pool, name, secrets)
+    return _mark(target, pool, name, secrets)
 
 
-def _mark(target: F, pool: str, name: str | None) -> F:
-    setattr(target, _MARK, describe(target, pool=pool, name=name))
+def _mark(target: F, pool: str, name: str | None, secrets: Sequence[str]) -> F:
+    setattr(target, _MARK, describe(target, pool=pool, name=name, secrets=secrets))
     return target
 
 
-def describe(target: Callable[..., Any], *, pool: str, name: str | None = None) -> FunctionRecord:
+def describe(
+    target: Callable[..., Any], *, pool: str, name: str | None = None, secrets: Sequence[str] = ()
+) -> FunctionRecord:
     """What a function's signature promises.
 
     Raises:
@@ -72,6 +81,7 @@ def describe(target: Callable[..., Any], *, pool: str, name: str | None = None) 
         name=check_name("function", title),
         pool=check_name("pool", pool),
         parameters=[_parameter(p, hints.get(p.name, Any)) for p in signature[1:]],
+        secrets=[check_name("secret", secret) for secret in secrets],
         description=inspect.cleandoc(target.__doc__ or ""),
         file=Path(sys.modules[target.__module__].__file__ or "").name
         if target.__module__ in sys.modules

@@ -37,6 +37,10 @@ PATTERNS: dict[str, tuple[re.Pattern[str], str]] = {
         re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}"),
         "1–63 letters, digits or '_', starting with a letter",
     ),
+    "secret": (
+        re.compile(r"(?!FITQ_)[A-Za-z_][A-Za-z0-9_]{0,127}"),
+        "1–128 letters, digits or '_', not starting with a digit or FITQ_: it becomes a variable's name",
+    ),
     "alias": (
         re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}"),
         "1–64 letters, digits, '_' or '-', starting with a letter",

@@ -56,7 +56,7 @@ def list_pools(backend: Backend) -> list[PoolRecord]:
     unlisted = _with_unlisted_code(backend, functions)
     names = {"default", *settings, *loads, *workers, *unlisted, *(f.pool for f in functions)}
     return [
-        _isolated(
+        _as_workers_have_it(
             _pool(
                 name,
                 settings.get(name, PoolSettings()),
@@ -90,17 +90,30 @@ def _pool(name: str, settings: PoolSettings, load: PoolLoad, workers: int, has_u
         min_workers=settings.min_workers,
         max_workers=settings.max_workers,
         idle_seconds=settings.idle_seconds,
+        secrets=settings.secrets,
         demand=load.queued + load.running + has_unlisted,
         oldest_queued_seconds=None if oldest is None else round(now().timestamp() - oldest, 3),
     )
 
 
-def _isolated(pool: PoolRecord, workers: list[WorkerRecord]) -> PoolRecord:
-    """Which rungs hold whichever of the workers executes a run."""
+def _as_workers_have_it(pool: PoolRecord, workers: list[WorkerRecord]) -> PoolRecord:
+    """What holds whichever of the workers executes a run: rungs, secrets."""
     missing = {rung: reason for w in workers for rung, reason in w.not_isolated.items()}
     common = [r for r in (workers[0].isolation if workers else []) if r not in missing]
     problem = next((f"{w.id}: {w.problem}" for w in workers if w.problem), "")
-    return msgspec.structs.replace(pool, isolation=common, not_isolated=missing, problem=problem)
+    return msgspec.structs.replace(
+        pool,
+        isolation=common,
+        not_isolated=missing,
+        problem=problem,
+        offered_secrets=_offered(pool.secrets, workers),
+    )
+
+
+def _offered(allowed: list[str] | None, workers: list[WorkerRecord]) -> list[str]:
+    """What every worker has, as far as it is allowed."""
+    had = set.intersection(*(set(w.secrets) for w in workers)) if workers else set()
+    return sorted(had if allowed is None else had.intersection(allowed))
 
 
 def find_pool(backend: Backend, name: str) -> PoolRecord:
@@ -180,3 +193,5 @@ def check_settings(name: str, settings: PoolSettings) -> None:
         )
     if settings.idle_seconds < 0:
         raise InvalidRequest("idle_seconds must be 0 or more.", at="idle_seconds", got=settings.idle_seconds)
+    for secret in settings.secrets or []:
+        check_name("secret", secret)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import tempfile
 from collections.abc import Callable, Mapping
@@ -88,10 +89,12 @@ def _score(settings: Settings, peers: Peers, listening: socket.socket) -> None:
 def run_worker(settings: Settings) -> None:
     """One worker process of one pool, until SIGTERM or SIGINT."""
     from fitq.worker.main import build
+    from fitq.worker.vault import take_from
 
     _begin("worker", settings)
+    secrets = take_from(os.environ)
     _check_format(settings, open_objects(settings), formats.agree)
-    build(settings).run()
+    build(settings, secrets).run()
 
 
 def run_scheduler(settings: Settings) -> None:

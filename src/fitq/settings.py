@@ -96,6 +96,11 @@ class Settings:
     run_processes: int = _setting(
         4000, "most processes and threads of one run, where control groups can be made", example="4000"
     )
+    secrets_folder: str = _setting(
+        "",
+        "folder with a file for each secret that runs may name; variables FITQ_SECRET_<NAME> are others",
+        example="/run/secrets/fitq",
+    )
     isolation: str = _setting(
         "auto", "auto: runs are as separate from this machine as it can do; off: only their processes are"
     )

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from fitq import data, pools, publishing, runs
+from fitq import data, offered_secrets, pools, publishing, runs
 from fitq.backend import Backend
 from fitq.environment_names import asked_for
 from fitq.errors import Conflict, InvalidRequest, NotFound, Unavailable
@@ -211,6 +211,7 @@ def _check_limits(request: RunRequest) -> None:
             )
     _check_words(request)
     _check_references(request)
+    offered_secrets.check_names(request.secrets, request.environment_variables)
 
 
 def _check_references(request: RunRequest) -> None:
@@ -261,6 +262,7 @@ def _plan_function(backend: Backend, request: RunRequest) -> RunRecord:
             hint="Submit its file as a script, or call it in a pool whose workers have these packages.",
         )
     function = find_function(backend, request.function or "", request.pool)
+    request = msgspec.structs.replace(request, secrets=[*function.secrets, *request.secrets])
     run = _record(backend, request, function.pool, check_parameters(function, request.parameters))
     if request.snapshot:  # a rerun keeps the code of the run that it repeats
         publishing.check_version(backend, function.name, request.snapshot)
@@ -335,6 +337,7 @@ def _record(backend: Backend, request: RunRequest, pool: str, parameters: dict[s
         "arguments": [str(a) for a in request.arguments],
         "parameters": parameters,
         "inputs": _pinned(backend, request.inputs),
+        "secrets": offered_secrets.named(backend, pool, request.secrets),
         "environment": asked_for(backend, request.environment),
     }
     return RunRecord(

@@ -13,7 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from fitq.backend import open_backend
 from fitq.local.stack import Stack
+from fitq.pools import find_pool
+from tests.conftest import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -41,6 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _write_files("use-my-script.md", folder)
     _write_files("use-my-scoring-script.md", folder)
     _write_files("write-a-training-function.md", folder)
+    _write_files("give-it-secrets.md", folder)
     return folder
 
 
@@ -94,6 +98,18 @@ def test_call_the_scoring_url(folder: Path, platform: Stack) -> None:
 
     told = {"SCORING": config["fitq_scoring_url"], "TOKEN": config["fitq_token"], "KEY": key}
     assert _follow("call-the-scoring-url.md", folder, **told).count("[0]") == 4
+
+
+def test_give_it_secrets(folder: Path, platform: Stack) -> None:
+    places = platform.home.folder / "secrets"
+    places.mkdir(mode=0o700)
+    (places / "DB_PASSWORD").touch()
+    backend = open_backend(platform.settings)
+    eventually(lambda: find_pool(backend, "default").offered_secrets, what="a worker's word of its secrets")
+    _follow("give-it-secrets.md", folder, PASSWORD="hunter2")
+    (newest,) = json.loads(_fitq(folder, "runs", "list", "--limit", "1", "--json"))
+    assert _fitq(folder, "runs", "logs", newest["id"]) == "connecting with a password of 7 characters\n"
+    assert newest["secrets"] == ["DB_PASSWORD"]
 
 
 def _fitq(folder: Path, *words: str) -> str:

@@ -7,7 +7,9 @@ import click
 from fitq.cli.commands import command, group, json_option
 from fitq.cli.connect import platform
 from fitq.cli.output import next_step, result_json, say, table
+from fitq.errors import NotFound
 from fitq.records import PoolSettings, to_builtins
+from fitq.sdk.client import Client
 from fitq.units import format_seconds, parse_seconds
 
 
@@ -59,15 +61,24 @@ def scale(name: str, workers: int, most: int | None, idle: str) -> None:
     platform started by fitq up follows within seconds, up to 16 workers per CPU core. Elsewhere, whoever
     starts workers reads it.
     """
-    settings = PoolSettings(
-        min_workers=workers,
-        max_workers=workers if most is None else most,
-        idle_seconds=round(parse_seconds(idle)),
-    )
     with platform() as client:
+        settings = PoolSettings(
+            min_workers=workers,
+            max_workers=workers if most is None else most,
+            idle_seconds=round(parse_seconds(idle)),
+            secrets=_allowed_secrets(client, name),
+        )
         pool = client.configure_pool(name, settings)
     say(f"Pool {pool.name} should have {pool.min_workers} to {pool.max_workers} workers; now {pool.workers}.")
     next_step("fitq pools list")
+
+
+def _allowed_secrets(client: Client, pool: str) -> list[str] | None:
+    """What was said of it stays."""
+    try:
+        return client.get_pool(pool).secrets
+    except NotFound:
+        return None
 
 
 for _verb in (list_, scale):

@@ -28,6 +28,7 @@ def print_run(run: RunRecord) -> None:
             ("Arguments", " ".join(run.arguments)),
             ("Parameters", pairs_text(run.parameters)),
             ("Inputs", pairs_text(run.inputs)),
+            ("Secrets", ", ".join(run.secrets)),
             ("Tags", pairs_text(run.tags)),
             ("Registers", "\n".join(_registration(r) for r in run.register)),
             ("Pool", run.pool),

@@ -35,6 +35,7 @@ class RunOptions:
     pool: str | None
     input: tuple[str, ...]
     env: tuple[str, ...]
+    secret: tuple[str, ...]
     tag: tuple[str, ...]
     memory: str | None
     cpus: float | None
@@ -57,6 +58,7 @@ class RunOptions:
             "pool": self.pool,
             "inputs": pairs("--input", self.input),
             "environment_variables": pairs("--env", self.env),
+            "secrets": list(self.secret),
             "tags": pairs("--tag", self.tag),
             "resources": Resources(
                 cpus=self.cpus, memory_bytes=parse_bytes(self.memory) if self.memory else None
@@ -87,6 +89,12 @@ _OPTIONS: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = [
         help="Data that it takes: flowers=iris-csv:2. May be repeated.",
     ),
     click.option("--env", multiple=True, metavar="K=V", help="Environment variable. May be repeated."),
+    click.option(
+        "--secret",
+        multiple=True,
+        metavar="NAME",
+        help="Secret that the pool's workers have; the run finds it as a variable. May be repeated.",
+    ),
     click.option("--tag", multiple=True, metavar="K=V", help="Tag. May be repeated."),
     click.option("--memory", metavar="SIZE", help="Most memory, like 512MiB or 2GiB.  [default: no limit]"),
     click.option("--cpus", type=float, help="CPU cores.  [default: no limit]"),

@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fitq.local.process import Process
+from fitq.offered_secrets import VARIABLE
 from fitq.settings import Settings
 
 #: What a program has no use for is not told to it: secrets above all.
 _NOT_TOLD: dict[str, tuple[str, ...]] = {
-    "api": (),
-    "scheduler": ("token",),
-    "scoring": ("redis_url",),
+    "api": ("secrets_folder",),
+    "scheduler": ("token", "secrets_folder"),
+    "scoring": ("redis_url", "secrets_folder"),
     "worker": ("token",),
 }
 
@@ -26,12 +27,15 @@ def child(program: str, name: str, settings: Settings, environment: Mapping[str,
     Args:
         program: api, scheduler, scoring or worker.
         name: for its log and for people.
-        environment: inherited, without its `FITQ_…` variables: those come from `settings`.
+        environment: inherited, without its `FITQ_…` variables: those come from `settings`. Only a worker gets
+            the secrets for runs among them.
     """
     default = Settings()
     hidden = {field: getattr(default, field) for field in _NOT_TOLD[program]}
     told = dataclasses.replace(settings, **hidden)
     inherited = {k: v for k, v in environment.items() if not k.startswith("FITQ_")}
+    if program == "worker":
+        inherited |= {k: v for k, v in environment.items() if k.startswith(VARIABLE)}
     return Process(
         name,
         [sys.executable, "-P", "-m", "fitq", program],  # -P: the working folder shadows no module

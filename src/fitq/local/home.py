@@ -3,6 +3,7 @@
 config.json    what clients need: addresses and token                     0600
 secrets.json   token, Redis password, S3 keys; made at the first start    0600
 stack.json     the running platform: pid, addresses, programs             0600
+secrets/       a file for each secret that runs may name; yours to make
 lock           held by the running platform for as long as it lives
 redis/ objects/ work/ environments/ logs/
 """

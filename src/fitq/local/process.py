@@ -46,6 +46,11 @@ class Process:
         self._child: subprocess.Popen[bytes] | None = None
 
     @property
+    def environment(self) -> dict[str, str]:
+        """All of it."""
+        return dict(self._environment)
+
+    @property
     def pid(self) -> int | None:
         return self._child.pid if self._child else None
 

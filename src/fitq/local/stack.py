@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import msgspec
 import urllib3
 
 from fitq.backend import Backend, open_backend, open_objects
@@ -32,7 +33,7 @@ from fitq.local.redis import EmbeddedRedis
 from fitq.local.scaling import Wanted, Workers, most_workers, plan, process_of
 from fitq.logs import get_logger
 from fitq.names import check_name
-from fitq.pools import configure, list_pools, live_workers
+from fitq.pools import configure, kept_settings, list_pools, live_workers
 from fitq.records import PoolSettings, now
 from fitq.settings import Settings
 
@@ -135,6 +136,7 @@ class Stack:
             scoring_port=scoring,
             functions=str(self._functions or ""),
             work_dir=given.work_dir or str(self.home.folder / "work"),
+            secrets_folder=given.secrets_folder or str(self.home.folder / "secrets"),
             environments=given.environments or str(self.home.folder / "environments"),
             private_paths=os.pathsep.join(p for p in (given.private_paths, str(self.home.folder)) if p),
         )
@@ -173,8 +175,12 @@ class Stack:
         backend = open_backend(self.settings)
         for pool, workers in self.pools.items():
             if isinstance(workers, Workers):
-                bounds = PoolSettings(
-                    min_workers=workers.least, max_workers=workers.most, idle_seconds=self.idle_seconds
+                before, _ = kept_settings(backend, pool)
+                bounds = msgspec.structs.replace(
+                    before or PoolSettings(),
+                    min_workers=workers.least,
+                    max_workers=workers.most,
+                    idle_seconds=self.idle_seconds,
                 )
                 configure(backend, pool, bounds)
 

@@ -27,6 +27,7 @@ class FunctionRecord(Record, frozen=True, kw_only=True):
     parameters: list[Parameter] = []
     description: str = ""
     file: str = ""  #: where it was loaded from, relative to the functions folder
+    secrets: list[str] = []  #: names of those that every run of it is given
     error: str = ""  #: set instead of parameters when its file did not import
     snapshot: str = ""  #: of its published code; empty: it is from the worker's own functions folder
 
@@ -69,6 +70,7 @@ class WorkerRecord(Record, frozen=True, kw_only=True):
     isolation: list[str] = []  #: the rungs that separate its runs from its machine
     not_isolated: dict[str, str] = {}  #: rung → why it does not hold there
     problem: str = ""  #: why it starts no runs
+    secrets: list[str] = []  #: names of those that it has for runs
 
 
 class PoolRecord(Record, frozen=True, kw_only=True):
@@ -86,6 +88,8 @@ class PoolRecord(Record, frozen=True, kw_only=True):
     isolation: list[str] = []  #: the rungs that every live worker's runs have
     not_isolated: dict[str, str] = {}  #: rung → why it does not hold on some worker
     problem: str = ""  #: why a worker of it starts no runs
+    secrets: list[str] | None = None  #: the only ones that its runs may name; null: all that its workers have
+    offered_secrets: list[str] = []  #: names that a run may give: every live worker has them
 
 
 class PoolSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -94,3 +98,4 @@ class PoolSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     min_workers: int = 0
     max_workers: int | None = None
     idle_seconds: int = 300
+    secrets: list[str] | None = None  #: of those that its workers have, the only ones for its runs; null: all

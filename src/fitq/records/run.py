@@ -48,6 +48,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     timeout_seconds: float | None = None
     max_attempts: int = 3
     environment_variables: dict[str, str] = {}
+    secrets: list[str] = []  #: names only: its worker has the values, and makes them variables
     tags: dict[str, str] = {}
     display_name: str = ""
     git: dict[str, str] = {}
@@ -74,6 +75,7 @@ class RunRecord(Record, frozen=True, kw_only=True):
     timeout_seconds: float | None = None
     max_attempts: int = 3
     environment_variables: dict[str, str] = {}
+    secrets: list[str] = []  #: names of what its process is told and nobody else
     tags: dict[str, str] = {}
     display_name: str = ""
     git: dict[str, str] = {}

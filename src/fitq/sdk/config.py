@@ -51,6 +51,7 @@ class RunConfiguration:
         self.target: Any = "local"
         self.environment: Environment | str | None = None
         self.environment_variables: dict[str, str] = {}
+        self.secrets: list[str] = []
         self.docker = DockerConfiguration()
         self.node_count = 1
         self.max_run_duration_seconds: float | None = AZURE_RUN_SECONDS
@@ -85,6 +86,7 @@ class ScriptRunConfig:
         command: str | Sequence[str] | None = None,
         docker_runtime_config: DockerConfiguration | None = None,
         inputs: Mapping[str, str] | None = None,
+        secrets: Sequence[str] | None = None,
     ) -> None:
         """
         Args:
@@ -96,6 +98,7 @@ class ScriptRunConfig:
             command: a shell command, as text or as a list of words, instead of a script.
             inputs: name → data, as `{"flowers": "iris-csv:2"}`. The script finds the path in
                 FITQ_INPUT_FLOWERS, or in an argument that says `${{inputs.flowers}}`.
+            secrets: names of secrets that the pool's workers have; the script finds each as a variable.
 
         Raises:
             InvalidRequest: `script` and `command` together, or something that is not there yet.
@@ -119,6 +122,8 @@ class ScriptRunConfig:
             self.run_config.environment = environment
         if docker_runtime_config is not None:
             self.run_config.docker = docker_runtime_config
+        if secrets is not None:
+            self.run_config.secrets = list(secrets)
         if max_run_duration_seconds != AZURE_RUN_SECONDS:
             self.run_config.max_run_duration_seconds = max_run_duration_seconds
 
@@ -146,6 +151,7 @@ class ScriptRunConfig:
             timeout_seconds=how.max_run_duration_seconds,
             max_attempts=how.max_attempts,
             environment_variables=_texts({**_variables_of(how.environment), **how.environment_variables}),
+            secrets=list(how.secrets),
             tags=_texts(tags),
             display_name=how.display_name,
             git=dict(git),
@@ -178,6 +184,7 @@ class FunctionCall:
     pool: str | None = None  #: None: the pool of the function
     environment: Environment | str | None = None
     environment_variables: Mapping[str, str] = field(default_factory=dict)
+    secrets: Sequence[str] = ()  #: names, besides those that the function itself names
     resources: Resources = Resources()  # noqa: RUF009 – frozen
     timeout_seconds: float | None = None
     max_attempts: int = 3
@@ -194,6 +201,7 @@ class FunctionCall:
             pool=pool_of(self.pool),
             environment=environment_request(self.environment),
             environment_variables=_texts(self.environment_variables),
+            secrets=list(self.secrets),
             resources=self.resources,
             timeout_seconds=self.timeout_seconds,
             max_attempts=self.max_attempts,

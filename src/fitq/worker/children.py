@@ -18,6 +18,7 @@ from fitq import child_runs
 from fitq.backend import Backend
 from fitq.records import ChildRun, Failure, RunRecord, RunStatus, now
 from fitq.worker import collect
+from fitq.worker.redaction import NONE, Redaction
 
 _MOST = 1000  #: of one run; a final record holds them all
 _ENDED = (RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELED)
@@ -40,7 +41,13 @@ class _Line(msgspec.Struct):
 
 
 def keep_children(
-    backend: Backend, run: RunRecord, folder: Path, ended: RunStatus, *, max_bytes: int
+    backend: Backend,
+    run: RunRecord,
+    folder: Path,
+    ended: RunStatus,
+    *,
+    max_bytes: int,
+    redaction: Redaction = NONE,
 ) -> Children:
     """Keep the files of every child of a run, and tell what it was.
 
@@ -48,6 +55,7 @@ def keep_children(
         folder: of the run's attempt.
         ended: how the run ends; a child that the script did not end, ends the same way.
         max_bytes: most that the files of all children have together.
+        redaction: of what their lines say.
     """
     made = sorted(_numbers(folder / child_runs.FOLDER))
     numbers = made[:_MOST]
@@ -56,7 +64,7 @@ def keep_children(
         f"{child_runs.folder_of(n)}/{kept}" for n in numbers for kept in collect.KEPT_FOLDERS
     )
     found = collect.find_files(folder, kept_folders, max_bytes=max_bytes)
-    children = [_keep(backend, run, n, folder, ended, found.files) for n in numbers]
+    children = [_keep(backend, run, n, folder, ended, found.files, redaction) for n in numbers]
     return Children(children, [*warnings, *found.skipped])
 
 
@@ -68,14 +76,20 @@ def _numbers(folder: Path) -> Iterator[int]:
 
 
 def _keep(
-    backend: Backend, run: RunRecord, number: int, root: Path, ended: RunStatus, files: list[tuple[str, Path]]
+    backend: Backend,
+    run: RunRecord,
+    number: int,
+    root: Path,
+    ended: RunStatus,
+    files: list[tuple[str, Path]],
+    redaction: Redaction,
 ) -> ChildRun:
     """`files` are those of all children, by their path in the run's folder."""
     prefix = f"{child_runs.folder_of(number)}/"
     folder = root / prefix
-    lines, _ = collect.parse_lines(_read(folder / "child.jsonl"), _line)
-    metrics, _ = collect.parse_lines(_read(folder / "metrics.jsonl"), collect.metric_of)
-    changes, _ = collect.parse_lines(_read(folder / "properties.jsonl"), msgspec.json.decode)
+    lines, _ = collect.parse_lines(_read(folder / "child.jsonl", redaction), _line)
+    metrics, _ = collect.parse_lines(_read(folder / "metrics.jsonl", redaction), collect.metric_of)
+    changes, _ = collect.parse_lines(_read(folder / "properties.jsonl", redaction), msgspec.json.decode)
     said = collect.Said()
     for change in changes:
         said.add(change)
@@ -96,9 +110,9 @@ def _keep(
     )
 
 
-def _read(file: Path) -> list[bytes]:
+def _read(file: Path, redaction: Redaction) -> list[bytes]:
     lines = list[bytes]()
-    reader = collect.LineReader(file)
+    reader = collect.LineReader(file, redaction=redaction)
     while piece := reader.read():
         lines += piece
     return lines

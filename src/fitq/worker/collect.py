@@ -16,6 +16,7 @@ import msgspec
 from fitq.backend import Backend
 from fitq.records import ArtifactRecord, MetricPoint, RunRecord
 from fitq.store.patience import patiently
+from fitq.worker.redaction import NONE, Redaction
 
 T = TypeVar("T")
 KEPT_FOLDERS = ("outputs", "logs")
@@ -151,8 +152,15 @@ class _Hashing:
 class LineReader:
     """Reads new complete lines of a file that a run appends to; neither may be of any length."""
 
-    def __init__(self, path: Path, *, max_bytes: int = 64_000_000, line_bytes: int = 4 << 20) -> None:
-        self._path, self._max, self._line = path, max_bytes, line_bytes
+    def __init__(
+        self,
+        path: Path,
+        *,
+        max_bytes: int = 64_000_000,
+        line_bytes: int = 4 << 20,
+        redaction: Redaction = NONE,
+    ) -> None:
+        self._path, self._max, self._line, self._redaction = path, max_bytes, line_bytes, redaction
         self._offset = 0
         self._is_inside_long_line = False
         self.long_lines = 0  #: that were left out
@@ -188,7 +196,7 @@ class LineReader:
         if lines and self._is_inside_long_line:  # its end
             self._is_inside_long_line = False
             lines = lines[1:]
-        return lines
+        return [self._redaction.line(line) for line in lines]
 
 
 def parse_lines(lines: list[bytes], parse: Callable[[bytes], T]) -> tuple[list[T], int]:

@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fitq import attempts
+from fitq import attempts, offered_secrets
 from fitq.attempts import LOG_PATH, Fenced
 from fitq.backend import Backend
 from fitq.environments.builder import Environments
 from fitq.environments.building import Watcher
 from fitq.environments.tool import Interrupted
-from fitq.errors import EnvironmentPostponed, FitqError, Unavailable
+from fitq.errors import EnvironmentPostponed, FitqError, InvalidRequest, SecretUnavailable, Unavailable
 from fitq.isolation.ladder import Ladder, give_to
 from fitq.logs import get_logger
 from fitq.records import Failure, FunctionRecord, RunRecord, RunStatus
@@ -34,8 +34,10 @@ from fitq.worker.folder import Program, RunFolder
 from fitq.worker.inputs import Inputs
 from fitq.worker.preparing import Prepared, prepare
 from fitq.worker.process import RunProcess
+from fitq.worker.redaction import Redaction, too_short
 from fitq.worker.starter import Starter
 from fitq.worker.std_log import StdLog
+from fitq.worker.vault import Vault
 from fitq.worker.waiting import Waiting
 from fitq.worker.watch import Ended, Watch
 
@@ -57,6 +59,7 @@ class Executor:
     environments: Environments
     starter: Starter = field(default_factory=Starter)
     ladder: Ladder = field(default_factory=Ladder)
+    vault: Vault = field(default_factory=Vault)
     stopping: threading.Event = field(default_factory=threading.Event)
     held: dict[str, RunRecord] = field(default_factory=dict)  #: what it executes, for leases and reports
 
@@ -158,9 +161,13 @@ class Executor:
     def _start(
         self, run: RunRecord, folder: RunFolder, held: contextlib.ExitStack
     ) -> tuple[RunRecord, RunProcess, StdLog]:
+        secrets = self._secrets_of(run)
         before = self._log_of_earlier_attempts(run)
         patiently(lambda: folder.make(self.backend), what="fetch the snapshot", stop=self.stopping)
-        std_log = StdLog(folder.std_log, max_bytes=self.settings.log_bytes, before=before)
+        folder.redaction = Redaction(secrets.values())
+        std_log = StdLog(
+            folder.std_log, max_bytes=self.settings.log_bytes, before=before, redaction=folder.redaction
+        )
         held.callback(std_log.close)
         if before:
             std_log.note(f"attempt {run.attempt}")
@@ -181,15 +188,31 @@ class Executor:
             environment=environment,
             versions=runtime.versions,
             isolation=list(self.ladder.rungs),
-            warnings=environment.warnings,
+            warnings=[*environment.warnings, *too_short(secrets)],
         )
-        process = self._start_confined(run, folder, program)
+        process = self._start_confined(run, folder, program, secrets)
         if self.settings.warm_start and environment.hash:
             self.starter.keep_warm(self.settings.slots, runtime)
             self.starter.keep_at_most(self.settings.warm_environments)
         return run, process, std_log
 
-    def _start_confined(self, run: RunRecord, folder: RunFolder, program: Program) -> RunProcess:
+    def _secrets_of(self, run: RunRecord) -> dict[str, str]:
+        """The values of what the run names, nothing else."""
+        if not run.secrets:
+            return {}
+        try:
+            patiently(
+                lambda: offered_secrets.check_allowed(self.backend, run.pool, run.secrets),
+                what="read the pool's settings",
+                stop=self.stopping,
+            )
+        except InvalidRequest as exc:  # the settings are newer than the run
+            raise SecretUnavailable(exc.message, hint=exc.hint) from exc
+        return self.vault.values(run.secrets)
+
+    def _start_confined(
+        self, run: RunRecord, folder: RunFolder, program: Program, secrets: dict[str, str]
+    ) -> RunProcess:
         user = self.ladder.user_for(run.id)
         give_to(user, folder.path)
         group = self.ladder.group_for(
@@ -212,6 +235,7 @@ class Executor:
             is_own_user=user is not None,
             has_own_tmp="mounts" in self.ladder.rungs,
             capture=bool(self.settings.capture),
+            secrets=secrets,
         )
         try:
             process = self.starter.start(program, cwd=folder.code, environment=environment, plan=plan)

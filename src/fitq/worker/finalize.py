@@ -60,6 +60,7 @@ class Finalizer:
                 self.folder.path,
                 _status(failure),
                 max_bytes=self.settings.output_bytes,
+                redaction=self.folder.redaction,
             ),
             what="keep the child runs",
         )

@@ -19,7 +19,7 @@ import io
 import json
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,7 @@ from fitq.records import FunctionRecord, RunRecord
 from fitq.snapshots import unpack
 from fitq.worker.aside import Aside
 from fitq.worker.inputs import Input, Inputs
+from fitq.worker.redaction import NONE
 from fitq.worker.runtime import OWN, Runtime
 from fitq.worker.sagemaker import all_arguments, sagemaker_environment
 
@@ -78,6 +79,7 @@ class RunFolder:
         self._holding = contextlib.ExitStack()
         self.tmp = self.path / "tmp"
         self.std_log = self._place / "std_log.txt"
+        self.redaction = NONE  #: what is kept of the run goes through it
 
     def make(self, backend: Backend) -> None:
         """Lay out the folder, the snapshot unpacked in it.
@@ -149,6 +151,7 @@ class RunFolder:
         is_own_user: bool = False,
         has_own_tmp: bool = False,
         capture: bool = False,
+        secrets: Mapping[str, str] | None = None,
     ) -> dict[str, str]:
         """The process's whole environment.
 
@@ -156,6 +159,7 @@ class RunFolder:
             is_own_user: it executes as a user that this machine has no name for.
             has_own_tmp: its `tmp` is its /tmp, a name short enough for sockets below it (107 bytes).
             capture: keep what it fits and does not save; a run may still say FITQ_CAPTURE=0 for itself.
+            secrets: the values of those that it names. They are here and in no file.
         """
         run, outputs = self.run, str(self.code / "outputs")
         return {
@@ -166,6 +170,7 @@ class RunFolder:
             **_thread_limits(run.resources.cpus),
             "FITQ_CAPTURE": "1" if capture else "0",
             **run.environment_variables,
+            **(secrets or {}),
             "PYTHONPATH": runtime.python_path,
             "FITQ_RUN_ID": run.id,
             "FITQ_RUN_FOLDER": str(self.path),

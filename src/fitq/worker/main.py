@@ -12,7 +12,7 @@ import signal
 import socket
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import dramatiq
@@ -37,6 +37,7 @@ from fitq.store.patience import patiently
 from fitq.worker.execute import Executor
 from fitq.worker.functions_folder import FunctionsFolder
 from fitq.worker.published import PublishedFunctions
+from fitq.worker.vault import Vault
 from fitq.worker.versions import own_versions
 
 log = get_logger(__name__)
@@ -51,7 +52,11 @@ RUN_SCRIPT = FunctionRecord(
 class Worker(Middleware):
     """A worker of one pool. As a Dramatiq middleware it reports while the consumer threads live."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, secrets: Mapping[str, str] | None = None) -> None:
+        """
+        Args:
+            secrets: values that runs may name, besides those in `settings.secrets_folder`.
+        """
         check_name("pool", settings.pool)
         folder = Path(settings.functions) if settings.functions else None
         if folder is not None and not folder.is_dir():
@@ -65,6 +70,7 @@ class Worker(Middleware):
         self._folder = FunctionsFolder(folder, settings.pool)
         self._published = PublishedFunctions(self.backend, settings.pool)
         self._work = settings.work_dir or tempfile.mkdtemp(prefix="fitq-work-", dir=_own_cache())
+        self._vault = Vault(_folder(settings.secrets_folder), secrets)
         self._ladder = Ladder()
         self._started_at = now()
         self._stopping = threading.Event()
@@ -86,6 +92,7 @@ class Worker(Middleware):
             find_function=self._function_of,
             environments=open_environments(self.settings, self.backend.objects),
             stopping=self._stopping,
+            vault=self._vault,
         )
 
     def _find_ladder(self) -> Ladder:
@@ -95,7 +102,8 @@ class Worker(Middleware):
         for rung, reason in found.missing.items():
             log.warning("isolation_rung_missing", rung=rung, reason=reason)
         return found.with_places(
-            hidden=[Path(self._work), *_paths(settings.private_paths)], opened=_paths(settings.run_paths)
+            hidden=[Path(self._work), *_paths(settings.private_paths), *_paths(settings.secrets_folder)],
+            opened=_paths(settings.run_paths),
         )
 
     # --- actors ---------------------------------------------------------------------------------
@@ -222,6 +230,7 @@ class Worker(Middleware):
                 isolation=list(self._ladder.rungs),
                 problem="" if self.executor.has_room else "its disk is too full to start runs",
                 not_isolated=self._ladder.missing,
+                secrets=self._vault.names,
             )
         )
 
@@ -264,10 +273,14 @@ def _own_cache() -> Path | None:
     return cache if os.access(cache, os.W_OK) else None
 
 
+def _folder(text: str) -> Path | None:
+    return Path(text).absolute() if text else None
+
+
 def _paths(text: str) -> list[Path]:
     return [Path(p).absolute() for p in text.split(os.pathsep) if p]
 
 
-def build(settings: Settings) -> Worker:
+def build(settings: Settings, secrets: Mapping[str, str] | None = None) -> Worker:
     """A worker whose actors are declared and whose broker is connected on first use."""
-    return Worker(settings)
+    return Worker(settings, secrets)

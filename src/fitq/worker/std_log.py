@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from fitq.worker.redaction import Redaction
+
 _REDRAW_SECONDS = 5.0
 _LINE_BYTES = 1 << 20
 _TAIL_BYTES = 256_000
@@ -20,7 +22,10 @@ _NOTE = "[fitq] "
 class StdLog:
     """Takes the raw bytes of stdout and stderr, keeps lines."""
 
-    def __init__(self, path: Path, *, max_bytes: int, before: bytes = b"") -> None:
+    def __init__(
+        self, path: Path, *, max_bytes: int, before: bytes = b"", redaction: Redaction | None = None
+    ) -> None:
+        self._redaction = redaction or Redaction()
         self._file = path.open("wb", buffering=0)  # what the disk has no room for is known at once
         self._max = max_bytes
         self._partial = b""
@@ -40,7 +45,7 @@ class StdLog:
 
     def feed(self, data: bytes) -> None:
         """Raw output, in pieces of any size."""
-        *lines, self._partial = (self._partial + data).split(b"\n")
+        *lines, self._partial = (self._partial + self._redaction.feed(data)).split(b"\n")
         self._keep(b"".join(_last_drawing(line) + b"\n" for line in lines))
         if lines:
             self._redrawn_at = time.monotonic()
@@ -84,6 +89,7 @@ class StdLog:
         """Keep what is left and close; returns how many bytes did not fit. Twice is fine."""
         if self._file.closed:
             return self._dropped
+        self._partial += self._redaction.rest()
         if self._partial:
             self._keep(_last_drawing(self._partial) + b"\n")
             self._partial = b""

@@ -153,9 +153,9 @@ def serve(control: socket.socket) -> Request:
             is_taken = ahead.request is None and ahead.take(asked, output)
         if ahead.request is not None:
             break
+        buffer[:size] = bytes(size)  # what a run is told is never in what keeps it, nor in the next one
         if is_taken:
             _see_through(ahead, pipe, shared_kib)
-        buffer[:size] = bytes(size)
         os.close(output)
         os.close(pipe)  # a worker that heard no process id on it starts the run itself
         ahead = Ahead(control, buffer)

@@ -63,8 +63,8 @@ class Watch:
         self.warnings: list[str] = []
         self.peak_memory_bytes = 0
         self.seconds = 0.0
-        self._metric_lines = collect.LineReader(folder.metrics)
-        self._property_lines = collect.LineReader(folder.properties)
+        self._metric_lines = collect.LineReader(folder.metrics, redaction=folder.redaction)
+        self._property_lines = collect.LineReader(folder.properties, redaction=folder.redaction)
         self._metrics_sent = 0
         self._bad_lines = 0
         self._looked_at = self._uploaded_at = time.monotonic()

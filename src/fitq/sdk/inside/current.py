@@ -25,8 +25,6 @@ _WITHOUT_COUNTERPART = (
 )
 _FROM_OUTSIDE = {
     "submit_child": "A run holds no token of the platform; submit where this one was submitted.",
-    "get_secret": "A run holds no secrets of the workspace; hand them over as environment variables.",
-    "get_secrets": "A run holds no secrets of the workspace; hand them over as environment variables.",
     "output_datasets": "Write files into ./outputs; they are kept when the run ends.",
 }
 
@@ -323,6 +321,22 @@ class CurrentRun:
             return False
         self._context._append("child.jsonl", {"status": status, "message": message, "at": _now()})
         return True
+
+    def get_secret(self, name: str) -> str:
+        """A secret that this run names. Azure's `db-password` is `db_password` or `DB_PASSWORD` here.
+
+        Raises:
+            KeyError: it does not name that.
+        """
+        plain = name.replace("-", "_")
+        for variable in (plain, plain.upper()):
+            if variable in os.environ:
+                return os.environ[variable]
+        raise KeyError("This run has no secret %r. Submit it with --secret %s." % (name, plain.upper()))
+
+    def get_secrets(self, secrets: Iterable[str]) -> Dict[str, str]:
+        """Several secrets, by the names that were given."""
+        return {name: self.get_secret(name) for name in secrets}
 
     def flush(self, timeout_seconds: int = 300) -> None:
         """Nothing to do: every line is written at once."""

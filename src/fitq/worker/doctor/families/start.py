@@ -9,6 +9,7 @@ from fitq.records import Failure
 
 KINDS = {
     "environment_failed": "The environment that the run asked for could not be built.",
+    "secret_unavailable": "The worker has not the secret that the run names, or cannot hand it over.",
     "start_failed": "The run's process could not be started.",
     "isolation_failed": "The worker could not separate the run from its machine: it executed nothing of it.",
     "disk_full": "The worker's disk, or the run's share of it, is full.",
