@@ -19,6 +19,7 @@ max_workers: 2
 kind: Pool
 name: day   # never more than one
 max_workers: 1
+secrets: [DB_PASSWORD]
 """
 
 
@@ -46,6 +47,7 @@ def test_from_files_to_the_platform_and_back(fitq: Fitq, deploy: Path) -> None:
     drifted = fitq("diff", "-f", "deploy")
     assert drifted.code == 1
     assert "max_workers: 5 → 1   (changed by somebody since the last apply)" in drifted.out
+    assert "secrets" not in drifted.out, "how many workers it has says nothing of what they may give"
 
     (deploy / "pools.yaml").write_text("kind: Pool\nname: night\n")
     pruned = fitq("apply", "-f", "deploy", "--label", "cli", "--prune", "--json")

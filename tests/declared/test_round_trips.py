@@ -39,6 +39,7 @@ POOLS = _named(
         min_workers=st.integers(0, 3),
         max_workers=st.none() | st.integers(3, 9),
         idle_seconds=st.integers(0, 900),
+        secrets=st.none() | st.lists(st.sampled_from(["A", "B"]), unique=True),
     ),
 )
 ALIASES = st.dictionaries(st.sampled_from(["prod", "next", "old"]), st.integers(1, 3))
