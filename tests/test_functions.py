@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 
 from fitq import RunContext, function
-from fitq.errors import InvalidParameters
+from fitq.errors import InvalidParameters, InvalidRequest
 from fitq.functions import check_parameters, described, parse_parameter, signature_text
 from fitq.records import FunctionRecord
 
@@ -73,6 +73,21 @@ def test_a_function_without_a_run_is_refused_where_it_is_written() -> None:
 
         @function
         def many(run: RunContext, *rows: float) -> None: ...
+
+
+def test_a_default_that_json_has_not_is_refused_where_it_is_written() -> None:
+    with pytest.raises(TypeError, match="the default of rows is a list; give a number"):
+
+        @function
+        def many(run: RunContext, rows: list[int] = []) -> None: ...  # noqa: B006
+
+
+def test_a_name_that_cannot_be_called_is_told_when_it_is_looked_at() -> None:
+    @function(name="two words")
+    def odd(run: RunContext) -> None: ...
+
+    with pytest.raises(InvalidRequest, match="'two words' is not a valid function name"):
+        described(odd)
 
 
 def test_command_line_text_becomes_the_declared_type(record: FunctionRecord) -> None:

@@ -50,19 +50,15 @@ def test_a_changed_file_is_read_again_behind_the_callers_back(tmp_path: Path) ->
     assert not folder.refresh()
 
 
-def test_what_was_known_stays_when_a_file_ends_the_reader(tmp_path: Path) -> None:
+def test_a_file_that_ends_the_reader_hides_no_other(tmp_path: Path) -> None:
     write(tmp_path, "iris")
     folder = FunctionsFolder(tmp_path, "default")
     folder.refresh()
-    ended = tmp_path / "ended"
-    write(tmp_path, "fatal", f"import os\nopen({str(ended)!r}, 'w').close()\nos._exit(1)\n")
-    assert not folder.refresh()
-    eventually(ended.exists)
-    assert set(folder.functions) == {"iris"}
-    (tmp_path / "fatal.py").unlink()
+    write(tmp_path, "fatal", "import os\nos._exit(3)\n")
     write(tmp_path, "digits")
     assert eventually(folder.refresh)
-    assert set(folder.functions) == {"iris", "digits"}
+    assert set(folder.functions) == {"iris", "digits", "fatal"}
+    assert "ended the process (exit code 3)" in folder.functions["fatal"].error
 
 
 def test_a_file_that_vanishes_while_it_is_looked_at_is_no_error(tmp_path: Path) -> None:

@@ -60,6 +60,7 @@ MODULES = {
         "records",
         "context",
         "functions",
+        "signature",
         "schema",
         "snapshots",
         "script_header",

@@ -10,7 +10,7 @@ import pytest
 from fitq import pools, publishing, submission
 from fitq.backend import Backend
 from fitq.errors import InvalidRequest, NotFound, Outdated
-from fitq.records import FunctionRecord, FunctionRequest, RunRequest
+from fitq.records import EnvironmentRecord, FunctionRecord, FunctionRequest, RunRequest
 from fitq.revisions import ABSENT
 from fitq.scheduler.care import Care
 from fitq.snapshots import pack
@@ -102,3 +102,43 @@ def test_published_code_outlives_redis_and_withdrawing_twice_is_fine(
     publishing.withdraw(memory_backend, "iris")
     publishing.withdraw(memory_backend, "iris")
     assert memory_backend.state.list_published() == []
+
+
+def test_a_run_carries_the_environment_it_was_submitted_with(
+    memory_backend: Backend, codes: list[str]
+) -> None:
+    def published(*pip: str) -> EnvironmentRecord:
+        request = FunctionRequest(snapshot=codes[0], environment={"name": "e", "pip": list(pip)})
+        version = publishing.publish(memory_backend, "iris", request).current
+        pool = pools.find_pool(memory_backend, "default")
+        assert pool.demand == pool.queued + 1, "nobody has looked at it there"
+        record = FunctionRecord(
+            name="iris", pool="default", snapshot=codes[0], environment=version.environment
+        )
+        memory_backend.state.publish_functions("default", [record])
+        return version.environment
+
+    one = published("joblib")
+    first = submission.submit(memory_backend, RunRequest(function="iris"))
+    two = published("numpy")
+    newer = submission.submit(memory_backend, RunRequest(function="iris"))
+    again = submission.submit(
+        memory_backend,
+        RunRequest(function="iris", snapshot=first.snapshot, environment=first.environment.asked),
+    )
+    assert [r.environment for r in (first, newer, again)] == [one, two, one]
+    other = RunRequest(function="iris", snapshot=codes[0], environment={"pip": ["scipy"]})
+    with pytest.raises(InvalidRequest, match="never published in this environment"):
+        submission.submit(memory_backend, other)
+    with pytest.raises(InvalidRequest, match="runs in environment 'e', not in another"):
+        submission.submit(memory_backend, RunRequest(function="iris", environment={"pip": ["joblib"]}))
+    submission.submit(memory_backend, RunRequest(function="iris", environment={"pip": ["numpy"]}))
+
+
+def test_workers_read_the_current_version_only(memory_backend: Backend, codes: list[str]) -> None:
+    for snapshot in codes:
+        publish(memory_backend, snapshot)
+    (told,) = memory_backend.state.list_published()
+    assert [v.snapshot for v in told.versions] == [codes[1]]
+    Care(memory_backend, lease_seconds=15).restore_open()
+    assert memory_backend.state.list_published() == [told]

@@ -15,9 +15,10 @@ import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fitq import pools
+from fitq import function, pools
 from fitq.backend import Backend
 from fitq.errors import InvalidRequest
+from fitq.functions import described
 from fitq.local.child import child
 from fitq.records import PoolSettings, RunRecord, RunRequest, RunStatus, WorkerRecord, now
 from fitq.settings import Settings
@@ -281,12 +282,12 @@ def test_of_the_programs_of_one_machine_only_workers_are_told(tmp_path: Path) ->
 
 
 def test_a_function_names_its_own(memory_backend: Backend) -> None:
-    from fitq.functions import describe
-
+    @function(secrets=["DB_PASSWORD"])
     def report(run: object) -> None:
         del run
 
-    known = describe(report, pool="default", secrets=["DB_PASSWORD"])
+    known = described(report)
+    assert known is not None
     memory_backend.state.publish_functions("default", [known])
     run = submit(memory_backend, RunRequest(function="report", secrets=["OTHER", "DB_PASSWORD"]))
     assert run.secrets == ["DB_PASSWORD", "OTHER"]

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fitq.context import RunContext as RunContext
-    from fitq.functions import function as function
     from fitq.sdk.client import Client as Client
     from fitq.sdk.config import FunctionCall as FunctionCall
     from fitq.sdk.config import RunConfiguration as RunConfiguration
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from fitq.sdk.run import Run as Run
     from fitq.sdk.service import Endpoint as Endpoint
     from fitq.sdk.workspace import Workspace as Workspace
+    from fitq.signature import function as function
 
 __version__ = "0.1.0"
 
@@ -41,7 +41,7 @@ _HOMES = {
     "RunContext": "fitq.context",
     "ScriptRunConfig": "fitq.sdk.config",
     "Workspace": "fitq.sdk.workspace",
-    "function": "fitq.functions",
+    "function": "fitq.signature",
 }
 
 __all__ = [

@@ -213,6 +213,14 @@ def asked_for(backend: Backend, asked: str | dict[str, Any] | None) -> Environme
     return EnvironmentRecord(name=str(asked.get("name") or "unnamed")[:200], spec=spec)
 
 
+def foreseen(backend: Backend, name: str, given: dict[str, Any]) -> EnvironmentRecord:
+    """What a name will stand for once this specification is its newest version."""
+    taken = numbers(backend, name)
+    newest = _read(backend, name, taken.listed[-1]) if taken.listed else None
+    is_there = newest is not None and newest.spec == given
+    return EnvironmentRecord(name=f"{name}:{taken.listed[-1] if is_there else taken.following}", spec=given)
+
+
 def _of_curated(curated: Curated) -> NamedEnvironment:
     return NamedEnvironment(
         name=curated.name,

@@ -1,27 +1,17 @@
-"""Training functions: an ordinary typed function, made known by a decorator.
+"""Training functions as their signature describes them: what they are called with, checked and shown.
 
-    @function(pool="default")
-    def iris(run: RunContext, kernel: str = "rbf", penalty: float = 1.0) -> None: ...
-
-The signature is the contract: command line, HTTP and dashboard show and check it. The decorator only
-remembers the function; who runs it, and where, is the worker's business.
+How a function becomes one is the decorator's business: `signature.py`.
 """
 
 from __future__ import annotations
 
-import inspect
-import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints, overload
+import msgspec
 
 from fitq.errors import InvalidParameters
 from fitq.names import check_name, did_you_mean
 from fitq.records import FunctionRecord, JsonScalar, Parameter
+from fitq.signature import facts_of
 
-F = TypeVar("F", bound=Callable[..., Any])
-_MARK = "__fitq_function__"
-_TYPES: dict[object, str] = {float: "float", int: "int", str: "str", bool: "bool"}
 _ACCEPTS: dict[str, tuple[type, ...]] = {
     "float": (float, int),
     "int": (int,),
@@ -31,85 +21,20 @@ _ACCEPTS: dict[str, tuple[type, ...]] = {
 }
 
 
-@overload
-def function(target: F) -> F: ...
-@overload
-def function(
-    *, pool: str = ..., name: str | None = ..., secrets: Sequence[str] = ...
-) -> Callable[[F], F]: ...
-def function(
-    target: Callable[..., Any] | None = None,
-    *,
-    pool: str = "default",
-    name: str | None = None,
-    secrets: Sequence[str] = (),
-) -> Any:
-    """Make a function known as a training function.
-
-    Args:
-        pool: whose workers run it.
-        name: by which it is called; the function's own name with no argument.
-        secrets: names of secrets that each of its runs finds as variables; its pool's workers have them.
-    """
-    if target is None:
-        return lambda f: _mark(f, pool, name, secrets)
-    return _mark(target, pool, name, secrets)
-
-
-def _mark(target: F, pool: str, name: str | None, secrets: Sequence[str]) -> F:
-    setattr(target, _MARK, describe(target, pool=pool, name=name, secrets=secrets))
-    return target
-
-
-def describe(
-    target: Callable[..., Any], *, pool: str, name: str | None = None, secrets: Sequence[str] = ()
-) -> FunctionRecord:
-    """What a function's signature promises.
+def described(target: object) -> FunctionRecord | None:
+    """What a decorated function is; None of any other.
 
     Raises:
-        TypeError: its first parameter does not take the run, or one cannot come from JSON.
+        InvalidRequest: it cannot be called so, or there can be no such pool or secret.
     """
-    title = name or target.__name__
-    signature = list(inspect.signature(target).parameters.values())
-    if not signature or signature[0].kind not in (
-        inspect.Parameter.POSITIONAL_ONLY,
-        inspect.Parameter.POSITIONAL_OR_KEYWORD,
-    ):
-        raise TypeError(f"training function {title!r} needs a first parameter that takes the run")
-    hints = get_type_hints(target)
-    return FunctionRecord(
-        name=check_name("function", title),
-        pool=check_name("pool", pool),
-        parameters=[_parameter(p, hints.get(p.name, Any)) for p in signature[1:]],
-        secrets=[check_name("secret", secret) for secret in secrets],
-        description=inspect.cleandoc(target.__doc__ or ""),
-        file=Path(sys.modules[target.__module__].__file__ or "").name
-        if target.__module__ in sys.modules
-        else "",
-    )
-
-
-def described(target: object) -> FunctionRecord | None:
-    """The record that `function` left on a decorated function."""
-    found = getattr(target, _MARK, None)
-    return found if isinstance(found, FunctionRecord) else None
-
-
-def _parameter(parameter: inspect.Parameter, hint: object) -> Parameter:
-    if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
-        raise TypeError(f"*{parameter.name} cannot be given from outside; name each parameter")
-    choices: list[JsonScalar] = []
-    if get_origin(hint) is Literal:
-        choices = list(get_args(hint))
-        hint = type(choices[0])
-    required = parameter.default is inspect.Parameter.empty
-    return Parameter(
-        name=parameter.name,
-        type=_TYPES.get(hint, "any"),
-        required=required,
-        default=None if required else parameter.default,
-        choices=choices,
-    )
+    facts = facts_of(target)
+    if facts is None:
+        return None
+    check_name("pool", facts["pool"])
+    check_name("function", facts["name"])
+    for secret in facts["secrets"]:
+        check_name("secret", secret)
+    return msgspec.convert(facts, type=FunctionRecord)
 
 
 def check_parameters(function: FunctionRecord, given: dict[str, JsonScalar]) -> dict[str, JsonScalar]:

@@ -18,6 +18,7 @@ from fitq.records import (
     from_json,
     now,
     to_json,
+    version_of,
 )
 from fitq.revisions import check_revision, revise, revision_of
 from fitq.store.protocols import PoolLoad
@@ -63,6 +64,7 @@ def list_pools(backend: Backend) -> list[PoolRecord]:
                 loads.get(name, _IDLE),
                 workers[name],
                 name in unlisted,
+                {f.name: f.problem for f in functions if f.pool == name and f.error},
             ),
             [w for w in alive if w.pool == name],
         )
@@ -72,15 +74,22 @@ def list_pools(backend: Backend) -> list[PoolRecord]:
 
 def _with_unlisted_code(backend: Backend, functions: list[FunctionRecord]) -> set[str]:
     """Pools with published code that no worker has looked at: they need one although nothing is queued."""
-    listed = {(f.pool, f.name, f.snapshot) for f in functions}
+    listed = {(f.pool, f.name, version_of(f.snapshot, f.environment)) for f in functions}
     codes = backend.state.list_published()
-    return {code.pool for code in codes if (code.pool, code.name, code.snapshot) not in listed}
+    return {code.pool for code in codes if (code.pool, code.name, code.current.id) not in listed}
 
 
 _IDLE = PoolLoad(queued=0, running=0, oldest_queued_at=None)
 
 
-def _pool(name: str, settings: PoolSettings, load: PoolLoad, workers: int, has_unlisted: bool) -> PoolRecord:
+def _pool(
+    name: str,
+    settings: PoolSettings,
+    load: PoolLoad,
+    workers: int,
+    has_unlisted: bool,
+    broken: dict[str, str],
+) -> PoolRecord:
     oldest = load.oldest_queued_at
     return PoolRecord(
         name=name,
@@ -93,6 +102,7 @@ def _pool(name: str, settings: PoolSettings, load: PoolLoad, workers: int, has_u
         secrets=settings.secrets,
         demand=load.queued + load.running + has_unlisted,
         oldest_queued_seconds=None if oldest is None else round(now().timestamp() - oldest, 3),
+        broken=broken,
     )
 
 

@@ -1,16 +1,29 @@
-"""Rules of training functions that are published as code: a folder in the object store, by its hash.
+"""Rules of training functions that are published as code: a folder in the object store, by its hash, and the
+environment that its runs execute in.
 
 Workers of the pool list the folder and take it over within seconds, without a new image or a restart. A run
-carries the hash it was submitted with, so it is executed with that code whenever its turn comes.
+carries the version it was submitted with, so it is executed with that code and in that environment whenever
+its turn comes.
 """
 
 from __future__ import annotations
 
+import msgspec
+
 from fitq.backend import Backend
+from fitq.environment_names import asked_for
 from fitq.errors import InvalidRequest, NotFound
 from fitq.logs import get_logger
 from fitq.names import check_name, did_you_mean
-from fitq.records import FunctionCode, FunctionRequest, FunctionVersion, from_json, now, to_json
+from fitq.records import (
+    EnvironmentRecord,
+    FunctionCode,
+    FunctionRequest,
+    FunctionVersion,
+    from_json,
+    now,
+    to_json,
+)
 from fitq.revisions import check_revision, revise, revision_of
 
 log = get_logger(__name__)
@@ -23,35 +36,46 @@ def publish(
     """Make a folder's function the one that new runs get.
 
     Raises:
-        NotFound: the folder was not uploaded.
+        NotFound: the folder was not uploaded, or nobody knows the environment.
         Outdated: what is published has another revision than the expected one.
     """
     check_code(name, request)
     check_sent(backend, request)
+    newest = FunctionVersion(
+        snapshot=request.snapshot,
+        published_at=now(),
+        environment=asked_for(backend, request.environment),
+    )
 
     def replaced(data: bytes | None) -> bytes:
         before = None if data is None else from_json(data, FunctionCode)
-        return to_json(_next(name, request, before))
+        return to_json(_next(name, request, newest, before))
 
     key = backend.keys.function(name)
     data = revise(backend.objects, key, replaced, what=f"Function {name!r}", expected=expected)
     code = from_json(data, FunctionCode)
-    backend.state.put_published(code)
-    log.info("function_published", function=name, pool=code.pool, snapshot=code.snapshot)
+    backend.state.put_published(_for_workers(code))
+    log.info("function_published", function=name, pool=code.pool, version=newest.id)
     return code
 
 
-def _next(name: str, request: FunctionRequest, before: FunctionCode | None) -> FunctionCode:
-    at = now()
-    others = [v for v in (before.versions if before else []) if v.snapshot != request.snapshot]
-    newest = FunctionVersion(snapshot=request.snapshot, published_at=at)
+def _next(
+    name: str, request: FunctionRequest, newest: FunctionVersion, before: FunctionCode | None
+) -> FunctionCode:
+    others = [v for v in (before.versions if before else []) if v.id != newest.id]
     return FunctionCode(
         name=name,
         pool=request.pool,
         snapshot=request.snapshot,
-        updated_at=at,
+        updated_at=newest.published_at,
+        environment=request.environment,
         versions=[newest, *others][:_MOST_VERSIONS],
     )
+
+
+def _for_workers(code: FunctionCode) -> FunctionCode:
+    """Only the current version: every worker reads it every two seconds."""
+    return msgspec.structs.replace(code, versions=code.versions[:1])
 
 
 def check_code(name: str, request: FunctionRequest) -> None:
@@ -120,22 +144,29 @@ def restore_published(backend: Backend) -> None:
     known = {code.name: code for code in backend.state.list_published()}
     for name in published(backend):
         code, _ = kept_code(backend, name)
-        if code is not None and known.get(name) != code:
-            backend.state.put_published(code)
+        if code is not None and known.get(name) != _for_workers(code):
+            backend.state.put_published(_for_workers(code))
 
 
-def check_version(backend: Backend, name: str, snapshot: str) -> None:
-    """Go on only if the function was published with this snapshot.
+def find_version(
+    backend: Backend, name: str, snapshot: str, environment: EnvironmentRecord | None
+) -> FunctionVersion:
+    """The version of a function that has this code; the newest of them if no environment is named.
 
     Raises:
-        InvalidRequest: it never was.
+        InvalidRequest: it was never published so.
     """
     code, _ = kept_code(backend, name)
-    known = [v.snapshot for v in code.versions] if code else []
-    if snapshot not in known:
-        raise InvalidRequest(
-            f"Function {name!r} was never published with the snapshot {snapshot[:80]!r}.",
-            at="snapshot",
-            hint="Leave it out to get the current code.",
-            versions=known,
-        )
+    versions = code.versions if code else []
+    for version in versions:
+        asked = environment or version.environment
+        if version.snapshot == snapshot and version.environment.content == asked.content:
+            return version
+    same = any(version.snapshot == snapshot for version in versions)
+    wanted = "in this environment" if same else f"with the snapshot {snapshot[:80]!r}"
+    raise InvalidRequest(
+        f"Function {name!r} was never published {wanted}.",
+        at="environment" if same else "snapshot",
+        hint="Leave it out to get the current code." if not same else "Leave it out to get the one it had.",
+        versions=[version.snapshot for version in versions],
+    )

@@ -20,7 +20,6 @@ from fitq.functions import check_parameters
 from fitq.logs import get_logger
 from fitq.names import INPUT_REFERENCE, check_name, did_you_mean, new_run_id
 from fitq.records import (
-    EnvironmentRecord,
     FunctionRecord,
     JsonScalar,
     RunRecord,
@@ -255,19 +254,20 @@ def _plan_function(backend: Backend, request: RunRequest) -> RunRecord:
             at="arguments",
             hint='Send {"parameters": {"penalty": 1.0}}.',
         )
-    if asked_for(backend, request.environment) != EnvironmentRecord():
-        raise InvalidRequest(
-            "A training function runs with its worker's own packages, not in an environment.",
-            at="environment",
-            hint="Submit its file as a script, or call it in a pool whose workers have these packages.",
-        )
     function = find_function(backend, request.function or "", request.pool)
     request = msgspec.structs.replace(request, secrets=[*function.secrets, *request.secrets])
     run = _record(backend, request, function.pool, check_parameters(function, request.parameters))
-    if request.snapshot:  # a rerun keeps the code of the run that it repeats
-        publishing.check_version(backend, function.name, request.snapshot)
-        return run
-    return msgspec.structs.replace(run, snapshot=function.snapshot or None)
+    asked = None if request.environment is None else run.environment
+    if request.snapshot:  # a rerun keeps the version of the run that it repeats
+        version = publishing.find_version(backend, function.name, request.snapshot, asked)
+        return msgspec.structs.replace(run, environment=version.environment)
+    if asked is not None and asked.content != function.environment.content:
+        raise InvalidRequest(
+            f"Function {function.name!r} runs in environment {function.environment.name!r}, not in another.",
+            at="environment",
+            hint="Publish it in that one: fitq apply -f FILE, with kind: Function, folder and environment.",
+        )
+    return msgspec.structs.replace(run, snapshot=function.snapshot or None, environment=function.environment)
 
 
 def find_function(backend: Backend, name: str, pool: str | None = None) -> FunctionRecord:
@@ -297,8 +297,8 @@ def find_function(backend: Backend, name: str, pool: str | None = None) -> Funct
         )
     if found.error:
         raise InvalidRequest(
-            f"Function {name!r} cannot run: its file {found.file} does not import: {found.error}",
-            hint="Mend the file; the workers load it again by themselves.",
+            f"Function {name!r} cannot run: {found.problem}",
+            hint="Mend it; the workers take it over by themselves.",
         )
     return found
 

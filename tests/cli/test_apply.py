@@ -10,6 +10,7 @@ import pytest
 from fitq.cli.written import read_written
 from fitq.errors import InvalidRequest
 from tests.cli.conftest import Fitq
+from tests.conftest import ROOT
 
 POOLS = """\
 kind: Pool
@@ -139,6 +140,14 @@ def test_data_is_uploaded_once_and_every_wrong_word_has_its_line(fitq: Fitq, tmp
     }.items():
         (tmp_path / "a.yaml").write_text(f"kind: Data\nname: declared\n{text}\n")
         assert words in fitq("diff", "-f", "a.yaml").err
+
+
+def test_the_example_can_be_applied(fitq: Fitq) -> None:
+    shown = fitq("diff", "-f", str(ROOT / "examples" / "declared_state" / "fitq.yaml"))
+    assert shown.code == 1, shown.err
+    for thing in ("Environment flowers-2024", "Data flowers", "Function flowers"):
+        assert f"+ {thing}" in shown.out
+    assert 'environment.name: "flowers-2024:1"' in shown.out
 
 
 def test_a_functions_folder_is_named_by_its_hash_in_a_plan_and_must_be_there(

@@ -251,7 +251,7 @@ def test_functions_are_shown_with_signature_or_the_reason_why_not(
     page = client.get("/pools").text
     assert "(kernel: str = &#39;rbf&#39;, penalty: float = 1.0)" in page
     assert "fitq call iris --parameter kernel=rbf --follow" in page
-    assert "broken.py did not import" in page
+    assert "broken.py does not import" in page
     assert "run_script" not in page, "folders are submitted, not called"
 
 

@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from fitq import data, data_settings, endpoints, environment_names, model_settings, pools, submission
+from fitq import (
+    data,
+    data_settings,
+    endpoints,
+    environment_names,
+    model_settings,
+    pools,
+    publishing,
+    submission,
+)
 from fitq.backend import Backend
 from fitq.declared.applying import apply
 from fitq.declared.exporting import export
@@ -214,6 +223,11 @@ def kept(backend: Backend, path: str) -> str:
     return data.keep_content(backend, DataContent(files=[DataFile(path=path, size_bytes=0, parts=[])]))
 
 
+def _script(backend: Backend) -> str:
+    backend.objects.put(backend.keys.snapshot_files("0" * 64), b'["x.py"]')
+    return "0" * 64
+
+
 def rows(digest: str, **more: Any) -> dict[str, Any]:
     return {"kind": "Data", "name": "rows", "digest": digest, **more}
 
@@ -263,13 +277,61 @@ def test_what_was_pruned_is_in_no_list_and_the_runs_that_took_it_still_find_it(t
     assert data.versions(there, "rows") == [2], "no number is given twice"
 
 
-def _script(backend: Backend) -> str:
-    backend.objects.put(backend.keys.snapshot_files("0" * 64), b'["x.py"]')
-    return "0" * 64
-
-
 def test_content_that_is_not_here_is_told_before_anything_is_applied(there: Backend) -> None:
     with pytest.raises(InvalidRequest, match="no content") as refused:
         apply(there, asked(POOL, rows("0" * 64)))
     assert [(p["document"], p["at"]) for p in refused.value.data["problems"]] == [(1, "digest")]
     assert pools.configured(there) == []
+
+
+def sk(*pip: str) -> dict[str, Any]:
+    return {"kind": "Environment", "name": "sk", "pip": list(pip)}
+
+
+def train(backend: Backend, environment: object) -> dict[str, Any]:
+    fields = {"snapshot": _script(backend), "environment": environment}
+    return {"kind": "Function", "name": "train", **fields}
+
+
+def test_a_function_follows_the_environment_that_the_same_documents_declare(there: Backend) -> None:
+    function = train(there, "sk")
+    assert paths(plan(there, asked(function, sk("joblib"))))["environment.name"] == (None, "sk:1")
+    apply(there, asked(function, sk("joblib")))
+    assert plan(there, asked(function, sk("joblib"))).is_empty
+    found = plan(there, asked(function, sk("numpy")))
+    assert made(found) == [("Environment/sk", "replace"), ("Function/train", "replace")]
+    assert paths(found)["environment.name"] == ("sk:1", "sk:2")
+    apply(there, asked(function, sk("numpy")))
+    assert plan(there, asked(function, sk("numpy"))).is_empty
+    versions = publishing.find_code(there, "train")[0].versions
+    assert [v.environment.spec for v in versions] == [{"pip": ["numpy"]}, {"pip": ["joblib"]}]
+    assert len({v.id for v in versions}) == 2, "the same folder, in two environments"
+
+
+def test_an_export_names_a_functions_environment_only_while_the_name_stands_for_it(there: Backend) -> None:
+    apply(there, asked(train(there, "sk"), sk("joblib"), label="a"))
+    assert export(there) == [sk("joblib"), train(there, "sk")]
+    apply(there, asked(sk("numpy")))
+    pinned = {"name": "sk:1", "pip": ["joblib"]}
+    assert export(there) == [sk("numpy"), train(there, pinned)]
+    assert plan(there, asked(*export(there))).is_empty
+
+
+def test_what_is_wrong_with_a_functions_environment_is_told_with_its_place(there: Backend) -> None:
+    found = problems(
+        there,
+        train(there, "sklern"),
+        {**train(there, {"pip": ["not a requirement !"]}), "name": "b"},
+        {**train(there, {"pip": ["joblib"], "conda": {}}), "name": "c"},
+        {**train(there, 3), "name": "d"},
+    )
+    assert [p["at"] for p in found] == ["environment", "environment.pip[0]", "environment", "environment"]
+
+
+def test_a_function_without_its_environment_any_more_goes_back_to_its_workers_packages(
+    there: Backend,
+) -> None:
+    apply(there, asked(train(there, {"pip": ["joblib"]})))
+    without = {k: v for k, v in train(there, None).items() if k != "environment"}
+    apply(there, asked(without))
+    assert export(there) == [without]

@@ -61,7 +61,11 @@ FUNCTIONS = _named(
     "Function",
     ["train", "other"],
     st.fixed_dictionaries(
-        {"snapshot": st.sampled_from(SNAPSHOTS)}, optional={"pool": st.sampled_from(["default", "cpu"])}
+        {"snapshot": st.sampled_from(SNAPSHOTS)},
+        optional={
+            "pool": st.sampled_from(["default", "cpu"]),
+            "environment": st.sampled_from(["sk", "AzureML-Tutorial", "worker", {"pip": ["joblib"]}]),
+        },
     ),
 )
 ENVIRONMENTS = _named(
@@ -83,11 +87,17 @@ DATA = _named(
 )
 
 
-def _lists(documents: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
-    return st.lists(documents, max_size=5, unique_by=lambda d: (d["kind"], d["name"]))
+def _consistent(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without functions whose environment is not declared beside them."""
+    declared = {d["name"] for d in documents if d["kind"] == "Environment"}
+    return [d for d in documents if d.get("environment") != "sk" or "sk" in declared]
 
 
-DOCUMENTS = _lists(POOLS | DATA | FUNCTIONS | MODELS | ENDPOINTS | ENVIRONMENTS)
+DOCUMENTS = st.lists(
+    POOLS | DATA | FUNCTIONS | MODELS | ENDPOINTS | ENVIRONMENTS,
+    max_size=6,
+    unique_by=lambda d: (d["kind"], d["name"]),
+).map(_consistent)
 
 
 def workspace() -> Backend:

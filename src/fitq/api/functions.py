@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from fitq import pools, publishing
 from fitq.api.responses import backend_of, expected_revision, json_response, with_body, with_revision
-from fitq.records import FunctionRequest
+from fitq.records import FunctionRequest, to_builtins
 
 
 def list_functions(request: Request) -> Response:
@@ -18,7 +18,8 @@ def list_functions(request: Request) -> Response:
 def get_function(request: Request) -> Response:
     """`GET /v1/functions/{name}`: what is published, with its versions."""
     code, revision = publishing.find_code(backend_of(request), request.path_params["function"])
-    return with_revision(json_response(code), revision)
+    shown = {**to_builtins(code), "versions": [{**to_builtins(v), "id": v.id} for v in code.versions]}
+    return with_revision(json_response(shown), revision)
 
 
 @with_body(FunctionRequest)

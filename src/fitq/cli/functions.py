@@ -9,7 +9,7 @@ from fitq.cli.connect import platform
 from fitq.cli.output import next_step, result, result_json, say, table
 from fitq.errors import InvalidRequest
 from fitq.functions import signature_text
-from fitq.records import FunctionCode, FunctionRecord, FunctionRequest, to_builtins
+from fitq.records import FunctionCode, FunctionRecord, FunctionRequest, FunctionVersion, to_builtins
 from fitq.sdk.client import Client
 
 
@@ -42,7 +42,7 @@ def callable_functions(client: Client) -> list[FunctionRecord]:
 
 
 def _row(function: FunctionRecord) -> tuple[str, ...]:
-    what = f"does not import: {function.error}" if function.error else function.description
+    what = function.problem or function.description
     return function.name, function.pool, signature_text(function), what.partition("\n")[0]
 
 
@@ -53,28 +53,31 @@ def _row(function: FunctionRecord) -> tuple[str, ...]:
     "fitq functions list",
 )
 @click.argument("name")
-@click.option("--to", "to", metavar="SNAPSHOT", help="First digits of a version.  [default: the one before]")
+@click.option("--to", "to", metavar="VERSION", help="First digits of a version.  [default: the one before]")
 def rollback(name: str, to: str | None) -> None:
-    """Publish an earlier version of a function again; prints its snapshot.
+    """Publish an earlier version of a function again, code and environment; prints the version.
 
-    Workers take it over within seconds. Runs that were submitted before keep the code that they were
+    Workers take it over within seconds. Runs that were submitted before keep the version that they were
     submitted with.
     """
     with platform() as client:
         code = client.get_function(name)
         chosen = _earlier(code, to)
-        client.publish_function(name, FunctionRequest(snapshot=chosen, pool=code.pool))
-    result(chosen)
+        environment = chosen.environment.asked
+        client.publish_function(
+            name, FunctionRequest(snapshot=chosen.snapshot, pool=code.pool, environment=environment)
+        )
+    result(chosen.id)
     next_step(f"fitq call {name} --follow")
 
 
-def _earlier(code: FunctionCode, to: str | None) -> str:
-    earlier = [v.snapshot for v in code.versions if v.snapshot != code.snapshot]
-    found = [s for s in earlier if s.startswith(to or "")]
+def _earlier(code: FunctionCode, to: str | None) -> FunctionVersion:
+    earlier = [version for version in code.versions if version.id != code.current.id]
+    found = [version for version in earlier if version.id.startswith(to or "")]
     if not found or (to and len(found) > 1):
         raise InvalidRequest(
             f"Function {code.name!r} has no single earlier version {to or ''}".rstrip() + ".",
-            hint=f"Earlier ones: {', '.join(s[:12] for s in earlier) or 'none'}.",
+            hint=f"Earlier ones: {', '.join(version.id[:12] for version in earlier) or 'none'}.",
         )
     return found[0]
 

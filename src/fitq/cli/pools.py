@@ -42,6 +42,9 @@ def list_(as_json: bool) -> None:
             for p in found
         ],
     )
+    for pool in found:
+        for name, problem in pool.broken.items():
+            say(f"Function {name} of pool {pool.name} cannot run: {problem}")
 
 
 @command(

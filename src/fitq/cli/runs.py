@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -225,22 +224,16 @@ def rerun(run_id: str, follow: bool) -> None:
     Prints the new run's id.
     """
     with platform() as client:
-        known = to_builtins(client.get_run(run_id))
+        repeated = client.get_run(run_id)
+        known = to_builtins(repeated)
         fields = {name: known[name] for name in RunRequest.__struct_fields__}
-        fields["environment"] = _as_asked(known["environment"])
+        fields["environment"] = repeated.environment.asked
         run = client.submit_run(from_builtins(fields, RunRequest))
         result(run.id)
         sys.stdout.flush()
         if follow:
             conclude(watch(client, run.id, sys.stderr))
     next_step(f"fitq runs compare {run_id} {run.id}")
-
-
-def _as_asked(environment: dict[str, Any]) -> str | dict[str, Any] | None:
-    """What was asked for, of an environment as recorded."""
-    if environment["spec"] is not None:
-        return {"name": environment["name"], **environment["spec"]}
-    return None if environment["name"] == "worker" else str(environment["name"])
 
 
 @command(

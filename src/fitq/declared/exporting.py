@@ -25,7 +25,8 @@ def export(backend: Backend, *, label: str | None = None, kinds: Kinds = KINDS) 
                 continue
             current = kind.read(backend, name)
             if current is not None:
-                found.append({"kind": kind.name, "name": name, **said(current.spec)})
+                fields = kind.exported(backend, said(current.spec))
+                found.append({"kind": kind.name, "name": name, **fields})
     return found
 
 

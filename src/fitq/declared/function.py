@@ -1,14 +1,21 @@
-"""`kind: Function`: a training function as code. Files name its folder; what is sent is the folder's hash."""
+"""`kind: Function`: a training function as code. Files name its folder; what is sent is the folder's hash.
+
+An environment that is named settles to what the name stands for, so that a change of it is a change of the
+function, and is shown as one.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from fitq import publishing
+import msgspec
+
+from fitq import environment_names, publishing
 from fitq.backend import Backend
+from fitq.declared.environment import EnvironmentDocument, given
 from fitq.declared.kind import Current, Kind, Planned
-from fitq.records import FunctionRequest
+from fitq.records import EnvironmentRecord, FunctionRequest
 
 
 class FunctionKind(Kind[FunctionRequest]):
@@ -27,12 +34,25 @@ class FunctionKind(Kind[FunctionRequest]):
         code, revision = publishing.kept_code(backend, name)
         if code is None:
             return None
-        return Current(FunctionRequest(snapshot=code.snapshot, pool=code.pool), revision)
+        environment = code.current.environment.asked
+        spec = FunctionRequest(snapshot=code.snapshot, pool=code.pool, environment=environment)
+        return Current(spec, revision)
+
+    def exported(self, backend: Backend, fields: dict[str, Any]) -> dict[str, Any]:
+        """An environment by its name, where that stands for the same."""
+        environment = fields.get("environment")
+        if not isinstance(environment, dict):
+            return fields
+        name = environment["name"].partition(":")[0]
+        is_newest = name in environment_names.names(backend) and (
+            environment_names.asked_for(backend, name).asked == environment
+        )
+        return {**fields, "environment": name} if is_newest else fields
 
     def settle(self, backend: Backend, name: str, spec: FunctionRequest, planned: Planned) -> FunctionRequest:
-        del backend, planned  # a plan is made before its folders are uploaded
-        publishing.check_code(name, spec)
-        return spec
+        publishing.check_code(name, spec)  # not the folder: a plan is made before it is uploaded
+        environment = _environment(backend, spec.environment, planned)
+        return msgspec.structs.replace(spec, environment=environment.asked)
 
     def check_sent(self, backend: Backend, name: str, spec: FunctionRequest) -> None:
         del name
@@ -43,3 +63,11 @@ class FunctionKind(Kind[FunctionRequest]):
 
     def remove(self, backend: Backend, name: str, expected: str) -> None:
         publishing.withdraw(backend, name, expected=expected)
+
+
+def _environment(backend: Backend, asked: str | dict[str, Any] | None, planned: Planned) -> EnvironmentRecord:
+    """What is asked for; of a name that the same documents declare, the version that they make."""
+    document = planned.get(f"Environment/{asked}") if isinstance(asked, str) else None
+    if isinstance(asked, str) and isinstance(document, EnvironmentDocument):
+        return environment_names.foreseen(backend, asked, given(document))
+    return environment_names.asked_for(backend, asked)

@@ -45,6 +45,11 @@ class Kind(abc.ABC, Generic[SpecT]):
         """What is there, with what the document says laid over it."""
         return {**current, **said}
 
+    def exported(self, backend: Backend, fields: dict[str, Any]) -> dict[str, Any]:
+        """The fields of what is there as people write them; they settle to the same."""
+        del backend
+        return fields
+
     @abc.abstractmethod
     def settle(self, backend: Backend, name: str, spec: SpecT, planned: Planned) -> SpecT:
         """`spec` with whatever it names indirectly made plain. Refuses what `write` would refuse."""

@@ -45,6 +45,7 @@ from fitq.records.pool import (
     PoolRecord,
     PoolSettings,
     WorkerRecord,
+    version_of,
 )
 from fitq.records.run import (
     ArtifactRecord,
@@ -112,4 +113,5 @@ __all__ = [
     "now",
     "to_builtins",
     "to_json",
+    "version_of",
 ]

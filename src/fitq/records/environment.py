@@ -10,17 +10,31 @@ import msgspec
 from fitq.records.base import Failure, Record
 from fitq.records.status import RunStatus
 
+_OWN = "worker"  #: the name of the worker's own interpreter
+
 
 class EnvironmentRecord(Record, frozen=True, kw_only=True):
     """The packages a run asked for and what it really got."""
 
-    name: str = "worker"  #: as the user called it
+    name: str = _OWN  #: as the user called it
     spec: dict[str, Any] | None = None  #: as it was sent, in one of the forms of `environments/reading.py`
     resolved_to: str = ""  #: "worker", the name of a curated one, or the first 12 digits of `hash`
     hash: str = ""  #: of exact packages, Python and platform; empty: the interpreter of the worker itself
     python: str = ""  #: release of the interpreter that was really used
     substitutions: list[str] = []  #: what was not taken as it was asked for, a sentence each
     warnings: list[str] = []  #: those of them that may matter
+
+    @property
+    def asked(self) -> str | dict[str, Any] | None:
+        """What gives the same when it is asked for again; None: the worker's own."""
+        if self.spec is not None:
+            return {"name": self.name, **self.spec}
+        return None if self.name == _OWN else self.name
+
+    @property
+    def content(self) -> str | dict[str, Any]:
+        """What decides its packages: equal in two that differ only in what they are called."""
+        return self.name if self.spec is None else self.spec
 
 
 class EnvironmentRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

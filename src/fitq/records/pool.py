@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
 from fitq.records.base import JsonScalar, Record, Versions
+from fitq.records.environment import EnvironmentRecord
 
 
 class Parameter(Record, frozen=True, kw_only=True):
@@ -30,13 +33,32 @@ class FunctionRecord(Record, frozen=True, kw_only=True):
     secrets: list[str] = []  #: names of those that every run of it is given
     error: str = ""  #: set instead of parameters when its file did not import
     snapshot: str = ""  #: of its published code; empty: it is from the worker's own functions folder
+    environment: EnvironmentRecord = EnvironmentRecord()  #: that its runs execute in
+
+    @property
+    def problem(self) -> str:
+        """Why it cannot run, as a clause; empty: it can."""
+        return f"{self.file} does not import: {self.error}" if self.error and self.file else self.error
+
+
+def version_of(snapshot: str, environment: EnvironmentRecord) -> str:
+    """Names a folder of code with its environment: 64 hex digits; in none, those of the folder."""
+    if environment.asked is None:
+        return snapshot
+    content = [snapshot, environment.content]
+    return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
 
 
 class FunctionVersion(Record, frozen=True, kw_only=True):
-    """Code that was published once."""
+    """Code that was published once, with its environment."""
 
     snapshot: str  #: SHA-256 of the folder's bytes
     published_at: datetime
+    environment: EnvironmentRecord = EnvironmentRecord()
+
+    @property
+    def id(self) -> str:
+        return version_of(self.snapshot, self.environment)
 
 
 class FunctionCode(Record, frozen=True, kw_only=True):
@@ -46,7 +68,14 @@ class FunctionCode(Record, frozen=True, kw_only=True):
     pool: str
     snapshot: str  #: what new runs get; a run keeps the one that it was submitted with
     updated_at: datetime
+    environment: str | dict[str, Any] | None = None  #: as it was asked for
     versions: list[FunctionVersion] = []  #: newest first; any of them can be made the current one again
+
+    @property
+    def current(self) -> FunctionVersion:
+        """What new runs get."""
+        known = self.versions[0] if self.versions else None
+        return known or FunctionVersion(snapshot=self.snapshot, published_at=self.updated_at)
 
 
 class FunctionRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,6 +83,9 @@ class FunctionRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     snapshot: str  #: id of an uploaded folder that holds the function
     pool: str = "default"  #: whose workers run it, whatever its decorator says
+    environment: str | dict[str, Any] | None = (
+        None  #: a name or a specification; None: the worker's own packages
+    )
 
 
 class WorkerRecord(Record, frozen=True, kw_only=True):
@@ -90,6 +122,7 @@ class PoolRecord(Record, frozen=True, kw_only=True):
     problem: str = ""  #: why a worker of it starts no runs
     secrets: list[str] | None = None  #: the only ones that its runs may name; null: all that its workers have
     offered_secrets: list[str] = []  #: names that a run may give: every live worker has them
+    broken: dict[str, str] = {}  #: training functions of it that cannot run → why
 
 
 class PoolSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

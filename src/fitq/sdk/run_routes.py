@@ -159,7 +159,7 @@ class RunRoutes(Exchange):
 
     def publish_function(self, name: str, request: FunctionRequest) -> FunctionCode:
         """Make an uploaded folder the function's code; new runs get it."""
-        return read_answer(self.put(f"/v1/functions/{part(name)}", request), FunctionCode)
+        return read_answer(self.put(f"/v1/functions/{part(name)}", said(request)), FunctionCode)
 
     def pools(self) -> list[PoolRecord]:
         """Every pool, with what waits and who works."""

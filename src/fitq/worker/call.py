@@ -2,6 +2,8 @@
 
 CALL.json: {"folder": where functions are, "file": the function's file, "name": …, "parameters": {…}}.
 Siblings of the file can be imported, as if it had been started as a script.
+
+Standard library only, any Python ≥ 3.6: it is executed by the interpreter of the function's environment.
 """
 
 import importlib.util
@@ -12,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from fitq.context import RunContext
-from fitq.functions import described
+from fitq.signature import facts_of
 
 
 def load(folder: str, file: str) -> ModuleType:
@@ -31,14 +33,14 @@ def load(folder: str, file: str) -> ModuleType:
 def find(module: ModuleType, name: str) -> Any:
     """The decorated function of that name."""
     for value in list(vars(module).values()):
-        record = described(value)
-        if record is not None and record.name == name:
+        facts = facts_of(value)
+        if facts is not None and facts["name"] == name:
             return value
     raise SystemExit("There is no training function %r in %s any more." % (name, module.__file__))
 
 
 def main() -> None:
-    call = json.loads(Path(sys.argv[1]).read_text())
+    call = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     sys.argv = [call["file"]]
     target = find(load(call["folder"], call["file"]), call["name"])
     run = RunContext.from_environment()

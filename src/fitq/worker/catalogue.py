@@ -1,56 +1,47 @@
 """Lists the training functions of a folder, as a program of its own: importing them runs user code.
 
-Run as: catalogue.py FOLDER → a JSON list of FunctionRecord on the last line of stdout. A file that does
-not import is listed with its error and hides no other.
+Run as: catalogue.py FOLDER [FILE…] → on the last line of stdout a JSON list of what is in these files, by
+default in all: FunctionRecords. A file that does not import is listed with its error and hides no other.
+
+Standard library only, any Python ≥ 3.6: it is executed by the interpreter of the functions' environment.
 """
 
+import json
 import sys
 import traceback
 from pathlib import Path
-from typing import List
+from typing import Any, Dict, List
 
-import msgspec
-
-from fitq.functions import described
-from fitq.names import PATTERNS
-from fitq.records import FunctionRecord, to_json
+from fitq.signature import facts_of
 from fitq.worker.call import load
 
-
-def files_of(folder: str) -> List[Path]:
-    """Python files of a folder that may hold functions, by name."""
-    return [f for f in sorted(Path(folder).glob("*.py")) if not f.name.startswith(("_", "test_"))]
+Record = Dict[str, Any]
 
 
-def records_of(folder: str, file: Path) -> List[FunctionRecord]:
+def files_of(folder: str) -> List[str]:
+    """Names of the Python files of a folder that may hold functions."""
+    found = sorted(file.name for file in Path(folder).glob("*.py"))
+    return [name for name in found if not name.startswith(("_", "test_"))]
+
+
+def records_of(folder: str, file: str) -> List[Record]:
     """The functions one file declares, or one record that says why it does not import."""
     try:
-        module = load(folder, file.name)
+        module = load(folder, file)
     except BaseException as exc:  # noqa: BLE001  a file may even call sys.exit
         lines = traceback.format_exception_only(type(exc), exc)
-        return [_broken(file, " ".join(line.strip() for line in lines))]
-    found = [r for r in map(described, vars(module).values()) if r is not None]
-    unique = {r.name: r for r in found if _is_from(file, r)}
-    return [_placed(r, file) for r in unique.values()]
-
-
-def _is_from(file: Path, record: FunctionRecord) -> bool:
-    return record.file in ("", file.name)
-
-
-def _placed(record: FunctionRecord, file: Path) -> FunctionRecord:
-    return msgspec.structs.replace(record, file=file.name)
-
-
-def _broken(file: Path, error: str) -> FunctionRecord:
-    name = file.stem if PATTERNS["function"][0].fullmatch(file.stem) else "unnamed"
-    return FunctionRecord(name=name, pool="*", file=file.name, error=error)
+        error = " ".join(line.strip() for line in lines)
+        return [{"name": Path(file).stem, "pool": "*", "file": file, "error": error}]
+    found = [facts for facts in map(facts_of, list(vars(module).values())) if facts is not None]
+    return [dict(facts, file=file) for facts in found if facts["file"] in ("", file)]
 
 
 def main() -> None:
     folder = sys.argv[1]
-    found = [record for file in files_of(folder) for record in records_of(folder, file)]
-    sys.stdout.write("\n" + to_json(found).decode() + "\n")
+    found = [r for file in sys.argv[2:] or files_of(folder) for r in records_of(folder, file)]
+    unique = {(record["file"], record["name"]): record for record in found}
+    sys.stdout.write("\n" + json.dumps(list(unique.values())) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -137,8 +137,8 @@ class RunFolder:
             "parameters": self.run.parameters,
         }
         (self.path / "call.json").write_text(json.dumps(call))
-        command = [OWN.python, "-u", str(_HERE / "call.py"), str(self.path / "call.json")]
-        return Program(command=command, modules=functions.resolve())
+        command = [runtime.python, "-u", str(_HERE / "call.py"), str(self.path / "call.json")]
+        return Program(command=command, runtime=runtime, modules=functions.resolve())
 
     def _told(self, words: list[str]) -> list[str]:
         """Words of a command, with paths where they name inputs."""

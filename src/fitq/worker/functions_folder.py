@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -13,11 +10,9 @@ import msgspec
 
 from fitq.logs import get_logger
 from fitq.records import FunctionRecord
-from fitq.worker.runtime import SHIMS
+from fitq.worker.listing import list_folder
 
 log = get_logger(__name__)
-_CATALOGUE = Path(__file__).with_name("catalogue.py")
-_SECONDS = 120
 
 
 class FunctionsFolder:
@@ -47,14 +42,14 @@ class FunctionsFolder:
         if self._reading is None or self._reading.is_alive():
             return False
         found, self._reading = self._reading.found, None
-        return found is not None and self._take_over(found)
+        self._take_over(found)
+        return True
 
-    def _take_over(self, found: list[FunctionRecord]) -> bool:
+    def _take_over(self, found: list[FunctionRecord]) -> None:
         mine = [f for f in found if f.pool in (self.pool, "*")]
         self.functions = {f.name: msgspec.structs.replace(f, pool=self.pool) for f in mine}
         for broken in (f for f in mine if f.error):
             log.warning("function_file_broken", file=broken.file, error=broken.error)
-        return True
 
 
 class _Reading(threading.Thread):
@@ -63,7 +58,7 @@ class _Reading(threading.Thread):
     def __init__(self, folder: Path) -> None:
         super().__init__(name="functions-folder", daemon=True)
         self._folder = folder
-        self.found: list[FunctionRecord] | None = None  #: None: it failed, and what was known stays
+        self.found: list[FunctionRecord] = []
 
     def run(self) -> None:
         self.found = list_folder(self._folder)
@@ -76,22 +71,3 @@ def _fingerprint(folder: Path) -> object:
         with contextlib.suppress(FileNotFoundError):  # editors replace files
             seen.append((file.name, file.stat().st_mtime_ns))
     return tuple(seen)
-
-
-def list_folder(folder: Path) -> list[FunctionRecord] | None:
-    """What a child with a scrubbed environment tells; importing runs user code. None if it fails."""
-    keep = ("PATH", "HOME", "LANG", "LC_ALL")
-    environment = {k: os.environ[k] for k in keep if k in os.environ} | {"PYTHONPATH": str(SHIMS)}
-    try:
-        done = subprocess.run(
-            [sys.executable, str(_CATALOGUE), str(folder.resolve())],
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            timeout=_SECONDS,
-            env=environment,
-            check=False,
-        )
-        return msgspec.json.decode(done.stdout.splitlines()[-1], type=list[FunctionRecord])
-    except (subprocess.TimeoutExpired, IndexError, msgspec.DecodeError) as exc:
-        log.error("functions_not_listed", folder=str(folder), error=str(exc))
-        return None

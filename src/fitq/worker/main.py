@@ -68,12 +68,13 @@ class Worker(Middleware):
         self.backend: Backend = open_backend(settings, [self])
         self.broker = self.backend.queue.broker
         self._folder = FunctionsFolder(folder, settings.pool)
-        self._published = PublishedFunctions(self.backend, settings.pool)
+        self._environments = open_environments(settings, self.backend.objects)
+        self._stopping = threading.Event()
+        self._published = PublishedFunctions(self.backend, settings.pool, self._environments, self._stopping)
         self._work = settings.work_dir or tempfile.mkdtemp(prefix="fitq-work-", dir=_own_cache())
         self._vault = Vault(_folder(settings.secrets_folder), secrets)
         self._ladder = Ladder()
         self._started_at = now()
-        self._stopping = threading.Event()
         self._is_leaving = False
         self._threads: list[threading.Thread] = []
         self.executor = self._new_executor()
@@ -90,7 +91,7 @@ class Worker(Middleware):
             worker_id=f"{socket.gethostname()}-{os.getpid()}",
             ladder=self._ladder,
             find_function=self._function_of,
-            environments=open_environments(self.settings, self.backend.objects),
+            environments=self._environments,
             stopping=self._stopping,
             vault=self._vault,
         )
@@ -115,7 +116,7 @@ class Worker(Middleware):
 
     def _function_of(self, run: RunRecord) -> FunctionRecord | None:
         if run.function and run.snapshot:
-            return self._published.of_run(run.function, run.snapshot)
+            return self._published.of_run(run.function, run.snapshot, run.environment)
         return self._folder.functions.get(run.function or "")
 
     def _load_functions(self, *, wait: bool = False) -> bool:

@@ -61,7 +61,7 @@ MODULES = (
     "sklearn.ensemble sklearn.feature_extraction.text sklearn.feature_selection sklearn.impute "
     "sklearn.linear_model sklearn.metrics sklearn.model_selection sklearn.multiclass sklearn.naive_bayes "
     "sklearn.neighbors sklearn.neural_network sklearn.pipeline sklearn.preprocessing sklearn.svm "
-    "sklearn.tree fitq.context fitq.functions fitq_capture fitq_figures"
+    "sklearn.tree fitq.context fitq.signature fitq_capture fitq_figures"
 ).split()
 #: Variables read when the interpreter or a library starts. A run that wants others starts afresh.
 _READ_AT_START = (

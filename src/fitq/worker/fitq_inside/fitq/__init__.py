@@ -1,6 +1,6 @@
 """`fitq` in an environment where it is not installed: this package, from where the worker has it.
 
-What a run needs of it (`fitq.RunContext`, `fitq.context`) is standard library only, any Python ≥ 3.6.
+What a run needs of it (`fitq.RunContext`, `fitq.function`) is standard library only, any Python ≥ 3.6.
 """
 
 import importlib.util
@@ -20,5 +20,7 @@ sys.modules["fitq"] = _module
 _spec.loader.exec_module(_module)
 if sys.version_info < (3, 7):  # modules cannot load their names at first use there
     from fitq.context import RunContext
+    from fitq.signature import function
 
     setattr(_module, "RunContext", RunContext)  # noqa: B010  mypy knows it under this name already
+    setattr(_module, "function", function)  # noqa: B010
