@@ -30,7 +30,7 @@ def test_redis_with_another_password(servers: Servers) -> None:
 def test_an_object_store_that_is_not_there() -> None:
     objects = S3Objects(f"http://127.0.0.1:{free_ports(1)[0]}", "k", "s", "bucket")
     for call in (
-        objects.ping,
+        lambda: objects.ping("k"),
         objects.ensure_bucket,
         lambda: objects.get("k"),
         lambda: objects.put("k", b""),
@@ -51,4 +51,4 @@ def test_an_object_store_that_refuses_our_key(settings: Settings) -> None:
 def test_a_missing_bucket_is_named(settings: Settings) -> None:
     objects = S3Objects(settings.s3_url, settings.s3_access_key, settings.s3_secret_key, "not-there")
     with pytest.raises(Unavailable, match="not-there"):
-        objects.ping()
+        objects.ping("k")

@@ -100,7 +100,9 @@ def test_deleting_twice_is_fine(objects: ObjectStore) -> None:
 
 def test_a_living_store_answers(objects: ObjectStore) -> None:
     objects.ensure_bucket()
-    objects.ping()
+    objects.ping("not-there")
+    objects.put("k", b"")
+    objects.ping("k")
 
 
 def test_a_put_over_what_was_read_replaces_it_once(objects: ObjectStore) -> None:

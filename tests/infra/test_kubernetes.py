@@ -181,6 +181,21 @@ def test_nobody_is_told_a_secret_that_is_not_theirs(things: list[Object]) -> Non
         assert not secret & config["data"].keys()
 
 
+def test_only_workers_have_the_secrets_of_runs_and_start_without_any(things: list[Object]) -> None:
+    for who, pod in pods(things):
+        mounted = [v for v in pod["spec"]["volumes"] if "secret" in v]
+        (container,) = pod["spec"]["containers"]
+        if container["name"] != "worker":
+            assert mounted == [], who
+            continue
+        (volume,) = mounted
+        assert volume["secret"] == {"secretName": "fitq-runs", "optional": True, "defaultMode": 0o440}, who
+        (place,) = [m for m in container["volumeMounts"] if m["name"] == volume["name"]]
+        assert place["readOnly"] is True
+        given = {e["name"]: e.get("value") for e in container["env"]}
+        assert given["FITQ_SECRETS_FOLDER"] == place["mountPath"]
+
+
 def test_programs_get_only_settings_that_exist_and_images_of_this_repository(things: list[Object]) -> None:
     known = {variable(f.name) for f in dataclasses.fields(Settings)}
     (config,) = named(things, "ConfigMap").values()

@@ -15,6 +15,14 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
 OURS = ("api", "scheduler", "worker", "scoring")
+REQUIRED = (
+    "FITQ_TOKEN",
+    "FITQ_REDIS_PASSWORD",
+    "FITQ_S3_SECRET_KEY",
+    "FITQ_S3_CONTROL_KEY",
+    "FITQ_S3_WORKER_KEY",
+    "FITQ_S3_SCORING_KEY",
+)
 _VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::(?P<kind>[-?])(?P<rest>[^}]*))?\}")
 
 

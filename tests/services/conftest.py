@@ -12,12 +12,13 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-from fitq.local.objects import EmbeddedObjects
 from fitq.local.ports import free_ports
 from fitq.local.redis import EmbeddedRedis
-from tests.services.compose_file import OURS, read
+from fitq.store.objects import S3Objects
+from tests.services.compose_file import OURS, REQUIRED, read
 from tests.services.containers import Container
 from tests.services.images import install
+from tests.services.object_users import ObjectsWithUsers, run_script
 
 
 def _secret() -> str:
@@ -28,7 +29,7 @@ def _secret() -> str:
 @pytest.fixture(scope="session")
 def variables() -> dict[str, str]:
     """What somebody writes into .env: the required variables and nothing else."""
-    return {n: _secret() for n in ("FITQ_TOKEN", "FITQ_REDIS_PASSWORD", "FITQ_S3_SECRET_KEY")}
+    return {n: _secret() for n in REQUIRED}
 
 
 class Compose:
@@ -74,12 +75,15 @@ class Compose:
 
 @pytest.fixture(scope="session")
 def compose(variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
-    """Embedded servers with the passwords of the compose file; no service of ours yet."""
+    """Embedded servers with the passwords and users of the compose file; no service of ours yet."""
     folder = tmp_path_factory.mktemp("compose")
     api, scoring = free_ports(2)
     redis = EmbeddedRedis(folder / "redis", password=variables["FITQ_REDIS_PASSWORD"])
-    objects = EmbeddedObjects(folder / "objects", "fitq", variables["FITQ_S3_SECRET_KEY"])
+    users = run_script(read(variables)["services"]["minio-users"]["environment"], folder / "mc")
+    root = ("fitq", variables["FITQ_S3_SECRET_KEY"])
+    objects = ObjectsWithUsers(folder / "objects", root, users)
     with redis, objects:
+        S3Objects(objects.url, *root, "fitq").ensure_bucket()
         hosts = {
             "redis:6379": f"127.0.0.1:{redis.port}",
             "minio:9000": urlsplit(objects.url).netloc,

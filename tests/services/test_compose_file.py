@@ -18,6 +18,7 @@ from fitq.settings import Settings
 from tests.services.compose_file import (
     COMPOSE,
     OURS,
+    REQUIRED,
     ROOT,
     MissingVariable,
     exec_form,
@@ -26,8 +27,7 @@ from tests.services.compose_file import (
     read,
 )
 
-REQUIRED = {"FITQ_TOKEN", "FITQ_REDIS_PASSWORD", "FITQ_S3_SECRET_KEY"}
-GIVEN = dict.fromkeys(REQUIRED, "x" * 32)
+GIVEN = {name: f"{name}-of-32-characters-or-more" for name in REQUIRED}
 SERVERS = ("redis", "minio", *OURS)
 
 
@@ -78,7 +78,7 @@ def test_a_service_is_checked_and_starts_after_what_it_needs_is_healthy(name: st
         one_shot = "healthcheck" not in read(GIVEN)["services"][needed]
         assert how["condition"] == ("service_completed_successfully" if one_shot else "service_healthy")
     if name in OURS:
-        assert "minio" in service["depends_on"]
+        assert {"minio", "minio-users"} <= set(service["depends_on"])
 
 
 @pytest.mark.parametrize("name", SERVERS)
@@ -127,6 +127,19 @@ def test_only_who_needs_a_secret_has_it() -> None:
     assert "FITQ_TOKEN" not in services["scheduler"]["environment"]
     assert "FITQ_REDIS_URL" not in services["scoring"]["environment"]
     assert "state" not in services["scoring"]["networks"]
+    root = {
+        name
+        for name, service in services.items()
+        if GIVEN["FITQ_S3_SECRET_KEY"] in str(service.get("environment"))
+    }
+    assert root == {"minio", "minio-users"}
+    users = {name: services[name]["environment"]["FITQ_S3_ACCESS_KEY"] for name in OURS}
+    assert users == {
+        "api": "fitq-control",
+        "scheduler": "fitq-control",
+        "worker": "fitq-worker",
+        "scoring": "fitq-scoring",
+    }
 
 
 def test_the_stores_keep_their_data_in_volumes() -> None:

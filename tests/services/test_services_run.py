@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ import httpx2
 import pytest
 
 from fitq.snapshots import pack
+from tests.conftest import eventually
 from tests.services.compose_file import OURS
 from tests.services.containers import Container
 
@@ -49,6 +51,40 @@ def test_a_function_of_the_image_is_submitted_registered_and_scored(
     answer = scoring.post("/models/compose-iris/score", json={"data": [FLOWER]})
     assert answer.status_code == 200, answer.text
     assert answer.json() == [0]
+
+
+def test_each_program_does_its_part_with_the_rights_of_its_own_user(
+    api: httpx2.Client, scoring: httpx2.Client, tmp_path: Path
+) -> None:
+    """Whatever writes and reads other places of the bucket than the story above."""
+    metadata = {"metadata": (None, '{"name": "numbers"}'), "file": ("numbers.csv", b"1\n2\n")}
+    assert api.post("/v1/data", files=metadata).status_code == 201
+    (tmp_path / "train.py").write_text(
+        "import joblib, os\n"
+        "from sklearn.dummy import DummyClassifier\n"
+        "rows = [[float(n)] for n in open(os.environ['FITQ_INPUT_ROWS'])]\n"
+        "joblib.dump(DummyClassifier().fit(rows, ['a', 'a']), 'outputs/model.joblib')\n"
+    )
+    snapshot = api.post("/v1/snapshots", content=pack(tmp_path).data).raise_for_status().json()["id"]
+    asked = {"inputs": {"rows": "numbers"}, "register": [{"name": "dummy", "path": "outputs/model.joblib"}]}
+    _submit(api, snapshot=snapshot, script="train.py", **asked)
+    version = "/v1/models/dummy/versions/1"  # it follows the run's end within moments
+    eventually(lambda: api.get(version).status_code == 200, what="the model of the run")
+    for path, body in (
+        ("models/dummy/aliases/prod", {"version": 1}),
+        ("endpoints/dummies", {"model": "dummy", "auth": "key"}),
+        ("pools/default", {"max_workers": 3}),
+    ):
+        assert api.put(f"/v1/{path}", json=body).status_code < 300, path
+    key = api.get("/v1/endpoints/dummies/keys").raise_for_status().json()["primary"]
+    answer = scoring.post(
+        "/api/v1/service/dummies/score", json={"data": [[1.0]]}, headers={"Authorization": f"Bearer {key}"}
+    )
+    assert (answer.status_code, answer.json()) == (200, [[1.0]]), answer.text
+    documents = {"documents": [{"kind": "Pool", "name": "night", "max_workers": 1}], "label": "compose"}
+    assert api.post("/v1/apply", json=documents).status_code == 200
+    for path in ("pools/night", "endpoints/dummies", "models/dummy/aliases/prod", "models/dummy/versions/1"):
+        assert api.delete(f"/v1/{path}").status_code < 300, path
 
 
 def test_the_dramatiq_command_line_runs_the_same_worker(
@@ -92,3 +128,9 @@ def test_no_secret_is_in_any_log(compose: Any, variables: dict[str, str]) -> Non
     for container in compose.up.values():
         text = container.log.read_text(errors="replace")
         assert not [name for name, value in variables.items() if value in text], container.service
+
+
+def test_the_object_store_refused_nobody(compose: Any) -> None:
+    for container in compose.up.values():
+        text = container.log.read_text(errors="replace")
+        assert not re.findall(r"AccessDenied|answers 403", text), container.service

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 from starlette.requests import Request
 from starlette.responses import Response
@@ -22,7 +24,10 @@ def readyz(request: Request) -> Response:
     `redis` is "ok", or says how far it is while it is being filled again after it lost its data.
     """
     backend = backend_of(request)
-    checks = {"redis": backend.state.ping, "objects": backend.objects.ping}
+    checks: dict[str, Callable[[], None]] = {
+        "redis": backend.state.ping,
+        "objects": lambda: backend.objects.ping(backend.keys.format()),
+    }
     away = {}
     for name, check in checks.items():
         try:

@@ -136,9 +136,10 @@ def _is_ready(state: dict[str, str], call: Call) -> bool:
 
 async def _state(call: Call) -> dict[str, str]:
     """What each part says: "ok", or what is wrong with it."""
+    readable = call.service.catalog.keys.format()
     return {
         "scorer": await _said(call.service.scorer.ping()),
-        "objects": await _said(asyncio.to_thread(call.service.objects.ping)),
+        "objects": await _said(asyncio.to_thread(call.service.objects.ping, readable)),
     }
 
 

@@ -76,18 +76,25 @@ class S3Objects:
         self._bucket = bucket
 
     @translated
-    def ping(self) -> None:
-        if not self._client.bucket_exists(bucket_name=self._bucket):
-            raise Unavailable(f"Bucket {self._bucket!r} does not exist.", hint=_hint("NoSuchBucket"))
+    def ping(self, key: str) -> None:
+        try:
+            answer = self._opened(key)  # not HEAD of the bucket: that is for who may list all of it
+        except S3Error as exc:
+            if exc.code != "NoSuchBucket":
+                raise
+            raise Unavailable(f"Bucket {self._bucket!r} does not exist.", hint=_hint(exc.code)) from exc
+        if answer is not None:
+            answer.close()
+            answer.release_conn()
 
     @translated
     def ensure_bucket(self) -> None:
-        if self._client.bucket_exists(bucket_name=self._bucket):
-            return
         try:
-            self._client.make_bucket(bucket_name=self._bucket)
+            if not self._client.bucket_exists(bucket_name=self._bucket):
+                self._client.make_bucket(bucket_name=self._bucket)
         except S3Error as exc:
-            if exc.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
+            # Denied: whoever gave us a key for some of a bucket has made it.
+            if exc.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists", "AccessDenied"):
                 raise
 
     @translated

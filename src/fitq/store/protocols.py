@@ -193,7 +193,8 @@ class ObjectInfo(NamedTuple):
 class ObjectStore(Protocol):
     """What does not change."""
 
-    def ping(self) -> None: ...
+    def ping(self, key: str) -> None:
+        """Whether the bucket answers; `key` is one that may be read, whether or not it is there."""
 
     def ensure_bucket(self) -> None:
         """Make the bucket if it is missing and we may."""

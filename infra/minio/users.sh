@@ -1,0 +1,59 @@
+#!/bin/sh
+# Makes the bucket, and for each program of the platform a user who may do what that program does and no more.
+# May be run again: what is there already is brought up to date.
+#
+# Needs `mc` with an alias `minio` that is the server's root (MC_HOST_minio=http://USER:PASSWORD@HOST:9000), and
+# BUCKET, WORKSPACE, CONTROL_KEY, WORKER_KEY, SCORING_KEY. What is below a workspace: src/fitq/store/keys.py.
+set -eu
+bucket="arn:aws:s3:::$BUCKET"
+at="$bucket/$WORKSPACE"
+
+# A user and the policy of the same name, which comes on standard input. The key goes to mc by standard input too:
+# arguments can be seen.
+make_user() {
+    cat > "/tmp/$1.json"
+    echo "$2" | mc admin user add minio "$1"
+    mc admin policy create minio "$1" "/tmp/$1.json"
+    mc admin policy attach minio "$1" --user "$1"
+}
+
+mc mb --ignore-existing "minio/$BUCKET"
+
+# api and scheduler: everything of the workspace; but nobody deletes history, data, environments or versions.
+make_user fitq-control "$CONTROL_KEY" <<POLICY
+{"Version": "2012-10-17", "Statement": [
+  {"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": ["$bucket"],
+   "Condition": {"StringLike": {"s3:prefix": ["$WORKSPACE/*"]}}},
+  {"Effect": "Allow", "Action": ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"],
+   "Resource": ["$at/*"]},
+  {"Effect": "Allow", "Action": ["s3:DeleteObject"],
+   "Resource": ["$at/open/*", "$at/runs/*/attempts/*", "$at/changes/*",
+                "$at/models/*/about.json", "$at/models/*/files/*", "$at/models/*/golden/*",
+                "$at/endpoints/*", "$at/functions/*", "$at/pools/*", "$at/applied/*"]}]}
+POLICY
+
+# worker: runs, and the models that they register. No alias, endpoint, key, pool or function is its to change.
+make_user fitq-worker "$WORKER_KEY" <<POLICY
+{"Version": "2012-10-17", "Statement": [
+  {"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": ["$bucket"],
+   "Condition": {"StringLike": {"s3:prefix": [
+     "$WORKSPACE/models/*", "$WORKSPACE/data/*", "$WORKSPACE/changes/*"]}}},
+  {"Effect": "Allow", "Action": ["s3:GetObject"],
+   "Resource": ["$at/format.json", "$at/runs/*", "$at/snapshots/*", "$at/models/*", "$at/approvals/*",
+                "$at/data/*", "$at/data-contents/*", "$at/data-parts/*", "$at/environments/*"]},
+  {"Effect": "Allow", "Action": ["s3:PutObject", "s3:AbortMultipartUpload"],
+   "Resource": ["$at/format.json", "$at/runs/*", "$at/made/*", "$at/changes/*", "$at/environments/*",
+                "$at/models/*/versions/*", "$at/models/*/files/*", "$at/models/*/golden/*"]},
+  {"Effect": "Allow", "Action": ["s3:DeleteObject"], "Resource": ["$at/open/*", "$at/changes/*"]}]}
+POLICY
+
+# scoring: reads what it serves, and writes nothing.
+make_user fitq-scoring "$SCORING_KEY" <<POLICY
+{"Version": "2012-10-17", "Statement": [
+  {"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": ["$bucket"],
+   "Condition": {"StringLike": {"s3:prefix": [
+     "$WORKSPACE/models/*", "$WORKSPACE/endpoints/*", "$WORKSPACE/changes/*"]}}},
+  {"Effect": "Allow", "Action": ["s3:GetObject"],
+   "Resource": ["$at/format.json", "$at/models/*", "$at/endpoints/*", "$at/secrets/endpoint-keys",
+                "$at/snapshots/*", "$at/environments/*"]}]}
+POLICY
