@@ -130,7 +130,7 @@ def test_a_run_carries_the_environment_it_was_submitted_with(
     other = RunRequest(function="iris", snapshot=codes[0], environment={"pip": ["scipy"]})
     with pytest.raises(InvalidRequest, match="never published in this environment"):
         submission.submit(memory_backend, other)
-    with pytest.raises(InvalidRequest, match="runs in environment 'e', not in another"):
+    with pytest.raises(InvalidRequest, match="runs in environment 'e', not in another environment"):
         submission.submit(memory_backend, RunRequest(function="iris", environment={"pip": ["joblib"]}))
     submission.submit(memory_backend, RunRequest(function="iris", environment={"pip": ["numpy"]}))
 

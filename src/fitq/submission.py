@@ -262,8 +262,10 @@ def _plan_function(backend: Backend, request: RunRequest) -> RunRecord:
         version = publishing.find_version(backend, function.name, request.snapshot, asked)
         return msgspec.structs.replace(run, environment=version.environment)
     if asked is not None and asked.content != function.environment.content:
+        own = function.environment.name
+        place = f"in environment {own!r}" if function.environment.asked else "with its worker's own packages"
         raise InvalidRequest(
-            f"Function {function.name!r} runs in environment {function.environment.name!r}, not in another.",
+            f"Function {function.name!r} runs {place}, not in another environment.",
             at="environment",
             hint="Publish it in that one: fitq apply -f FILE, with kind: Function, folder and environment.",
         )

@@ -167,7 +167,7 @@ def test_a_function_runs_in_its_environment_and_both_are_rolled_back(
         "environment.name": True,
         "environment.pip": True,
     }
-    with pytest.raises(InvalidRequest, match="runs in environment 'tiny:1', not in another"):
+    with pytest.raises(InvalidRequest, match="runs in environment 'tiny:1', not in another environment"):
         ws.client.submit_run(RunRequest(function="packages", environment="worker"))
     assert {p.pid for p in stack_workers(stack)} == workers, "no worker was started again"
 

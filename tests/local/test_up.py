@@ -83,6 +83,8 @@ def test_a_platform_lives_restarts_what_crashes_and_goes_without_a_trace(folder:
 
     run = fitq(folder, "call", "iris", "--wait")
     assert run.returncode == 0, run.stderr
+    (folder / "pool.yaml").write_text("kind: Pool\nname: default\nmin_workers: 2\nmax_workers: 2\n")
+    assert fitq(folder, "apply", "-f", "pool.yaml").returncode == 0
     pids = everything(status(folder)["pid"])
     ended = fitq(folder, "down")
     assert ended.returncode == 0, ended.stderr
@@ -91,6 +93,9 @@ def test_a_platform_lives_restarts_what_crashes_and_goes_without_a_trace(folder:
 
     again = fitq(folder, "up", "--detach", *FREE)
     assert again.returncode == 0, again.stderr
+    workers = [p["name"] for p in status(folder)["programs"] if p["pool"]]
+    assert workers == ["worker-default-1", "worker-default-2"], "what was declared outlives a restart"
+    assert fitq(folder, "diff", "-f", "pool.yaml").returncode == 0
     assert json.loads((folder / ".fitq/config.json").read_text())["fitq_token"] == config["fitq_token"]
     assert run.stdout.strip() in fitq(folder, "runs", "list").stdout
 

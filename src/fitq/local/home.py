@@ -117,6 +117,15 @@ class Home:
             secret_folder(beside.parent)
             write_private_json(beside, read_json(self.config))
 
+    def keep_words(self, words: Mapping[str, str]) -> None:
+        """Remember what the options said of pools, until the next start."""
+        write_private_json(self.folder / "pools.json", words)
+
+    def words_of_last_start(self) -> dict[str, str] | None:
+        """What they said at the last start; None if there was none here."""
+        path = self.folder / "pools.json"
+        return read_json(path) if path.exists() else None
+
     def write_state(self, values: Mapping[str, Any]) -> None:
         """Tell `fitq status` and `fitq down` what runs."""
         write_private_json(self._state, values)

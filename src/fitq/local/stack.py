@@ -18,11 +18,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import msgspec
 import urllib3
 
 from fitq.backend import Backend, open_backend, open_objects
 from fitq.errors import InvalidRequest, Unavailable
+from fitq.local.bounds import first_workers, settle, words
 from fitq.local.child import child
 from fitq.local.home import Home
 from fitq.local.objects import EmbeddedObjects
@@ -33,8 +33,8 @@ from fitq.local.redis import EmbeddedRedis
 from fitq.local.scaling import Wanted, Workers, most_workers, plan, process_of
 from fitq.logs import get_logger
 from fitq.names import check_name
-from fitq.pools import configure, kept_settings, list_pools, live_workers
-from fitq.records import PoolSettings, now
+from fitq.pools import list_pools, live_workers
+from fitq.records import now
 from fitq.settings import Settings
 
 log = get_logger(__name__)
@@ -70,7 +70,7 @@ class Stack:
             data_dir: everything that is kept; made if it is missing.
             functions: folder of training functions; none if None.
             pools: name → number of workers, or the bounds between which it follows the queue; one worker in
-                `default` if None.
+                `default` if None. What was said since a start with the same stays: see `bounds.py`.
             idle_seconds: of pools with bounds: for so long a worker may have nothing to do.
             api_port, scoring_port: 0 for a free one.
             environment: other `FITQ_…` settings, and what the programs inherit; ours if None.
@@ -164,36 +164,28 @@ class Stack:
         began = now()
         for name in ("api", "scoring", "scheduler"):
             self._start_program(Program(self._child(name, name), stop_seconds=_STOP_SECONDS))
-        self._bound_pools()
-        for pool, workers in self.pools.items():
-            for _ in range(self._first_workers(workers)):
+        first = self._first_workers()
+        for pool, number in first.items():
+            for _ in range(number):
                 self._start_worker(pool)
-        self._wait_until_ready(began)
+        self._wait_until_ready(began, first)
 
-    def _bound_pools(self) -> None:
-        """Bounds hold until somebody says otherwise, as if they had been given by `fitq pools scale`."""
-        backend = open_backend(self.settings)
-        for pool, workers in self.pools.items():
-            if isinstance(workers, Workers):
-                before, _ = kept_settings(backend, pool)
-                bounds = msgspec.structs.replace(
-                    before or PoolSettings(),
-                    min_workers=workers.least,
-                    max_workers=workers.most,
-                    idle_seconds=self.idle_seconds,
-                )
-                configure(backend, pool, bounds)
+    def _first_workers(self) -> dict[str, int]:
+        """With how many workers each pool starts, after the options have been taken at their word."""
+        settled = settle(
+            open_backend(self.settings), self.pools, self.idle_seconds, self.home.words_of_last_start()
+        )
+        self.home.keep_words(words(self.pools, self.idle_seconds))
+        has_functions = self._functions is not None
+        return {
+            pool: first_workers(workers, settled[pool], has_functions=has_functions)
+            for pool, workers in self.pools.items()
+        }
 
-    def _first_workers(self, workers: int | Workers) -> int:
-        """A pool from zero starts with one, if there is a folder whose functions nobody knows yet."""
-        if isinstance(workers, int):
-            return workers
-        return max(workers.least, min(workers.most, 1 if self._functions else 0))
-
-    def _wait_until_ready(self, began: datetime) -> None:
+    def _wait_until_ready(self, began: datetime, first: Mapping[str, int]) -> None:
         backend = open_backend(self.settings)
         deadline = time.monotonic() + _READY_SECONDS
-        while waiting := self._not_ready(backend, began):
+        while waiting := self._not_ready(backend, began, first):
             self._check_alive()
             if time.monotonic() > deadline:
                 raise Unavailable(
@@ -218,7 +210,7 @@ class Stack:
         program.start()
         self._write_state()
 
-    def _not_ready(self, backend: Backend, began: datetime) -> list[str]:
+    def _not_ready(self, backend: Backend, began: datetime, first: Mapping[str, int]) -> list[str]:
         """What does not answer yet, in words."""
         addresses = {"api": self.settings.url, "scoring": self.settings.scoring_url}
         waiting = [name for name, url in addresses.items() if not _is_ready(url)]
@@ -228,7 +220,7 @@ class Stack:
         here = Counter(w.pool for w in workers if w.started_at >= began)
         return [
             f"workers of pool {pool} ({here[pool]} of {wanted})"
-            for pool, wanted in ((p, self._first_workers(w)) for p, w in self.pools.items())
+            for pool, wanted in first.items()
             if here[pool] < wanted
         ]
 
