@@ -126,6 +126,7 @@ _REVISED = (
     "/v1/environments/{environment}",
     "/v1/functions/{function}",
     "/v1/models/{model}",
+    "/v1/models/{model}/aliases/{alias}",
     "/v1/pools/{pool}",
 )
 _ERROR = {
