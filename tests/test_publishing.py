@@ -9,7 +9,7 @@ import pytest
 
 from fitq import pools, publishing, submission
 from fitq.backend import Backend
-from fitq.errors import InvalidRequest, NotFound, Outdated
+from fitq.errors import InvalidRequest, NotFound, Outdated, Unavailable
 from fitq.records import EnvironmentRecord, FunctionRecord, FunctionRequest, RunRequest
 from fitq.revisions import ABSENT
 from fitq.scheduler.care import Care
@@ -133,6 +133,25 @@ def test_a_run_carries_the_environment_it_was_submitted_with(
     with pytest.raises(InvalidRequest, match="runs in environment 'e', not in another environment"):
         submission.submit(memory_backend, RunRequest(function="iris", environment={"pip": ["joblib"]}))
     submission.submit(memory_backend, RunRequest(function="iris", environment={"pip": ["numpy"]}))
+
+
+def test_a_function_that_no_worker_has_taken_over_yet_is_told_from_one_that_nobody_knows(
+    memory_backend: Backend, codes: list[str]
+) -> None:
+    memory_backend.state.publish_functions("default", [FunctionRecord(name="other", pool="default")])
+    publish(memory_backend, codes[0])
+    with pytest.raises(Unavailable, match="no worker of pool 'default' has taken it over yet"):
+        submission.submit(memory_backend, RunRequest(function="iris"))
+    with pytest.raises(NotFound, match="No worker knows a function 'tulip'"):
+        submission.submit(memory_backend, RunRequest(function="tulip"))
+
+
+def test_a_specification_without_a_name_is_called_after_its_function(
+    memory_backend: Backend, codes: list[str]
+) -> None:
+    request = FunctionRequest(snapshot=codes[0], environment={"pip": ["joblib"]})
+    code = publishing.publish(memory_backend, "iris", request)
+    assert (code.current.environment.name, code.environment) == ("iris", {"pip": ["joblib"]})
 
 
 def test_workers_read_the_current_version_only(memory_backend: Backend, codes: list[str]) -> None:

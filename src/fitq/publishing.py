@@ -8,11 +8,13 @@ its turn comes.
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from fitq.backend import Backend
 from fitq.environment_names import asked_for
-from fitq.errors import InvalidRequest, NotFound
+from fitq.errors import InvalidRequest, NotFound, Unavailable
 from fitq.logs import get_logger
 from fitq.names import check_name, did_you_mean
 from fitq.records import (
@@ -44,7 +46,7 @@ def publish(
     newest = FunctionVersion(
         snapshot=request.snapshot,
         published_at=now(),
-        environment=asked_for(backend, request.environment),
+        environment=environment_of(backend, name, request.environment),
     )
 
     def replaced(data: bytes | None) -> bytes:
@@ -76,6 +78,15 @@ def _next(
 def _for_workers(code: FunctionCode) -> FunctionCode:
     """Only the current version: every worker reads it every two seconds."""
     return msgspec.structs.replace(code, versions=code.versions[:1])
+
+
+def environment_of(backend: Backend, name: str, asked: str | dict[str, Any] | None) -> EnvironmentRecord:
+    """What a function's runs will execute in; a specification without a name is called after the function.
+
+    Raises:
+        InvalidRequest, NotFound: a specification that is wrong, a name that nobody knows.
+    """
+    return asked_for(backend, {"name": name, **asked} if isinstance(asked, dict) else asked)
 
 
 def check_code(name: str, request: FunctionRequest) -> None:
@@ -120,6 +131,20 @@ def find_code(backend: Backend, name: str) -> tuple[FunctionCode, str]:
             functions=known,
         )
     return code, revision
+
+
+def check_not_on_its_way(backend: Backend, name: str) -> None:
+    """Tell a function that workers have yet to take over from one that nobody knows.
+
+    Raises:
+        Unavailable: it was published.
+    """
+    code = next((code for code in backend.state.list_published() if code.name == name), None)
+    if code is not None:
+        raise Unavailable(
+            f"Function {name!r} was published, and no worker of pool {code.pool!r} has taken it over yet.",
+            hint="Its environment may have to be built first; try again. Workers: fitq pools list",
+        )
 
 
 def published(backend: Backend) -> list[str]:

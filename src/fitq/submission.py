@@ -278,7 +278,7 @@ def find_function(backend: Backend, name: str, pool: str | None = None) -> Funct
     Raises:
         NotFound: with near matches, or the pools that do know it.
         InvalidRequest: it is known, but its file does not import.
-        Unavailable: no worker has said anything since Redis has its data.
+        Unavailable: no worker has said yet what it knows, or has taken over what was published.
     """
     published = pools.live_functions(backend)
     if not published and not backend.state.is_whole():
@@ -289,6 +289,8 @@ def find_function(backend: Backend, name: str, pool: str | None = None) -> Funct
     known = [f for f in published if f.name != "run_script"]
     same = [f for f in known if f.name == name]
     found = next((f for f in same if pool in (None, f.pool)), None)
+    if found is None and not same:
+        publishing.check_not_on_its_way(backend, name)
     if found is None:
         elsewhere = f"It runs in pool {same[0].pool!r}." if same else ""
         raise NotFound(

@@ -9,7 +9,7 @@ from fitq.cli.connect import platform
 from fitq.cli.functions import callable_functions
 from fitq.cli.given import pairs
 from fitq.cli.submission import RunOptions, run_options, submit_and_see
-from fitq.errors import NotFound
+from fitq.errors import FitqError, NotFound, Unavailable
 from fitq.functions import parse_parameter
 from fitq.names import did_you_mean
 from fitq.records import FunctionRecord, RunRequest
@@ -42,9 +42,21 @@ def call(function: str, parameters: tuple[str, ...], options: RunOptions) -> Non
 
 def _find(client: Client, name: str) -> FunctionRecord:
     known = {f.name: f for f in callable_functions(client)}
+    if name not in known and _is_published(client, name):
+        raise Unavailable(
+            f"Function {name!r} was published, and no worker has taken it over yet.",
+            hint="Its environment may have to be built first; try again. Workers: fitq pools list",
+        )
     if name not in known:
         raise NotFound(
             f"No pool knows a function {name!r}. {did_you_mean(name, known)}".strip(),
             hint="List what there is with: fitq functions list",
         )
     return known[name]
+
+
+def _is_published(client: Client, name: str) -> bool:
+    try:
+        return client.get_function(name).name == name
+    except FitqError:  # not, or not to be asked by that name
+        return False

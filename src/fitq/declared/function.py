@@ -51,7 +51,7 @@ class FunctionKind(Kind[FunctionRequest]):
 
     def settle(self, backend: Backend, name: str, spec: FunctionRequest, planned: Planned) -> FunctionRequest:
         publishing.check_code(name, spec)  # not the folder: a plan is made before it is uploaded
-        environment = _environment(backend, spec.environment, planned)
+        environment = _environment(backend, name, spec.environment, planned)
         return msgspec.structs.replace(spec, environment=environment.asked)
 
     def check_sent(self, backend: Backend, name: str, spec: FunctionRequest) -> None:
@@ -65,9 +65,11 @@ class FunctionKind(Kind[FunctionRequest]):
         publishing.withdraw(backend, name, expected=expected)
 
 
-def _environment(backend: Backend, asked: str | dict[str, Any] | None, planned: Planned) -> EnvironmentRecord:
+def _environment(
+    backend: Backend, name: str, asked: str | dict[str, Any] | None, planned: Planned
+) -> EnvironmentRecord:
     """What is asked for; of a name that the same documents declare, the version that they make."""
     document = planned.get(f"Environment/{asked}") if isinstance(asked, str) else None
     if isinstance(asked, str) and isinstance(document, EnvironmentDocument):
         return environment_names.foreseen(backend, asked, given(document))
-    return environment_names.asked_for(backend, asked)
+    return publishing.environment_of(backend, name, asked)
