@@ -95,3 +95,8 @@ def test_a_pool_at_zero_learns_published_code_from_a_worker_that_finds_nothing_t
     run = submission.submit(backend, RunRequest(function="hello"))
     assert worker().wait(timeout=120) == 0
     assert statuses(backend, run.id) == [RunStatus.COMPLETED]
+
+    later = submission.submit(backend, RunRequest(function="hello"))
+    publishing.withdraw(backend, "hello")
+    assert worker().wait(timeout=120) == 0
+    assert statuses(backend, later.id) == [RunStatus.COMPLETED], "it carries its code, whoever knows of it"

@@ -41,6 +41,9 @@ class DoorbellBroker(RedisBroker):
     """Dramatiq's broker, whose idle consumers wake up when a message comes instead of polling."""
 
     on_idle: Callable[[str], None] | None = None  #: called with a queue's name when nothing of it is here
+    #: Called with the name of an actor that is not declared and the id of the run that its message speaks of:
+    #: the last moment to declare it. Dramatiq would put the message among the dead ones.
+    on_unknown: Callable[[str, str], None] | None = None
     _maintenance = threading.local()  #: a consumer is a thread of its own, and reads one queue
 
     @property
@@ -92,6 +95,8 @@ class DoorbellConsumer(_RedisConsumer):
             if self.broker.on_idle is not None and self.outstanding_message_count == 0:
                 self.broker.on_idle(self.queue_name)
             self._wait(is_full)
+        elif self.broker.on_unknown is not None and message.actor_name not in self.broker.actors:
+            self.broker.on_unknown(message.actor_name, message.args[0])
         return message
 
     def ack(self, message: Any) -> None:
@@ -154,6 +159,11 @@ class Queue:
         """From now on a consumer that finds nothing, and has nothing, calls this with its queue's name."""
         if isinstance(self.broker, DoorbellBroker):
             self.broker.on_idle = call
+
+    def when_unknown(self, call: Callable[[str, str], None]) -> None:
+        """From now on this is called before a message for an actor that is not declared is given up."""
+        if isinstance(self.broker, DoorbellBroker):
+            self.broker.on_unknown = call
 
     @translated
     def send(self, *, pool: str, actor: str, run_id: str) -> None:

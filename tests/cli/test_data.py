@@ -72,3 +72,15 @@ def test_what_cannot_be_uploaded_is_told_with_the_way_out(fitq: Fitq) -> None:
     Path("empty").mkdir()
     assert "holds no files" in fitq("data", "upload", "rows", "empty").err
     assert "no data 'photoz'" in fitq("data", "show", "photoz").err
+
+
+def test_withdrawn_data_is_in_no_list_and_still_found_by_its_number(fitq: Fitq, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("withdrawn")
+    assert fitq("data", "upload", "leaving", "x.csv").out == "leaving:1\n"
+    assert fitq("data", "withdraw", "leavin").code == 2
+    assert fitq("data", "withdraw", "leaving").code == 0
+    again = fitq("data", "withdraw", "leaving")
+    assert (again.code, "Data 'leaving' was withdrawn" in again.err) == (2, True)
+    assert "leaving" not in fitq("data", "list").out
+    assert fitq("data", "download", "leaving:1").code == 0
+    assert fitq("data", "upload", "leaving", "x.csv").out == "leaving:2\n", "no number is given twice"

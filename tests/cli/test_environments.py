@@ -31,6 +31,12 @@ def test_an_environment_is_built_ahead_and_used_by_name(fitq: Fitq, tmp_path: Pa
     record = json.loads(fitq("runs", "show", run.out.strip(), "--json").out)
     assert record["environment"]["hash"] == shown["build"]["hash"]
 
+    assert fitq("environments", "withdraw", "tiny").code == 0
+    assert "tiny" not in fitq("environments", "list").out
+    assert fitq("environments", "show", "tiny").code == 2
+    assert fitq("environments", "show", "tiny:1").code == 0, "runs name it"
+    assert "curated: it is there for ever" in fitq("environments", "withdraw", "AzureML-Tutorial").err
+
 
 def test_a_script_that_lists_its_packages_gets_them(fitq: Fitq, tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text(f'# /// script\n# dependencies = ["{TINY}"]\n# ///\n{SHOW}')

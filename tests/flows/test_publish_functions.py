@@ -157,7 +157,10 @@ def test_a_function_runs_in_its_environment_and_both_are_rolled_back(
     again = capfd.readouterr().out.strip()
     assert word_of(ws, ws.client.get_run(again)) == "1.1.1 alone", "a rerun has its run's environment"
 
-    assert fitq(["functions", "rollback", "packages"]) == 0
+    assert fitq(["functions", "versions", "packages", "--json"]) == 0
+    listed = json.loads(capfd.readouterr().out)
+    assert [v["environment"]["name"] for v in listed] == ["tiny:2", "tiny:1"]
+    assert fitq(["functions", "rollback", "packages", "--to", listed[1]["id"][:4]]) == 0
     eventually(lambda: runs_in(ws, "tiny:1"), what="the first version being taken over again")
     assert word_of(ws, ws.client.submit_run(call)) == "1.1.1 alone"
     capfd.readouterr()

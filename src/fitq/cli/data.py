@@ -9,7 +9,7 @@ import click
 from fitq.cli.commands import command, group, json_option
 from fitq.cli.connect import platform
 from fitq.cli.given import pairs
-from fitq.cli.output import facts, next_step, pairs_text, result, result_json, short_time, table
+from fitq.cli.output import facts, next_step, pairs_text, result, result_json, say, short_time, table
 from fitq.records import to_builtins
 from fitq.sdk.answers import DataFacts
 from fitq.units import format_bytes
@@ -21,7 +21,7 @@ _FILES_SHOWN = 20
     "data", "fitq data upload flowers iris.csv", "fitq data list", "fitq data download flowers:1 --to data"
 )
 def data() -> None:
-    """Upload, list and download data that runs take as input."""
+    """Upload, list, download and withdraw data that runs take as input."""
 
 
 @command(
@@ -105,10 +105,27 @@ def download(name: str, to: Path) -> None:
         result(str(client.download_data(client.get_data(*_named(name)), to)))
 
 
+@command(
+    "withdraw", "fitq data withdraw flowers", "fitq data list", "fitq submit train.py --input x=flowers:1"
+)
+@click.argument("name", metavar="DATA")
+def withdraw(name: str) -> None:
+    """Take data out of all lists.
+
+    New runs cannot take it by its name any more. Its versions are kept: runs that took one, and their reruns,
+    still find it by its number. Uploading it again brings the name back.
+    """
+    with platform() as client:
+        client.get_data(name)  # a misspelt name is told, with near ones
+        client.withdraw_data(name)
+    say(f"Data {name} is in no list any more.")
+    next_step("fitq data list")
+
+
 def _named(text: str) -> tuple[str, str | None]:
     name, _, version = text.partition(":")
     return name, version or None
 
 
-for _verb in (upload, list_, show, download):
+for _verb in (upload, list_, show, download, withdraw):
     data.add_command(_verb)

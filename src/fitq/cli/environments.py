@@ -10,7 +10,7 @@ import msgspec
 from fitq.cli.commands import command, group, json_option
 from fitq.cli.connect import platform
 from fitq.cli.follow import conclude, talk, watch
-from fitq.cli.output import facts, next_step, result, result_json, short_time, table
+from fitq.cli.output import facts, next_step, result, result_json, say, short_time, table
 from fitq.cli.submission import environment_given
 from fitq.records import EnvironmentRequest, NamedEnvironment, to_builtins
 
@@ -24,7 +24,7 @@ _PACKAGES_SHOWN = 6
     "fitq environments show AzureML-Tutorial",
 )
 def environments() -> None:
-    """Build, list and show environments."""
+    """Build, list, show and withdraw environments."""
 
 
 @command(
@@ -141,5 +141,24 @@ def _build_facts(found: NamedEnvironment) -> list[tuple[str, object]]:
     ]
 
 
-for _verb in (build, list_, show):
+@command(
+    "withdraw",
+    "fitq environments withdraw mine",
+    "fitq environments list",
+    "fitq submit train.py --environment mine:2",
+)
+@click.argument("name", metavar="ENVIRONMENT")
+def withdraw(name: str) -> None:
+    """Take an environment out of all lists.
+
+    Its versions are kept: what names one by its number, as runs and functions do, still finds it.
+    """
+    with platform() as client:
+        client.get_environment(name)  # a misspelt name is told, with near ones
+        client.withdraw_environment(name)
+    say(f"Environment {name} is in no list any more.")
+    next_step("fitq environments list")
+
+
+for _verb in (build, list_, show, withdraw):
     environments.add_command(_verb)

@@ -6,11 +6,13 @@ import click
 
 from fitq.cli.commands import command, group, json_option
 from fitq.cli.connect import platform
-from fitq.cli.output import next_step, result, result_json, say, table
+from fitq.cli.output import next_step, result, result_json, say, short_time, table
 from fitq.errors import InvalidRequest
 from fitq.functions import signature_text
 from fitq.records import FunctionCode, FunctionRecord, FunctionRequest, FunctionVersion, to_builtins
 from fitq.sdk.client import Client
+
+_DIGITS = 12  #: of a hash, where people read it
 
 
 @group(
@@ -47,6 +49,33 @@ def _row(function: FunctionRecord) -> tuple[str, ...]:
 
 
 @command(
+    "versions",
+    "fitq functions versions iris",
+    "fitq functions versions iris --json",
+    "fitq functions rollback iris --to 3f9a",
+)
+@click.argument("name")
+@json_option
+def versions(name: str, as_json: bool) -> None:
+    """List what a function was published with, code and environment, newest first.
+
+    The first is what new runs get.
+    """
+    with platform() as client:
+        code = client.get_function(name)
+    if as_json:
+        result_json([{**to_builtins(version), "id": version.id} for version in code.versions])
+        return
+    table(["VERSION", "PUBLISHED", "CODE", "ENVIRONMENT"], [_version_row(v) for v in code.versions])
+    next_step(f"fitq functions rollback {name}")
+
+
+def _version_row(version: FunctionVersion) -> tuple[str, ...]:
+    at = short_time(version.published_at)
+    return version.id[:_DIGITS], at, version.snapshot[:_DIGITS], version.environment.name
+
+
+@command(
     "rollback",
     "fitq functions rollback iris",
     "fitq functions rollback iris --to 3f9a",
@@ -77,10 +106,10 @@ def _earlier(code: FunctionCode, to: str | None) -> FunctionVersion:
     if not found or (to and len(found) > 1):
         raise InvalidRequest(
             f"Function {code.name!r} has no single earlier version {to or ''}".rstrip() + ".",
-            hint=f"Earlier ones: {', '.join(version.id[:12] for version in earlier) or 'none'}.",
+            hint=f"Earlier ones: {', '.join(version.id[:_DIGITS] for version in earlier) or 'none'}.",
         )
     return found[0]
 
 
-for _verb in (list_, rollback):
+for _verb in (list_, versions, rollback):
     functions.add_command(_verb)

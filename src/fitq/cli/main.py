@@ -24,9 +24,11 @@ COMMANDS: dict[str, Promise] = {
     ),
     "pools": Promise("fitq.cli.pools:pools", "List pools and say how many workers they should have.", _TRAIN),
     "environments": Promise(
-        "fitq.cli.environments:environments", "Build, list and show environments.", _TRAIN
+        "fitq.cli.environments:environments", "Build, list, show and withdraw environments.", _TRAIN
     ),
-    "data": Promise("fitq.cli.data:data", "Upload, list and download data that runs take as input.", _TRAIN),
+    "data": Promise(
+        "fitq.cli.data:data", "Upload, list, download and withdraw data that runs take as input.", _TRAIN
+    ),
     "models": Promise("fitq.cli.models:models", "Register, list, show and download models.", _MODELS),
     "score": Promise("fitq.cli.score:score", "Score rows with a model.", _MODELS),
     "endpoints": Promise("fitq.cli.endpoints:endpoints", "Deploy models behind stable addresses.", _MODELS),

@@ -69,6 +69,10 @@ class DataRoutes(Exchange):
             download(self.http, f"{base}/{'/'.join(part(p) for p in file.path.split('/'))}", to)
         return folder if record.is_folder else folder / record.files[0].path
 
+    def withdraw_data(self, name: str) -> None:
+        """Take a name out of all lists; runs that name a version by its number still find it."""
+        self.delete(f"/v1/data/{part(name)}")
+
     def _send_missing(self, parts: dict[str, Part]) -> None:
         names = list(parts)
         missing: list[str] = []

@@ -14,6 +14,10 @@ class EnvironmentRoutes(Exchange):
         """Register a specification under its name and, unless it says otherwise, have a worker build it."""
         return read_answer(self.post("/v1/environments", said(request)), NamedEnvironment)
 
+    def withdraw_environment(self, name: str) -> None:
+        """Take a name out of all lists; what names a version by its number still finds it."""
+        self.delete(f"/v1/environments/{part(name)}")
+
     def list_environments(self) -> list[NamedEnvironment]:
         """Curated ones, then the newest version of every registered one."""
         return [read_answer(e, NamedEnvironment) for e in self.get("/v1/environments")["environments"]]

@@ -78,6 +78,8 @@ class Worker(Middleware):
         self._is_leaving = False
         self._threads: list[threading.Thread] = []
         self.executor = self._new_executor()
+        self._declaring = threading.Lock()
+        self.backend.queue.when_unknown(self._declare_for)
         if settings.one_shot:
             self.backend.queue.when_idle(self._on_idle)
         self._folder.refresh()
@@ -127,9 +129,21 @@ class Worker(Middleware):
 
     def _declare_actors(self) -> None:
         for name in (RUN_SCRIPT.name, *self._functions):
+            self._declare_actor(name)
+
+    def _declare_actor(self, name: str) -> None:
+        with self._declaring:
             if name not in self.broker.get_declared_actors():
                 declare = dramatiq.actor(actor_name=name, queue_name=self.settings.pool, broker=self.broker)
                 declare(self._execute)
+
+    def _declare_for(self, name: str, run_id: str) -> None:
+        """A run that carries its code needs nothing that this worker has to know before: another worker was
+        quicker to take over what was published, or it was withdrawn since."""
+        with contextlib.suppress(Unavailable):
+            run = self.backend.state.get_run(run_id)
+            if run is not None and run.function == name and run.snapshot:
+                self._declare_actor(name)
 
     def _execute(self, run_id: str) -> None:
         """The body of every actor: the message carries only the run's id."""
