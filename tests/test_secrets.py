@@ -301,10 +301,20 @@ def test_pieces_of_output_are_searched_as_if_they_were_one(values: list[str], pi
     redaction = Redaction(values)
     printed = b"".join([*(redaction.feed(piece.encode()) for piece in pieces), redaction.rest()]).decode()
     assert all(value not in printed for value in values)
-    # Nothing else is lost: what stands between the stars was printed, in order.
-    position, whole = 0, "".join(pieces)
-    for part in printed.split("***"):
-        position = whole.index(part, position) + len(part)
+    assert printed == redaction.text("".join(pieces))
+
+
+def test_of_a_secret_that_begins_with_another_nothing_is_printed() -> None:
+    redaction = Redaction(["pass", "passport"])
+    assert redaction.feed(b"pass") + redaction.feed(b"port pass") + redaction.rest() == b"*** ***"
+
+
+def test_a_flood_that_looks_like_a_secret_is_no_reason_to_wait_or_to_hurry() -> None:
+    """Bounded work: each of these took minutes, or all memory, if every start were tried again."""
+    redaction = Redaction(["aaaa", "a" * 50_000 + "b", "ab" * 30_000])
+    printed = [redaction.feed(b"a" * (1 << 16)) for _ in range(20)]
+    assert set(b"".join(printed)) == {ord("*")}
+    assert redaction.feed(b"c").endswith(b"c")
 
 
 def test_output_waits_only_where_a_secret_may_begin() -> None:
@@ -312,6 +322,7 @@ def test_output_waits_only_where_a_secret_may_begin() -> None:
     assert redaction.feed(b"Enter pass") == b"Enter "
     assert redaction.feed(b"word: ") == b"password: "
     assert redaction.feed(b"pass") + redaction.rest() == b"pass"
+    assert redaction.feed(b"password1") == b"***"
     assert Redaction(["abc"]).feed(b"abc") == b"abc"  # too short to mean anything
 
 

@@ -6,32 +6,32 @@ another form (in base64, letter by letter) gives it away, and so may its files, 
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
-_INSTEAD = "***"
+_INSTEAD = b"***"
 #: Shorter ones would be found in innocent words, and a log full of stars would tell them.
 _SHORTEST = 4
 #: Of a line of a value: `-----` or `{` is nobody's secret.
 _SHORTEST_LINE = 8
 _FEW_BYTES = 16
+_NONE = (1 << 62, b"")  #: after the end of anything
 
 
 class Redaction:
     """What is not to be kept of one run's output."""
 
     def __init__(self, values: Iterable[str] = ()) -> None:
-        every = {found for value in values for found in _to_find(value)}
-        self._texts = sorted(every, key=len, reverse=True)  # whole values before their lines
-        self._bytes = [text.encode() for text in self._texts]
+        every = {found.encode() for value in values for found in _to_find(value)}
+        self._secrets = sorted(every, key=len, reverse=True)  # of two that begin alike the longer one counts
         self._held = b""
 
     def text(self, text: str) -> str:
         """A text without them."""
-        return functools.reduce(lambda t, found: t.replace(found, _INSTEAD), self._texts, text)
+        clean, _ = self._split(text.encode("utf-8", "surrogatepass"), is_whole=True)
+        return clean.decode("utf-8", "surrogatepass")
 
     def plain(self, value: Any) -> Any:
         """A decoded JSON value without them, names of objects included."""
@@ -44,44 +44,63 @@ class Redaction:
         return value
 
     def line(self, line: bytes) -> bytes:
-        """A line of JSON without them; one that is not JSON comes back as it is, and nobody can read it."""
-        if not self._texts:
+        """A line of JSON without them; one that is not JSON stays one that nobody can read."""
+        if not self._secrets:
             return line
         try:
             return msgspec.json.encode(self.plain(msgspec.json.decode(line)))
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
-            return self._without(line)
+            return self._split(line, is_whole=True)[0]
 
     def feed(self, data: bytes) -> bytes:
         """Output without them, in pieces that are cut anywhere: what may be the beginning of one waits for
         the next piece."""
-        if not self._bytes:
+        if not self._secrets:
             return data
-        clean = self._without(self._held + data)
-        kept = len(clean) - self._begun(clean)
-        self._held = clean[kept:]
-        return clean[:kept]
+        clean, self._held = self._split(self._held + data, is_whole=False)
+        return clean
 
     def rest(self) -> bytes:
         """What waited, at the end of all output."""
-        held, self._held = self._held, b""
-        return held
+        clean, self._held = self._split(self._held, is_whole=True)
+        return clean
 
-    def _without(self, data: bytes) -> bytes:
-        return functools.reduce(lambda d, found: d.replace(found, _INSTEAD.encode()), self._bytes, data)
+    def _split(self, data: bytes, *, is_whole: bool) -> tuple[bytes, bytes]:
+        """What is clean, and what has to wait for more unless this is the whole."""
+        clean, at, end = list[bytes](), 0, self._end(data, 0, is_whole)
+        starts = {secret: data.find(secret) for secret in self._secrets}
+        while True:
+            starts = {
+                s: data.find(s, at) if start < at else start for s, start in starts.items() if start >= 0
+            }
+            start, secret = min(
+                ((start, s) for s, start in starts.items() if start >= 0), key=_first, default=_NONE
+            )
+            if start >= end:
+                return b"".join([*clean, data[at:end]]), data[end:]
+            clean += [data[at:start], _INSTEAD]
+            at = start + len(secret)
+            if at > end:
+                end = self._end(data, at, is_whole)
 
-    def _begun(self, data: bytes) -> int:
-        """How many bytes at the end may be the beginning of one."""
-        return max(map(functools.partial(_overlap, data), self._bytes))
+    def _end(self, data: bytes, at: int, is_whole: bool) -> int:
+        """Where, from `at` on, the first one may begin whose end has not come yet."""
+        waiting = 0 if is_whole else max((_overlap(data, at, s) for s in self._secrets), default=0)
+        return len(data) - waiting
 
 
-def _overlap(data: bytes, found: bytes) -> int:
-    """The longest end of `data` that `found` begins with."""
-    at = max(0, len(data) - len(found) + 1)
-    while (at := data.find(found[:1], at)) >= 0:
+def _first(found: tuple[int, bytes]) -> tuple[int, int]:
+    start, secret = found
+    return start, -len(secret)
+
+
+def _overlap(data: bytes, at: int, secret: bytes) -> int:
+    """The longest end of `data` from `at` on that a secret begins with, and goes on after."""
+    at = max(at, len(data) - len(secret) + 1)
+    while (at := data.find(secret[:1], at)) >= 0:
         # First a few bytes, which copies nothing: a script could print what begins alike for long.
         few = min(_FEW_BYTES, len(data) - at)
-        if data.startswith(found[:few], at) and found.startswith(data[at:]):
+        if data.startswith(secret[:few], at) and secret.startswith(data[at:]):
             return len(data) - at
         at += 1
     return 0

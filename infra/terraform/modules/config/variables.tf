@@ -1,9 +1,10 @@
 variable "pools" {
-  description = "Pools by name: how many workers each has."
+  description = "Pools by name: how many workers each has, and which secrets its runs may name."
   type = map(object({
     min_workers  = optional(number, 0)
     max_workers  = optional(number)
     idle_seconds = optional(number, 300)
+    secrets      = optional(list(string)) # the only ones that its runs may name; all that its workers have if not said
   }))
   default = {}
 
