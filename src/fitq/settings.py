@@ -54,7 +54,11 @@ class Settings:
     slots: int = _setting(1, "runs this worker process executes at once", example="1")
     one_shot: int = _setting(0, "1: the worker executes one run, or none if nothing waits, and ends")
     functions: str = _setting("", "folder of training functions", example="./functions")
-    work_dir: str = _setting("", "where runs execute; a temporary folder if empty", example="/work")
+    work_dir: str = _setting(
+        "",
+        "where runs execute, and what they take as input is kept; ~/.cache/fitq/work if empty",
+        example="/work",
+    )
     inputs_bytes: int = _setting(
         20_000_000_000, "data of runs kept on a worker's disk; what was used longest ago goes first"
     )

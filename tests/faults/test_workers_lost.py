@@ -26,14 +26,16 @@ print("later attempt")
 
 
 def test_a_killed_workers_run_is_taken_over(field: Field, tmp_path: Path) -> None:
+    work = tmp_path / "shared-work"
     field.start_scheduler()
-    first = field.start_worker()
+    first = field.start_worker(work_dir=work)
     run = field.submit(FIRST_WAITS.format(mark=str(tmp_path / "mark")))
     eventually(lambda: "first attempt" in field.log(run))
     first.send_signal(signal.SIGKILL)
     first.wait()
     eventually(lambda: not field.processes_of(run), seconds=3, what="the script dies with its worker")
-    field.start_worker()
+    assert [place.name for place in work.iterdir()] == [f"{run.id}-1"]
+    field.start_worker(work_dir=work)
     ended = field.wait_until(run, RunStatus.COMPLETED)
     assert ended.attempt == 2
     assert [e.status.value for e in ended.timeline] == [
@@ -45,6 +47,7 @@ def test_a_killed_workers_run_is_taken_over(field: Field, tmp_path: Path) -> Non
         "user_logs/std_log.txt",
     ]
     assert field.log(run) == "first attempt\n[fitq] attempt 2\nlater attempt\n"
+    eventually(lambda: list(work.iterdir()) == [], what="nothing of either attempt is left on the disk")
 
 
 def test_a_run_that_may_have_no_more_attempts_ends_as_worker_lost(field: Field, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The folder of one attempt, and what its process is told through the environment.
 
 <work>/<run>-<attempt>/
+    lock                   held by its worker: see abandoned.py
     std_log.txt            stdout and stderr, merged; out of the run's reach
     run/                   all that is the run's own
         code/              the working folder: a fresh copy of the snapshot
@@ -30,6 +31,7 @@ from fitq.errors import NotFound
 from fitq.names import INPUT_REFERENCE
 from fitq.records import FunctionRecord, RunRecord
 from fitq.snapshots import unpack
+from fitq.worker.abandoned import held
 from fitq.worker.aside import Aside
 from fitq.worker.inputs import Input, Inputs
 from fitq.worker.redaction import NONE
@@ -89,6 +91,7 @@ class RunFolder:
         """
         self.remove()
         self._place.mkdir(parents=True, mode=0o711)
+        self.hold(held(self._place))
         for folder in (self.path, self.tmp, self.path / "home"):
             folder.mkdir(mode=0o700)
         if self.run.snapshot:
@@ -103,12 +106,12 @@ class RunFolder:
             Interrupted: `is_over` says that the run is not wanted any more.
         """
         if self.run.inputs:
-            held = Aside(lambda unwanted: inputs.held(backend, self.run.inputs, unwanted))
-            self.inputs = self.hold(held.unless(is_over))
+            taken = Aside(lambda unwanted: inputs.held(backend, self.run.inputs, unwanted))
+            self.inputs = self.hold(taken.unless(is_over))
 
-    def hold(self, held: AbstractContextManager[T]) -> T:
+    def hold(self, one: AbstractContextManager[T]) -> T:
         """What the run has until its folder is removed."""
-        return self._holding.enter_context(held)
+        return self._holding.enter_context(one)
 
     def remove(self) -> None:
         """Nothing of the attempt is left; its inputs stay for others."""

@@ -34,6 +34,7 @@ from fitq.records import FunctionRecord, RunRecord, WorkerRecord, now
 from fitq.settings import Settings
 from fitq.stopping import set_on_signals
 from fitq.store.patience import patiently
+from fitq.worker.abandoned import sweep
 from fitq.worker.execute import Executor
 from fitq.worker.functions_folder import FunctionsFolder
 from fitq.worker.published import PublishedFunctions
@@ -71,7 +72,7 @@ class Worker(Middleware):
         self._environments = open_environments(settings, self.backend.objects)
         self._stopping = threading.Event()
         self._published = PublishedFunctions(self.backend, settings.pool, self._environments, self._stopping)
-        self._work = settings.work_dir or tempfile.mkdtemp(prefix="fitq-work-", dir=_own_cache())
+        self._work = settings.work_dir or str(_usual_work_dir())
         self._vault = Vault(_folder(settings.secrets_folder), secrets)
         self._ladder = Ladder()
         self._started_at = now()
@@ -104,6 +105,10 @@ class Worker(Middleware):
         found = find_ladder(Path(self._work)) if settings.isolation != "off" else Ladder(missing=_ALL_OFF)
         for rung, reason in found.missing.items():
             log.warning("isolation_rung_missing", rung=rung, reason=reason)
+        if settings.secrets_folder and not {"landlock", "mounts"} & set(found.rungs):
+            log.warning(
+                "secrets_folder_open_to_runs", hint="Hand secrets over as variables: FITQ_SECRET_<NAME>."
+            )
         return found.with_places(
             hidden=[Path(self._work), *_paths(settings.private_paths), *_paths(settings.secrets_folder)],
             opened=_paths(settings.run_paths),
@@ -177,6 +182,7 @@ class Worker(Middleware):
         if self.settings.warm_start and not self.settings.one_shot:  # one run would not wait for it
             self.executor.starter.keep_warm(self.settings.slots)
         self._start_thread(self.executor.keep_leases)
+        threading.Thread(target=sweep, args=(Path(self._work),), daemon=True).start()
 
     def after_worker_boot(self, broker: object, worker: object) -> None:  # noqa: ARG002
         """Dramatiq's threads are there."""
@@ -278,14 +284,18 @@ def _of_pool(function: FunctionRecord, pool: str) -> FunctionRecord:
 _ALL_OFF = dict.fromkeys([rung for rung in RUNGS if rung != "keeper"], "FITQ_ISOLATION is off")
 
 
-def _own_cache() -> Path | None:
-    """Where work may be done out of the way: /tmp is for what runs themselves put there."""
+def _usual_work_dir() -> Path:
+    """One for all workers of this user: inputs are fetched once, and what a crash left is found. Not in /tmp,
+    which is for what runs themselves put there."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "fitq"
     try:
         cache.mkdir(parents=True, exist_ok=True)
+        (cache / "work").mkdir(mode=0o700, exist_ok=True)
     except (OSError, RuntimeError):  # there is no such home, or it is read-only
-        return None
-    return cache if os.access(cache, os.W_OK) else None
+        return Path(tempfile.mkdtemp(prefix="fitq-work-"))
+    return (
+        cache / "work" if os.access(cache / "work", os.W_OK) else Path(tempfile.mkdtemp(prefix="fitq-work-"))
+    )
 
 
 def _folder(text: str) -> Path | None:
