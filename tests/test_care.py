@@ -97,6 +97,37 @@ def test_one_that_does_not_is_lost_soon(memory_backend: Backend, queued: RunReco
     assert look_after.end_lost_attempts() == 1
 
 
+def test_outages_that_follow_each_other_do_not_keep_the_run_of_a_dead_worker(
+    memory_backend: Backend, queued: RunRecord, clock: Clock
+) -> None:
+    look_after = Care(memory_backend, LEASE_SECONDS)
+    held_by(memory_backend, queued)
+    lost = []
+    for _ in range(4):  # Redis is there for less than what we wait, again and again
+        lost.append(look_after.end_lost_attempts())
+        clock.forward(care.patience(LEASE_SECONDS) / 2)
+        lost.append(look_after.end_lost_attempts())
+        clock.forward(5)
+        look_after.was_away(5)
+    assert lost == [0, 0, 0, 0, 1, 0, 0, 0]
+
+
+def test_a_worker_that_was_heard_just_before_an_outage_has_all_the_time_after_it(
+    memory_backend: Backend, queued: RunRecord, clock: Clock
+) -> None:
+    look_after = Care(memory_backend, LEASE_SECONDS)
+    lease = held_by(memory_backend, queued)
+    assert look_after.end_lost_attempts() == 0
+    clock.forward(10 * LEASE_SECONDS)
+    look_after.was_away(10 * LEASE_SECONDS)
+    for _ in range(3):
+        assert look_after.end_lost_attempts() == 0
+        clock.forward(care.patience(LEASE_SECONDS) / 3 - 0.5)
+    memory_backend.state.renew_leases([lease], LEASE_SECONDS)
+    clock.forward(1)
+    assert look_after.end_lost_attempts() == 0
+
+
 def test_a_clock_that_jumps_loses_nobody_and_saves_nobody(
     memory_backend: Backend, queued: RunRecord, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

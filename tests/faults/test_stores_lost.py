@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 import redis
 
@@ -16,6 +18,13 @@ from tests.conftest import Servers, eventually
 from tests.faults.conftest import Field
 
 SHORT = "print('ran')"
+NEWEST = """
+import fitq
+
+@fitq.function(pool="default")
+def newest(run: fitq.Run) -> None:
+    pass
+"""
 GOES_ON = """
 import os, time
 print("going", flush=True)
@@ -126,6 +135,36 @@ def test_a_message_that_comes_many_times_is_one_execution(field: Field) -> None:
     eventually(lambda: field.backend.queue.count(run.pool) == 0, what="every message is answered")
     assert field.find(run) == ended
     assert field.log(run) == "ran\n"
+
+
+def test_a_redis_that_stands_still_for_two_seconds_is_waited_for(field: Field, servers: Servers) -> None:
+    field.start_worker()
+    first = field.submit(SHORT)
+    field.wait_until(first, RunStatus.COMPLETED)
+    with redis.Redis.from_url(servers.redis.url) as client:
+        client.client_pause(2000)
+    runs = [field.submit(SHORT) for _ in range(3)]
+    assert [field.wait_until(run, RunStatus.COMPLETED).attempt for run in runs] == [1, 1, 1]
+
+
+def test_what_a_worker_cannot_run_waits_for_one_that_can(
+    field: Field, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As while workers are replaced one by one: some do not have the newest function yet."""
+    monkeypatch.setattr("fitq.scheduler.care._MESSAGE_AFTER", timedelta(0))
+    (tmp_path / "functions").mkdir()
+    (tmp_path / "functions" / "newest.py").write_text(NEWEST)
+    field.start_worker()
+    field.wait_until(field.submit(SHORT), RunStatus.COMPLETED)
+    script = submission._planned(field.backend, field.request(SHORT))
+    planned = msgspec.structs.replace(script, id="newest-1", function="newest", script=None, snapshot=None)
+    field.backend.objects.put(field.backend.keys.open_run(planned.id), to_json(planned))
+    field.start_scheduler()
+    eventually(lambda: "newest" in (tmp_path / "worker0.log").read_text(), what="the worker was asked")
+    assert field.find(planned).status is RunStatus.QUEUED
+    field.wait_until(field.submit(SHORT), RunStatus.COMPLETED)
+    field.start_worker(functions=str(tmp_path / "functions"))
+    assert field.wait_until(planned, RunStatus.COMPLETED, seconds=90).attempt == 1
 
 
 def test_a_run_accepted_by_a_process_that_died_is_queued(field: Field) -> None:

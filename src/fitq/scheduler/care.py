@@ -22,7 +22,7 @@ log = get_logger(__name__)
 _MESSAGE_AFTER = timedelta(seconds=10)
 #: A worker that lives is heard again this soon after an outage: a call that hangs ends within 3 s, and it
 #: renews every 2 s.
-_HEARD_AGAIN_SECONDS = 8.0
+_HEARD_AGAIN_SECONDS = 6.0
 _MANY = 100_000
 _AT_ONCE = 1000  #: of those that wait there may be any number
 #: Of so many times, messages are searched for once even if their number is right.
@@ -38,7 +38,7 @@ class _Sight(NamedTuple):
     """A lease as it was first seen."""
 
     ends: float | None  #: changes with each renewal; None: there is none
-    since: float  #: on our own clock
+    since: float  #: on the clock that stands still while Redis is away
 
 
 class Care:
@@ -49,10 +49,23 @@ class Care:
         self._lease_seconds = lease_seconds
         self._seen: dict[Lease, _Sight] = {}
         self._times_asked = itertools.count(1)  #: for missing messages
+        self._away_seconds = 0.0
 
     def begin_anew(self) -> None:
-        """Forget what was seen: we or Redis were away, and renewals may not have come through."""
+        """Forget what was seen: another scheduler led meanwhile, or Redis lost its data."""
         self._seen.clear()
+
+    def was_away(self, seconds: float) -> None:
+        """Redis or this process was: renewals may not have come through, so nobody was silent meanwhile.
+
+        Who was silent before still is. Were that forgotten, outages that follow each other closely would keep
+        the run of a dead worker for as long as they do.
+        """
+        self._away_seconds += seconds
+
+    @property
+    def _clock(self) -> float:
+        return time.monotonic() - self._away_seconds
 
     def end_lost_attempts(self) -> int:
         """Take runs from workers that stopped renewing; returns how many."""
@@ -71,7 +84,7 @@ class Care:
             yield from filter(attempts.is_held, listed)  # one may have moved on between index and record
 
     def _look_at(self, all_leases: set[Lease], leases: dict[Lease, LeaseEnd]) -> None:
-        seen, at = self._seen, time.monotonic()
+        seen, at = self._seen, self._clock
         self._seen = {}
         for lease in all_leases:
             ends = leases[lease].ends if lease in leases else None
@@ -83,7 +96,7 @@ class Care:
 
         Redis' clock alone would not do: it may jump, and after an outage every lease has run out.
         """
-        unchanged_seconds = time.monotonic() - self._seen[lease].since
+        unchanged_seconds = self._clock - self._seen[lease].since
         if unchanged_seconds > self._lease_seconds:
             return True
         ran_out = end is not None and end.seconds_left < 0

@@ -36,7 +36,7 @@ class Scheduler:
         self._leftovers = Leftovers(backend)
         self._id = f"{socket.gethostname()}-{os.getpid()}"
         self._steady_since: float | None = None  #: since when each round has come through
-        self._looked_at = 0.0
+        self._leads, self._looked_at = False, 0.0
         self._done_at: dict[str, float] = {}  #: when each step was, since Redis was last found empty
         self._restoring = threading.Thread()  #: the last one that filled Redis
 
@@ -54,7 +54,7 @@ class Scheduler:
             if self._backend.state.lead(self._id, _LEAD_SECONDS):
                 self._look_after()
             else:
-                self._steady_since = None
+                self._leads, self._steady_since = False, None
         except Unavailable as exc:
             log.warning("round_skipped", error=exc.message)
             self._steady_since = None
@@ -62,7 +62,7 @@ class Scheduler:
     def _look_after(self) -> None:
         if self._backend.state.is_new_epoch():
             log.warning("redis_is_empty", hint="It is filled again from the object store.")
-            self._steady_since = None
+            self._leads, self._steady_since = False, None
             self._done_at = {}
         self._notice_absence()
         self._care.end_lost_attempts()
@@ -85,10 +85,13 @@ class Scheduler:
             self._when_due(done_at, "leftovers", self._leftovers.delete_some, _LEFTOVERS_SECONDS)
 
     def _notice_absence(self) -> None:
-        """Begin anew after Redis, this process or the whole machine stood still."""
-        stood_still = time.monotonic() - self._looked_at > 2 * self._period_seconds + 2.0
-        if self._steady_since is None or stood_still:
+        """Redis, this process or the whole machine may have stood still, or another scheduler led."""
+        away_seconds = time.monotonic() - self._looked_at
+        if not self._leads:
             self._care.begin_anew()
+            self._leads, self._steady_since = True, time.monotonic()
+        elif self._steady_since is None or away_seconds > 2 * self._period_seconds + 2.0:
+            self._care.was_away(away_seconds)
             self._steady_since = time.monotonic()
 
     def _when_due(
