@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from fitq.backend import Backend
 from fitq.records import Resources, RunStatus
 from fitq.settings import Settings
 from fitq.worker.cores import held_cores
+from fitq.worker.runtime import OWN
+from fitq.worker.starter import Starter
 from tests.test_execute import Bench
 
 CORES = sorted(os.sched_getaffinity(0))
@@ -47,16 +51,37 @@ def test_a_folder_of_somebody_else_is_not_used(tmp_path: Path) -> None:
         assert cores == []
 
 
-@pytest.mark.skipif(len(CORES) < 2, reason="one core cannot be shared out")
-def test_a_run_executes_on_the_cores_that_it_was_granted(
-    backend: object, settings: Settings, tmp_path: Path
-) -> None:
+@pytest.fixture
+def bench(backend: Backend, settings: Settings, tmp_path: Path) -> Iterator[Bench]:
     (tmp_path / "sources").mkdir()
     Path(settings.work_dir).mkdir()
-    bench = Bench(backend, settings, tmp_path / "sources")  # type: ignore[arg-type]  # a fixture
+    bench = Bench(backend, settings, tmp_path / "sources", Starter())
+    yield bench
+    bench.executor.starter.close()
+
+
+@pytest.mark.skipif(len(CORES) < 2, reason="one core cannot be shared out")
+def test_a_run_executes_on_the_cores_that_it_was_granted(bench: Bench) -> None:
     code = "import os; print(len(os.sched_getaffinity(0)), os.environ.get('OMP_NUM_THREADS'))"
     granted = bench.run(code, resources=Resources(cpus=1))
     assert granted.status is RunStatus.COMPLETED
     assert bench.log(granted) == "1 1\n"
     free = bench.run(code)
     assert bench.log(free) == f"{len(CORES)} None\n"
+
+
+def test_the_second_run_of_a_grant_starts_as_a_fork_with_thread_pools_of_that_size(bench: Bench) -> None:
+    code = (
+        "import sys\nwarm = 'sklearn' in sys.modules\n"
+        "import os, joblib, sklearn.ensemble, threadpoolctl\n"
+        "sizes = {pool['num_threads'] for pool in threadpoolctl.threadpool_info()}\n"
+        "print(sizes, os.environ['OMP_NUM_THREADS'], joblib.cpu_count(), file=sys.stderr)\n"
+        "print(warm)\n"
+    )
+    first = bench.run(code, resources=Resources(cpus=1))
+    assert bench.executor.starter.wait_until_warm(60, OWN.granted(1))
+    second = bench.run(code, resources=Resources(cpus=1))
+    other = bench.run(code, resources=Resources(cpus=2))
+    seen = [sorted(bench.log(run).splitlines()) for run in (first, second, other)]
+    assert seen[:2] == [["False", "{1} 1 1"], ["True", "{1} 1 1"]]
+    assert "False" in seen[2]

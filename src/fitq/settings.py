@@ -85,7 +85,8 @@ class Settings:
     )
     warm_environments: int = _setting(
         4,
-        "so many environments keep a process that has imported scikit-learn, for runs to start as its forks",
+        "so many environments and grants of cpus keep a process that has imported scikit-learn, "
+        "for runs to start as its forks",
     )
     index_seconds: float = _setting(
         60.0, "how long a run waits for a package index that is away, before it goes back to its queue"

@@ -35,6 +35,7 @@ from fitq.worker.inputs import Inputs
 from fitq.worker.preparing import Prepared, prepare
 from fitq.worker.process import RunProcess
 from fitq.worker.redaction import Redaction, too_short
+from fitq.worker.runtime import OWN
 from fitq.worker.starter import Starter
 from fitq.worker.std_log import StdLog
 from fitq.worker.vault import Vault
@@ -178,7 +179,7 @@ class Executor:
             stop=self.stopping,
         )
         prepared = self._prepare(run, waiting)
-        runtime, environment = prepared.runtime, prepared.record
+        runtime, environment = prepared.runtime.granted(run.resources.cpus), prepared.record
         held.callback(runtime.close)
         program = folder.program(self._functions, self.find_function(run), runtime)
 
@@ -191,7 +192,7 @@ class Executor:
             warnings=[*environment.warnings, *too_short(secrets)],
         )
         process = self._start_confined(run, folder, program, secrets)
-        if self.settings.warm_start and environment.hash:
+        if self.settings.warm_start and runtime.key != OWN.key:
             self.starter.keep_warm(self.settings.slots, runtime)
             self.starter.keep_at_most(self.settings.warm_environments)
         return run, process, std_log

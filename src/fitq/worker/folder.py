@@ -170,7 +170,6 @@ class RunFolder:
             **(dict.fromkeys(("USER", "LOGNAME"), "fitq") if is_own_user else {}),
             "HOME": str(self.path / "home"),
             "TMPDIR": "/tmp" if has_own_tmp else str(self.tmp),  # noqa: S108
-            **_thread_limits(run.resources.cpus),
             "FITQ_CAPTURE": "1" if capture else "0",
             **run.environment_variables,
             **(secrets or {}),
@@ -187,14 +186,6 @@ class RunFolder:
             **{f"FITQ_INPUT_{name.upper()}": str(given.path) for name, given in self.inputs.items()},
             **sagemaker_environment(run, outputs, {n: str(i.folder) for n, i in self.inputs.items()}),
         }
-
-
-def _thread_limits(cpus: float | None) -> dict[str, str]:
-    """Thread pools as large as the grant; without a grant, each library's own choice."""
-    if cpus is None:
-        return {}
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
-    return dict.fromkeys(names, str(max(1, round(cpus))))
 
 
 def fetch_snapshot(backend: Backend, sha256: str, folder: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fitq.environments.builder import EnvironmentFolder
@@ -17,6 +17,7 @@ SHIMS = _HERE / "shims"
 _FITQ = _HERE / "fitq_inside"
 #: What a run sees of the worker's own environment: no address, no key, no token of the platform.
 _INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH")
+_POOL_SIZES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Runtime:
     """An interpreter with its packages."""
 
     folder: EnvironmentFolder | None = None  #: None: the worker's own
+    threads: int | None = None  #: how large libraries make their thread pools; None: each one's own choice
 
     @property
     def python(self) -> str:
@@ -42,9 +44,18 @@ class Runtime:
         """What every run can import, whatever is installed."""
         return str(SHIMS) if self.folder is None else os.pathsep.join(map(str, (SHIMS, _FITQ)))
 
+    @property
+    def key(self) -> tuple[str, int | None]:
+        """Two runs of one key find all libraries in the same state when they start."""
+        return self.python, self.threads
+
+    def granted(self, cpus: float | None) -> Runtime:
+        """The same with thread pools as large as a grant of cores."""
+        return replace(self, threads=None if cpus is None else max(1, round(cpus)))
+
     def held_too(self) -> Runtime:
         """The same for one more user, who has to `close` it."""
-        return self if self.folder is None else Runtime(self.folder.held_too())
+        return self if self.folder is None else replace(self, folder=self.folder.held_too())
 
     def close(self) -> None:
         """This user needs it no more. Twice is fine."""
@@ -59,6 +70,7 @@ class Runtime:
             "PYTHONFAULTHANDLER": "1",
             "MPLBACKEND": "Agg",
             "PYTHONPATH": self.python_path,
+            **(dict.fromkeys(_POOL_SIZES, str(self.threads)) if self.threads else {}),
             **self._activated(),
         }
 

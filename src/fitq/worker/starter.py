@@ -156,7 +156,9 @@ class Starter:
     """Starts a worker's runs, and keeps warm parents alive when asked to: some for each runtime."""
 
     def __init__(self) -> None:
-        self._warm: dict[str, _Warm] = {}  #: by interpreter, the one used last at the end
+        self._warm: dict[
+            tuple[str, int | None], _Warm
+        ] = {}  #: by runtime's key, the one used last at the end
         self._lock = threading.Lock()
 
     def start(
@@ -173,30 +175,30 @@ class Starter:
 
     def _free_parent(self, runtime: Runtime) -> WarmParent | None:
         with self._lock:
-            warm = self._warm.get(runtime.python)
+            warm = self._warm.get(runtime.key)
         return None if warm is None else warm.take()
 
     def keep_warm(self, slots: int = 1, runtime: Runtime = OWN) -> None:
         """From now on have so many warm parents, or be about to have them: one for each run at a time."""
         with self._lock:
-            known = self._warm.pop(runtime.python, None)
-            self._warm[runtime.python] = known or _Warm(runtime, slots)
+            known = self._warm.pop(runtime.key, None)
+            self._warm[runtime.key] = known or _Warm(runtime, slots)
 
-    def keep_at_most(self, environments: int) -> None:
+    def keep_at_most(self, runtimes: int) -> None:
         """End what was not used for longest, beyond so many, or beyond one where memory is short; never the
         worker's own, nor what has a run."""
         if psutil.virtual_memory().percent > _FULL_PERCENT:
-            environments = min(environments, 1)
+            runtimes = min(runtimes, 1)
         with self._lock:
-            foreign = [python for python in self._warm if python != OWN.python]
-            idle = [python for python in foreign if not self._warm[python].is_busy]
-            ended = [self._warm.pop(python) for python in idle[: max(0, len(foreign) - environments)]]
+            others = [key for key in self._warm if key != OWN.key]
+            idle = [key for key in others if not self._warm[key].is_busy]
+            ended = [self._warm.pop(key) for key in idle[: max(0, len(others) - runtimes)]]
         for warm in ended:
             warm.close()
 
     def wait_until_warm(self, seconds: float, runtime: Runtime = OWN) -> bool:
         """Whether every warm parent of a runtime is ready, at last."""
-        warm, deadline = self._warm.get(runtime.python), time.monotonic() + seconds
+        warm, deadline = self._warm.get(runtime.key), time.monotonic() + seconds
         while warm is not None and not warm.is_ready:
             if time.monotonic() > deadline:
                 return False
@@ -206,7 +208,7 @@ class Starter:
     @property
     def warm_parent(self) -> int | None:
         """The process id of a warm parent of the worker's own, when one is ready."""
-        warm = self._warm.get(OWN.python)
+        warm = self._warm.get(OWN.key)
         return None if warm is None else warm.pid
 
     def close(self) -> None:
