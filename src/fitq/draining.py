@@ -16,7 +16,7 @@ import uvicorn
 #: Who has not asked for so long is idle, and may be closed.
 _LAST_REQUESTS_SECONDS = 1.0
 _LOOK_SECONDS = 0.02
-_CLOSE = (b"connection", b"close")
+CLOSE = (b"connection", b"close")
 
 
 class DrainingServer(uvicorn.Server):
@@ -29,7 +29,7 @@ class DrainingServer(uvicorn.Server):
 
     async def _let_go(self) -> None:
         state, loop = self.server_state, asyncio.get_running_loop()
-        state.default_headers = [*state.default_headers, _CLOSE]  # of requests from now on
+        state.default_headers = [*state.default_headers, CLOSE]  # of requests from now on
         for connection in state.connections:
             _close_after_answer(connection)
         deadline = loop.time() + _LAST_REQUESTS_SECONDS

@@ -93,30 +93,28 @@ def tell(event: str, told: Iterable[tuple[float, dict[str, Any]]]) -> None:
             get_logger(__name__).info(event, **fields)
     elif _sink.is_told:
         line = _json_line if _sink.format == "json" else _text_line
-        text = "".join([line(at, event, {**fields, "program": _sink.program}) for at, fields in told])
+        text = "".join([line(at, event, fields, _sink.program) for at, fields in told])
         with _sink.handler.lock or contextlib.nullcontext():
             _sink.handler.stream.write(text)
             _sink.handler.flush()
 
 
-def _text_line(at: float, event: str, fields: dict[str, Any]) -> str:
-    shown = " ".join([f"{name}={_shown(value)}" for name, value in fields.items()])
-    return f"{_iso(at)} [info     ] {event:<30} {shown}\n"
+def _text_line(at: float, event: str, fields: dict[str, Any], program: str) -> str:
+    # asked of a million values a minute: a call for each would show
+    shown = " ".join(
+        [f"{k}={v!r}" if type(v) is str and (" " in v or "=" in v) else f"{k}={v}" for k, v in fields.items()]
+    )
+    return f"{_iso(at)} [info     ] {event:<30} {shown} program={program}\n"
 
 
-def _json_line(at: float, event: str, fields: dict[str, Any]) -> str:
-    return json.dumps({**fields, "event": event, "level": "info", "timestamp": _iso(at)}) + "\n"
-
-
-def _shown(value: Any) -> str:
-    if not isinstance(value, str):
-        return str(value)
-    text = value
-    return repr(text) if " " in text or "=" in text else text
+def _json_line(at: float, event: str, fields: dict[str, Any], program: str) -> str:
+    told = {**fields, "program": program, "event": event, "level": "info", "timestamp": _iso(at)}
+    return json.dumps(told) + "\n"
 
 
 def _iso(at: float) -> str:
-    return f"{_second(int(at))}.{int(at % 1 * 1_000_000):06d}Z"
+    second = int(at)
+    return f"{_second(second)}.{int((at - second) * 1_000_000):06d}Z"
 
 
 @functools.lru_cache(maxsize=4)

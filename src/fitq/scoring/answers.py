@@ -6,7 +6,7 @@ import json
 from typing import Any, NamedTuple
 
 import orjson
-from starlette.types import Send
+from starlette.types import Scope, Send
 
 from fitq.errors import FitqError, MethodNotAllowed, ModelUnhealthy, ScoringFailed
 
@@ -45,13 +45,16 @@ def error_answer(exc: FitqError, request_id: str) -> Answer:
     return Answer(to_json(exc.to_body(request_id)), exc.status, headers=headers)
 
 
-async def send_answer(send: Send, request_id: str, answer: Answer) -> None:
-    """Write an answer to the wire."""
+async def send_answer(scope: Scope, send: Send, request_id: str, answer: Answer) -> None:
+    """Write an answer to the wire, at once where the server offers that."""
     headers = [
         (b"content-type", answer.content_type.encode()),
-        (b"content-length", str(len(answer.body)).encode()),
         (b"x-request-id", request_id.encode()),
         *answer.headers,
     ]
+    written_whole = scope.get("extensions", {}).get("fitq.answered_whole")
+    if written_whole and written_whole(send, answer.status, headers, answer.body):
+        return
+    headers.append((b"content-length", str(len(answer.body)).encode()))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})

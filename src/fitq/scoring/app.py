@@ -107,4 +107,4 @@ async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
         at="path",
         curl=reading(f"{call.service.settings.url}/v1/models"),
     )
-    await send_answer(send, call.request_id, error_answer(error, call.request_id))
+    await send_answer(scope, send, call.request_id, error_answer(error, call.request_id))

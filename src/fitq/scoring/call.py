@@ -109,6 +109,9 @@ class Call:
         declared = self.header("content-length")
         if declared.isdecimal() and int(declared[:18]) > limit:
             raise _too_large(limit, f"{declared[:18]} bytes")
+        arrived_whole = self._scope.get("extensions", {}).get("fitq.arrived_whole")
+        if arrived_whole and (whole := arrived_whole(self._receive)) is not None:
+            return _within(whole, limit)
         message = await self._receive()
         if not message.get("more_body"):
             return _within(message.get("body", b""), limit)
@@ -173,7 +176,7 @@ class Door:
         except Exception:
             log.exception("request_failed", request_id=call.request_id, path=scope["path"])
             answer, reason = refusal(call, InternalError()), InternalError.code
-        await send_answer(send, call.request_id, answer)
+        await send_answer(scope, send, call.request_id, answer)
         if self._locate is not None:
             _remember(call, answer.status, began, reason)
             if call.rows and call.address not in call.service.doors:

@@ -54,11 +54,14 @@ class Journal:
 
 
 def _fields(answered: Answered) -> dict[str, object]:
+    request_id, model, version, rows, status, began, ended, reason, _ = answered
     told: dict[str, object] = {
-        "model": f"{answered.model}:{answered.version}" if answered.model else "",
-        "ms": round((answered.ended - answered.began) * 1000, 2),
-        "request_id": answered.request_id,
-        "rows": answered.rows,
-        "status": answered.status,
+        "model": f"{model}:{version}" if model else "",
+        "ms": round((ended - began) * 1000, 2),
+        "request_id": request_id,
+        "rows": rows,
+        "status": status,
     }
-    return {**told, "reason": answered.reason} if answered.reason else told
+    if reason:
+        told["reason"] = reason
+    return told
