@@ -68,6 +68,11 @@ class ArraySchema:
         #: what msgspec decodes or converts rows to, with width and kinds checked in C
         self.rows_type: Any = list[str] if schema.layout == "texts" else list[_row_type(schema)]  # type: ignore[misc]  # made at run time
 
+    @property
+    def is_of_floats(self) -> bool:
+        """Whether a row is numbers alone, and all of them have to be there."""
+        return self._pack is not None
+
     def check(self, value: object, *, columns: list[Any] | None = None, path: str = "$.data") -> Rows:
         """Rows from decoded JSON.
 

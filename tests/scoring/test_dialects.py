@@ -180,6 +180,42 @@ def test_string_labels_are_bytes(served: Scoring) -> None:
     assert out == {"name": "predict", "datatype": "BYTES", "shape": [2], "data": labels}
 
 
+FLAT = [v for row in ROWS for v in row]
+USUAL = {"id": "7", "inputs": [tensor(FLAT, [2, 4])]}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        USUAL,
+        {"inputs": [tensor(FLAT, [2, 4], "FP32", "a:b")]},
+        {**USUAL, "id": ""},
+        {**USUAL, "id": 7},
+        {**USUAL, "parameters": {"method": "predict"}},
+        {"inputs": [{**tensor(FLAT, [2, 4]), "parameters": {}}]},
+        {"inputs": [tensor([2**53 + 1, *FLAT[1:]], [2, 4])]},
+        {"inputs": [tensor([1e300, *FLAT[1:]], [2, 4])]},
+        {"inputs": [tensor([None, *FLAT[1:]], [2, 4])]},
+        {"inputs": [tensor(FLAT, [4, 2])]},
+        {"inputs": [tensor(FLAT, [2, -4])]},
+        {"inputs": [tensor(FLAT[:-1], [2, 4])]},
+        {"inputs": [tensor([], [0, 4])]},
+        {"inputs": [tensor(FLAT, [2, 4])] * 2},
+        json.dumps(USUAL).replace('"shape"', '"data": [], "shape"'),
+        json.dumps(USUAL).replace('"id"', '"id": "6", "id"'),
+    ],
+    ids=str,
+)
+def test_the_usual_tensor_is_read_in_a_quicker_way_with_the_same_answer(served: Scoring, body: Any) -> None:
+    """Where other dialects are taken too it is read as every body."""
+    content = body if isinstance(body, str) else json.dumps(body)
+    told = []
+    for address in ("/v2/models/iris/infer", "/models/iris/score"):
+        answer = served.post(address, content=content.encode(), headers={"content-type": "application/json"})
+        told.append((answer.status_code, {**answer.json(), "request_id": "", "curl": "", "error": ""}))
+    assert told[0] == told[1]
+
+
 def test_a_tensor_per_column_is_a_frame(served: Scoring) -> None:
     inputs = [
         tensor(PEOPLE["city"].tolist(), [6, 1], "BYTES", "city"),

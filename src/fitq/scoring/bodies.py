@@ -74,6 +74,8 @@ def _read(call: Call, body: bytes, accepted: Accepted, served: ServedModel) -> A
         asked = _read_usual(body, served)
         if asked is not None:
             return asked
+    elif oip.DIALECT in accepted.dialects and (usual := oip.read_usual(body, schema)):
+        return Asked(usual[0], None, oip.DIALECT, usual[1])
     decoded = _decoded(body)
     refuse_twice(body, decoded)
     dialect, given = choose.read(decoded, accepted.dialects)

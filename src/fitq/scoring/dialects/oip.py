@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from fitq.errors import InvalidRequest
 from fitq.records import InputSchema, ModelRecord
+from fitq.schema import ArraySchema, Rows
 from fitq.scoring.dialects.form import Dialect, Input, Reply
 from fitq.scoring.twice import refuse_twice
 
@@ -43,6 +44,39 @@ _DTYPES = {
     **{f"FP{bits}": f"<f{bits // 8}" for bits in (16, 32, 64)},
     "BOOL": "?",
 }
+
+
+class _Floats(msgspec.Struct, forbid_unknown_fields=True):
+    name: str
+    shape: tuple[int, int]
+    datatype: Literal["FP64", "FP32"]
+    data: list[float]
+
+
+class _Usual(msgspec.Struct, forbid_unknown_fields=True):
+    inputs: tuple[_Floats]
+    id: str = ""
+
+
+_decoder = msgspec.json.Decoder(_Usual)
+
+
+def read_usual(body: bytes, schema: ArraySchema) -> tuple[Rows, dict[str, str]] | None:
+    """The usual body, one flat tensor of floats, straight to rows, and what its answer repeats; None if it is
+    another, or wrong."""
+    if not schema.is_of_floats:
+        return None
+    try:
+        usual = _decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    (tensor,) = usual.inputs
+    (size, width), data = tensor.shape, tensor.data
+    is_whole = size > 0 and width == schema.schema.width and size * width == len(data)
+    if not is_whole or body.count(b":") != (6 if usual.id else 5):  # or a field may stand in it twice
+        return None
+    rows = schema.pack([tuple(data[i : i + width]) for i in range(0, len(data), width)])
+    return (rows, {"id": usual.id}) if rows.exact else None
 
 
 def with_binary(body: bytes, json_bytes: str) -> Any:
