@@ -85,11 +85,19 @@ class PublishedFunctions:
                 self._told[f.name, version_of(f.snapshot, f.environment)] = f
 
     def of_run(self, name: str, snapshot: str, environment: EnvironmentRecord) -> FunctionRecord | None:
-        """A function in the version that a run carries, current or not."""
+        """A function in the version that a run carries, current or not.
+
+        Raises:
+            Unavailable, EnvironmentPostponed: not now; the run is not to blame.
+            FitqError: its folder or its environment cannot be had.
+        """
         version = version_of(snapshot, environment)
-        if version not in self._listed:
-            self._list_one(version, snapshot, environment)
-        return next((f for f in self._listed.get(version, []) if f.name == name), None)
+        if (name, version) in self._told:
+            return self._told[name, version]
+        if version not in self._listed or version in self._unusable:
+            self._listed[version] = self._list(snapshot, environment)
+            self._unusable.pop(version, None)
+        return next((f for f in self._listed[version] if f.name == name), None)
 
     def _record(self, code: FunctionCode) -> FunctionRecord:
         version = code.current
