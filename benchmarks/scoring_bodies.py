@@ -33,8 +33,10 @@ from scoring_servers import TOKEN
 from fitq.settings import Settings
 from fitq.store.memory import MemoryObjects
 
-#: Of the median in the second quarter of the time; allocators take a while to settle.
+#: Of the median in the second quarter of the looks; allocators take a while to settle.
 MAY_GROW = 0.05
+#: What is seen in less is their settling.
+JUDGED_MINUTES = 5
 EXPLAINED = {"message", "expected", "got", "at", "curl"}
 
 
@@ -46,7 +48,7 @@ class Trial:
         self.server = psutil.Process(server)
         self.statuses: Counter[int] = Counter()
         self.wrong: list[str] = []
-        self.memory: dict[str, list[tuple[float, int]]] = {"program": [], "scorer": []}
+        self.memory: dict[str, list[int]] = {"program": [], "scorer": []}
         self.began = time.monotonic()
         self.ends = self.began + seconds
 
@@ -78,16 +80,15 @@ class Trial:
 
     def look(self) -> None:
         """Resident memory, now."""
-        at = time.monotonic() - self.began
-        self.memory["program"].append((at, self.server.memory_info().rss))
-        children = [p.memory_info().rss for p in self.server.children()]
-        self.memory["scorer"].append((at, sum(children)))
+        self.memory["program"].append(self.server.memory_info().rss)
+        self.memory["scorer"].append(sum(resident(child) for child in self.server.children()))
 
     def run(self, first_seed: int) -> None:
-        """Send until the time is over."""
+        """Send until the time is over; memory is looked at before and after, however short that is."""
+        self.look()
         for number in range(first_seed, sys.maxsize):
             if time.monotonic() > self.ends:
-                return
+                break
 
             @seed(number)
             @settings(
@@ -100,12 +101,12 @@ class Trial:
                     self.send(ask)
 
             series()
+        self.look()
 
     def growth(self, who: str) -> tuple[float, float]:
-        """Median memory in the second and in the last quarter of the time, in MB."""
-        whole = time.monotonic() - self.began
-        second = [b for at, b in self.memory[who] if whole / 4 <= at < whole / 2]
-        last = [b for at, b in self.memory[who] if at >= whole * 3 / 4]
+        """Median memory in the second and in the last quarter of the looks, in MB."""
+        seen = self.memory[who]
+        second, last = seen[len(seen) // 4 : len(seen) // 2], seen[len(seen) * 3 // 4 :]
         return statistics.median(second) / 1e6, statistics.median(last) / 1e6
 
     def report(self) -> bool:
@@ -119,8 +120,19 @@ class Trial:
             print(f"{who}: {before:.1f} MB in the second quarter, {after:.1f} MB in the last")
             flat &= after <= before * (1 + MAY_GROW)
         print("\n".join(self.wrong[:20]) or "No 5xx, and every refusal's command scored.")
+        if minutes < JUDGED_MINUTES:
+            print(f"Whether memory stays flat is judged from {JUDGED_MINUTES} minutes on.")
+            return not self.wrong
         print("Memory stayed flat." if flat else f"Memory grew by more than {MAY_GROW:.0%}.")
         return flat and not self.wrong
+
+
+def resident(process: psutil.Process) -> int:
+    """Bytes; none if it has just ended."""
+    try:
+        return int(process.memory_info().rss)
+    except psutil.NoSuchProcess:
+        return 0
 
 
 def serve(port: int, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from typing import Any
 
@@ -29,12 +30,12 @@ JUNK = st.recursive(
 def spoiled_rows(draw: st.DrawFn, rows: list[Any]) -> list[Any]:
     """A few of the good rows, with up to three things wrong with them."""
     size = draw(st.sampled_from([1, 1, 2, 3, 0]))
-    found = [r.copy() if isinstance(r, list) else r for r in rows[:size]]
+    found = rows[:size]
     for _ in range(draw(st.sampled_from([0, 0, 1, 1, 2, 3]))):
         if not found:
             break
         i = draw(st.integers(0, len(found) - 1))
-        row = found[i]
+        row = found[i] = copy.copy(found[i])  # what was drawn before is not ours to change
         if not isinstance(row, list) or draw(st.integers(0, 4)) == 0:
             found[i] = draw(JUNK)
         elif row and draw(st.integers(0, 4)):

@@ -13,6 +13,10 @@ from fitq.errors import InvalidRequest
 from fitq.scoring.dialects.form import Input
 
 MEDIA_TYPE = "application/x-npy"
+#: What numpy raises for a file that is none; the header is Python, and so are the names of types in it.
+_REFUSED = (
+    ValueError, OSError, EOFError, TypeError, MemoryError, OverflowError, TokenError, SyntaxError,
+)  # fmt: skip
 
 
 def read(body: bytes) -> Input:
@@ -27,7 +31,7 @@ def read(body: bytes) -> Input:
         # Without a byte of its own a row costs the sender nothing: 100 bytes may say "a billion rows".
         rows: Any = array if array.nbytes else []
         _check_texts(array)
-    except (ValueError, OSError, EOFError, TypeError, MemoryError, OverflowError, TokenError) as exc:
+    except _REFUSED as exc:
         raise InvalidRequest(
             "The body is not an array in .npy format.",
             hint="Write it with numpy.save(file, rows, allow_pickle=False).",
