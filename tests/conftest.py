@@ -10,9 +10,11 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic, sleep
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import pytest
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
 
 from fitq.backend import Backend, open_backend
 from fitq.environments.builder import EnvironmentFolder, Environments
@@ -60,6 +62,13 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
         EmbeddedObjects(folder / "objects", access_key, secret_key) as objects,
     ):
         yield Servers(redis, objects, access_key, secret_key)
+
+
+@pytest.fixture(scope="session")
+def iris() -> Any:
+    """A logistic regression on iris, fitted on a plain array."""
+    rows, labels = load_iris(return_X_y=True)
+    return LogisticRegression(max_iter=1000).fit(rows, labels)
 
 
 @pytest.fixture(scope="session")

@@ -43,7 +43,7 @@ LAYERS: dict[str, set[str]] = {
     },
     "programs": {
         "words", "things", "store", "queue", "rules", "worker", "scheduler", "scoring", "api", "dashboard",
-        "uvicorn",
+        "uvicorn", "msgspec",
     },
     "sdk": {"words", "things", "httpx2", "msgspec", "yaml", "rich", "IPython"},
     "local": {
@@ -95,7 +95,7 @@ MODULES = {
         "revisions",
         "publishing",
     },
-    "programs": {"programs", "forks", "onewrite", "draining"},
+    "programs": {"programs", "forks", "connections", "onewrite", "draining"},
 }
 #: The front door names everything, lazily, and belongs to no layer.
 OUTSIDE = {"__init__.py", "__main__.py"}

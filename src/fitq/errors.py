@@ -5,15 +5,18 @@
     │   ├── InvalidParameters     400  a training function does not take these parameters
     │   ├── UnsafeSnapshot        400  a snapshot would leave its folder
     │   ├── InputRejected         400  rows do not fit the model's input schema
-    │   └── RequestIdTooLong      431  the caller's request id has more than 100 characters
+    │   ├── RequestIdTooLong      431  the caller's request id has more than 100 characters
+    │   └── HeadTooLarge          431  the request's headers are over their limit
     ├── Unauthorized              401  no token, or not a valid one
     ├── Forbidden                 403  a valid token, but not for this
     ├── NotFound                  404  the thing named does not exist
     ├── MethodNotAllowed          405  the address exists, the verb does not
+    ├── TooSlow                   408  a request did not arrive in time
     ├── Conflict                  409  the thing is in another state than the request assumes
     ├── Outdated                  412  the thing was changed since the revision that the request names
     ├── TooLarge                  413  a body, snapshot or answer is over its limit
     ├── UnsupportedMediaType      415  the body is in a format that is not understood here
+    │   └── CompressedBody        415  the body says to be compressed
     ├── ModelUnusable             422  the file is not a model that fitq can serve
     ├── TooManyRequests           429  more requests wait for a model than may
     ├── RunFailed                  –   a run that was waited for did not complete (SDK only)
@@ -33,7 +36,7 @@ that helps (`expected`, `got`, `at`, …). `to_body` is the one error body of ev
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 
 class FitqError(Exception):
@@ -92,6 +95,13 @@ class RequestIdTooLong(InvalidRequest):
     status = 431
 
 
+class HeadTooLarge(InvalidRequest):
+    """The head of the request is over its limit."""
+
+    code = "head_too_large"
+    status = 431
+
+
 class Unauthorized(FitqError):
     """A valid token is needed."""
 
@@ -124,6 +134,13 @@ class MethodNotAllowed(FitqError):
     status = 405
 
 
+class TooSlow(FitqError):
+    """The request did not arrive in time."""
+
+    code = "too_slow"
+    status = 408
+
+
 class Conflict(FitqError):
     """The thing is in another state than the request assumes."""
 
@@ -151,6 +168,19 @@ class UnsupportedMediaType(FitqError):
 
     code = "unsupported_media_type"
     status = 415
+
+
+class CompressedBody(UnsupportedMediaType):
+    """A compressed body is not read."""
+
+    code = "compressed_body"
+    hint = "Send it as it is, without Content-Encoding."
+
+    @classmethod
+    def of(cls, coding: str) -> Self:
+        """With what the request says of its body."""
+        place = {"at": "header content-encoding", "expected": "identity, or no such header"}
+        return cls(got=coding[:100], **place)
 
 
 class ModelUnusable(FitqError):

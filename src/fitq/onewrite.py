@@ -15,13 +15,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from uvicorn.protocols.http.httptools_impl import (
-    HEADER_VALUE_RE,
-    STATUS_LINE,
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
+from uvicorn.protocols.http.httptools_impl import HEADER_VALUE_RE, STATUS_LINE, RequestResponseCycle
 
+from fitq.connections import BoundedProtocol
 from fitq.draining import CLOSE
 
 
@@ -77,6 +73,11 @@ class OneWrite:
         """Send what was written, then close."""
         self.send()
         self._transport.close()
+
+    def write_eof(self) -> None:
+        """Send what was written, then close this side."""
+        self.send()
+        self._transport.write_eof()
 
     def send(self) -> None:
         """Send what was written."""
@@ -168,8 +169,8 @@ def arrived_whole(receive: object) -> bytes | None:
 _EXTENSIONS = {"fitq.answered_whole": answered_whole, "fitq.arrived_whole": arrived_whole}
 
 
-class OneWriteProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol over such a transport."""
+class OneWriteProtocol(BoundedProtocol):
+    """The HTTP protocol over such a transport."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Called by the event loop."""

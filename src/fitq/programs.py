@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import socket
 import tempfile
@@ -41,7 +42,7 @@ def run_api(settings: Settings) -> None:
     backend = open_backend(settings)
     _check_format(settings, backend.objects, formats.agree)
     app = create_app(backend, settings, routes(backend, settings))
-    server = _server(app)
+    server = _server(app, settings, settings.url)
     app.state.is_stopping = lambda: server.should_exit
     _serve(server, settings.api_host, settings.api_port, "api_port")
 
@@ -82,8 +83,8 @@ def _score(settings: Settings, peers: Peers, listening: socket.socket) -> None:
 
     app = create_app(settings, open_objects(settings), peers)
     # nothing here asks for the address or the scheme that a proxy saw
-    options = {"http": OneWriteProtocol, "loop": "uvloop", "proxy_headers": False}
-    _server(app, **options).run(sockets=[listening, *peers.listen()])
+    server = _server(app, settings, settings.scoring_url, OneWriteProtocol, proxy_headers=False)
+    server.run(sockets=[listening, *peers.listen()])
 
 
 def run_worker(settings: Settings) -> None:
@@ -147,21 +148,27 @@ def _need_token(settings: Settings) -> None:
         )
 
 
-def _server(app: object, **options: Any) -> uvicorn.Server:
+def _server(
+    app: object, settings: Settings, url: str, protocol: Callable[..., Any] | None = None, **options: Any
+) -> uvicorn.Server:
     import uvicorn
 
+    from fitq.connections import BoundedProtocol, Limits, most_connections
     from fitq.draining import DrainingServer
 
+    limits = Limits(settings.client_seconds, most_connections(), url)
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]  # an ASGI app; uvicorn's alias is not exported
+        http=functools.partial(protocol or BoundedProtocol, limits=limits),  # type: ignore[arg-type]  # makes one
+        ws="none",
+        loop="uvloop",
         log_config=None,
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
-        h11_max_incomplete_event_size=64 * 1024,
         **options,
     )
-    return DrainingServer(config)
+    return DrainingServer(config, limits)
 
 
 def _serve(server: uvicorn.Server, host: str, port: int, setting: str) -> None:

@@ -124,6 +124,11 @@ class Settings:
     snapshot_bytes: int = _setting(300_000_000, "largest snapshot, unpacked", example="300000000")
     snapshot_files: int = _setting(2000, "most files in a snapshot", example="2000")
     body_bytes: int = _setting(10_000_000, "largest JSON body", example="10000000")
+    client_seconds: float = _setting(
+        10.0,
+        "longest that a client may take to send a request's head; its body has to bring 1000 bytes a second",
+        example="30",
+    )
     model_names: str = _setting(
         "",
         "names that uploaded model files may import besides those of scikit-learn, separated by ','",

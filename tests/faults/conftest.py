@@ -11,17 +11,21 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from fitq import runs, submission
-from fitq.backend import Backend
-from fitq.records import RunRecord, RunRequest, RunStatus, to_json
+from fitq.backend import Backend, open_backend
+from fitq.records import FunctionRecord, RunRecord, RunRequest, RunStatus, to_json
 from fitq.scheduler.main import Scheduler
 from fitq.settings import Settings
 from fitq.snapshots import pack
-from tests.conftest import ROOT, eventually
+from tests.conftest import ROOT, Servers, eventually, settings_for
+from tests.faults.web import Web, running
+from tests.scoring.conftest import looked_into, saved
+from tests.scoring.keeping import keep
 
 LEASE_SECONDS = 2.0
 
@@ -123,3 +127,30 @@ def field(backend: Backend, settings: Settings, tmp_path: Path) -> Iterator[Fiel
     field = Field(backend, settings, tmp_path)
     yield field
     field.end()
+
+
+@pytest.fixture(scope="package")
+def strict(servers: Servers) -> Settings:
+    """A workspace with a function and a model, and a second of patience with clients."""
+    settings = settings_for(servers, client_seconds=1.0)
+    backend = open_backend(settings)
+    backend.objects.ensure_bucket()
+    backend.state.publish_functions("default", [FunctionRecord(name="iris", pool="default")])
+    return settings
+
+
+@pytest.fixture(scope="package")
+def webs(strict: Settings, iris: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Web]]:
+    """API and scoring, with the model `iris`."""
+    folder = tmp_path_factory.mktemp("webs")
+    (folder / "iris.joblib").write_bytes(saved(iris))
+    keep(strict, "iris", iris, looked_into(folder / "iris.joblib", None))
+    started = {program: Web(strict, folder / program, program) for program in ("api", "scoring")}
+    with running(*started.values()):
+        yield started
+
+
+@pytest.fixture(params=["api", "scoring"])
+def web(webs: dict[str, Web], request: pytest.FixtureRequest) -> Web:
+    """Each of the two."""
+    return webs[request.param]

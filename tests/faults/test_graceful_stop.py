@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
@@ -19,36 +16,10 @@ import pytest
 from chaos_lab.proxy import Fault, Kind, Proxy
 
 from fitq.backend import Backend
-from fitq.local.ports import free_ports
 from fitq.records import RunRecord, RunStatus, TimelineEntry, now
 from fitq.settings import Settings
 from tests.conftest import Servers, eventually
-
-AUTHORIZATION = {"Authorization": "Bearer test-token"}
-
-
-class Web:
-    """The API, or scoring, as a process."""
-
-    def __init__(self, settings: Settings, log: Path, program: str = "api") -> None:
-        (self.port,) = free_ports(1)
-        self.url = f"http://127.0.0.1:{self.port}"
-        environment = {
-            **{k: v for k, v in os.environ.items() if not k.startswith("FITQ_")},
-            **settings.to_environment(),
-            f"FITQ_{program.upper()}_PORT": str(self.port),
-        }
-        with log.open("wb") as out:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "fitq", program], env=environment, stdout=out, stderr=out
-            )
-
-    @property
-    def answers(self) -> bool:
-        try:
-            return httpx2.get(f"{self.url}/readyz", trust_env=False).status_code == 200
-        except httpx2.TransportError:
-            return False
+from tests.faults.web import AUTHORIZATION, Web, running
 
 
 @pytest.fixture
@@ -62,16 +33,6 @@ def api(settings: Settings, backend: Backend, to_redis: Proxy, tmp_path: Path) -
     url = settings.redis_url.replace(f":{to_redis.target_port}/", f":{to_redis.port}/")
     with running(Web(dataclasses.replace(settings, redis_url=url), tmp_path / "api.log")) as api:
         yield api
-
-
-@contextlib.contextmanager
-def running(web: Web) -> Iterator[Web]:
-    try:
-        eventually(lambda: web.answers, seconds=90, what="it answers")
-        yield web
-    finally:
-        web.process.kill()
-        web.process.wait()
 
 
 def ask(connection: HTTPConnection) -> tuple[int, bool]:

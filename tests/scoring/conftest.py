@@ -14,8 +14,6 @@ import msgspec
 import pytest
 from bodies_lab.curl import taken_apart
 from bodies_lab.kinds import Kind
-from sklearn.datasets import load_iris
-from sklearn.linear_model import LogisticRegression
 from starlette.testclient import TestClient
 
 from fitq.records import EndpointRecord, ModelRecord, now, to_json
@@ -149,13 +147,6 @@ def running(folder: Path, **changes: Any) -> Iterator[Scoring]:
 def scoring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scoring]:
     """One program per test file, without models."""
     yield from running(tmp_path_factory.mktemp("models"))
-
-
-@pytest.fixture(scope="session")
-def iris() -> Any:
-    """A logistic regression on iris, fitted on a plain array."""
-    rows, labels = load_iris(return_X_y=True)
-    return LogisticRegression(max_iter=1000).fit(rows, labels)
 
 
 def saved(model: object) -> bytes:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import secrets
 import signal
 import threading
 from collections import Counter
@@ -20,20 +18,17 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sklearn.dummy import DummyRegressor
 
-from fitq.backend import Backend, open_objects
-from fitq.drafts import publish
+from fitq.backend import open_objects
 from fitq.local.child import child
 from fitq.local.ports import free_ports
 from fitq.local.process import Process
 from fitq.model_settings import set_alias
-from fitq.queue import NullQueue
-from fitq.records import ModelRecord, now
 from fitq.scorer.facts import ModelFacts
 from fitq.scoring.peers import merged
 from fitq.settings import Settings
-from fitq.store.memory import MemoryState
 from tests.conftest import Servers, eventually, settings_for
 from tests.scoring.conftest import looked_into, saved
+from tests.scoring.keeping import backend_of, keep
 from tests.scoring.test_faults import expression
 
 ROW = [[5.1, 3.5, 1.4, 0.2]]
@@ -91,24 +86,6 @@ class Program:
         except httpx2.TransportError:
             return True
         return False
-
-
-def backend_of(settings: Settings) -> Backend:
-    """What registers models where the program finds them. It never asks Redis, so neither do we."""
-    return Backend(settings.workspace, MemoryState(), open_objects(settings), NullQueue())
-
-
-def keep(settings: Settings, name: str, model: object, facts: ModelFacts) -> ModelRecord:
-    """The next version of a model, kept by the rules by which it is registered."""
-    backend, data = backend_of(settings), saved(model)
-    sha256 = hashlib.sha256(data).hexdigest()
-    draft = ModelRecord(
-        name=name, version=0, created_at=now(), path="m", sha256=sha256, size_bytes=len(data),
-        object_key=backend.keys.model_file(name, sha256), methods=facts.methods, versions=facts.versions,
-        input_schema=facts.input_schema, default_method=facts.default_method, nonce=secrets.token_hex(8),
-    )  # fmt: skip
-    backend.objects.put(draft.object_key, data)
-    return publish(backend, draft)
 
 
 def keep_models(settings: Settings, iris: Any, folder: Path) -> None:

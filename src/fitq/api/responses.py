@@ -17,6 +17,7 @@ from starlette.types import Message
 
 from fitq.backend import Backend
 from fitq.errors import (
+    CompressedBody,
     Conflict,
     FitqError,
     InternalError,
@@ -97,6 +98,8 @@ def error_response(request: Request, exc: FitqError) -> Response:
     headers = {"x-request-id": request_id_of(request)}
     if exc.status == 503:
         headers["retry-after"] = "2"
+    if isinstance(exc, CompressedBody):
+        headers["accept-encoding"] = "identity"
     if exc.status == 401:
         headers["www-authenticate"] = "Bearer"
     return json_response(exc.to_body(request_id_of(request)), exc.status, **headers)
@@ -121,7 +124,11 @@ def bounded(request: Request, limit: int) -> Request:
 
     Raises:
         TooLarge: the header announces more; the same is raised where more than announced is read.
+        CompressedBody: it says to be compressed.
     """
+    coding = request.headers.get("content-encoding", "identity")
+    if coding != "identity":
+        raise CompressedBody.of(coding)
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced[:18]) > limit:
         raise TooLarge(f"The body has {announced[:18]} bytes; at most {limit} are read here.", expected=limit)

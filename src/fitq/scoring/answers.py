@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import orjson
 from starlette.types import Scope, Send
 
-from fitq.errors import FitqError, MethodNotAllowed, ModelUnhealthy, ScoringFailed
+from fitq.errors import CompressedBody, FitqError, MethodNotAllowed, ModelUnhealthy, ScoringFailed
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -38,6 +38,8 @@ def error_answer(exc: FitqError, request_id: str) -> Answer:
         headers.append((b"www-authenticate", b"Bearer"))
     if exc.status in (429, 503) and not isinstance(exc, ModelUnhealthy):  # waiting does not mend that one
         headers.append((b"retry-after", str(exc.data.get("retry_after", 2)).encode()))
+    if isinstance(exc, CompressedBody):
+        headers.append((b"accept-encoding", b"identity"))
     if isinstance(exc, ScoringFailed):
         headers.append((b"x-ms-run-function-failed", b"True"))
     if isinstance(exc, MethodNotAllowed):

@@ -13,9 +13,10 @@ import time
 from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qs
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from fitq.errors import (
+    CompressedBody,
     FitqError,
     InternalError,
     InvalidRequest,
@@ -104,7 +105,11 @@ class Call:
 
         Raises:
             TooLarge: it is over `FITQ_BODY_BYTES`, declared or counted.
+            CompressedBody: it says to be compressed.
+            InvalidRequest: it ended early.
         """
+        if self._headers.get(b"content-encoding", b"identity") != b"identity":
+            raise CompressedBody.of(self.header("content-encoding"))
         limit = self.service.settings.body_bytes
         declared = self.header("content-length")
         if declared.isdecimal() and int(declared[:18]) > limit:
@@ -114,10 +119,10 @@ class Call:
             return _within(whole, limit)
         message = await self._receive()
         if not message.get("more_body"):
-            return _within(message.get("body", b""), limit)
+            return _within(_piece(message), limit)
         pieces, size = [], 0
         while True:
-            pieces.append(message.get("body", b""))
+            pieces.append(_piece(message))
             size += len(pieces[-1])
             if size > limit:
                 raise _too_large(limit, f"more than {limit} bytes")
@@ -135,6 +140,14 @@ class Call:
                 expected="at most 100 characters",
                 got=f"{len(self.got_request_id)} characters",
             )
+
+
+def _piece(message: Message) -> bytes:
+    """A piece of a body. Of one that ended early nothing is computed."""
+    if message["type"] == "http.disconnect":
+        raise InvalidRequest("The body ended early.")
+    piece: bytes = message.get("body", b"")
+    return piece
 
 
 def _within(body: bytes, limit: int) -> bytes:
