@@ -31,6 +31,18 @@ def test_functions_of_this_pool_and_broken_files_are_known_at_once(tmp_path: Pat
     assert not folder.refresh()
 
 
+def test_the_secrets_that_a_function_names_are_known_and_a_name_that_cannot_be_one_is_its_error(
+    tmp_path: Path,
+) -> None:
+    for name, secret in (("report", "DB_PASSWORD"), ("wrong", "db-password")):
+        code = f'from fitq import function\n\n@function(secrets=["{secret}"])\ndef {name}(run): ...\n'
+        (tmp_path / f"{name}.py").write_text(code)
+    folder = FunctionsFolder(tmp_path, "default")
+    folder.refresh()
+    assert folder.functions["report"].secrets == ["DB_PASSWORD"]
+    assert "not a valid secret name" in folder.functions["wrong"].error
+
+
 def test_a_changed_file_is_read_again_behind_the_callers_back(tmp_path: Path) -> None:
     """Importing may take minutes; the caller renews the leases of runs meanwhile."""
     write(tmp_path, "iris")

@@ -500,3 +500,10 @@ def test_pools_count_what_waits_and_who_works(backend: Backend, queued: RunRecor
 
 def test_a_record_is_the_same_after_json(queued: RunRecord) -> None:
     assert from_json(to_json(queued), RunRecord) == queued
+
+
+def test_a_field_of_a_pool_that_a_newer_program_kept_is_left_alone(memory_backend: Backend) -> None:
+    key = memory_backend.keys.pool("cpu")
+    memory_backend.objects.put(key, b'{"max_workers": 3, "favourite_colour": "green"}')
+    kept, _ = pools.kept_settings(memory_backend, "cpu")
+    assert kept == PoolSettings(max_workers=3)

@@ -15,7 +15,7 @@ from fitq.records import (
     PoolRecord,
     PoolSettings,
     WorkerRecord,
-    from_json,
+    from_kept_json,
     now,
     to_json,
     version_of,
@@ -162,7 +162,7 @@ def configure(
 def kept_settings(backend: Backend, name: str) -> tuple[PoolSettings | None, str]:
     """What was said about a pool, if anything was, and its revision."""
     data = backend.objects.get(backend.keys.pool(check_name("pool", name)))
-    return (None if data is None else from_json(data, PoolSettings)), revision_of(data)
+    return (None if data is None else from_kept_json(data, PoolSettings)), revision_of(data)
 
 
 def configured(backend: Backend) -> list[str]:

@@ -87,6 +87,13 @@ def from_json(data: bytes | str, kind: type[RecordT]) -> RecordT:
         raise InvalidRequest("The JSON body is nested too deeply.", at="$") from exc
 
 
+def from_kept_json(data: bytes, kind: type[RecordT]) -> RecordT:
+    """The body of a request as one of our programs kept it. What a newer one added is left out, while a
+    client is told of a field that is none."""
+    said = msgspec.json.decode(data, type=dict[str, Any])
+    return msgspec.convert({name: said[name] for name in kind.__struct_fields__ if name in said}, type=kind)
+
+
 def from_builtins(value: object, kind: type[RecordT]) -> RecordT:
     """A record from decoded JSON (the SDK's side of an answer)."""
     return msgspec.convert(value, type=kind)

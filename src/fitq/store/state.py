@@ -25,6 +25,7 @@ from fitq.records import (
     RunStatus,
     WorkerRecord,
     from_json,
+    from_kept_json,
     to_json,
 )
 from fitq.store import scripts
@@ -249,7 +250,7 @@ class RedisState:
     @translated
     def list_pools(self) -> dict[str, PoolSettings]:
         found = self._hash(self._keys.pools())
-        return {name: from_json(data, PoolSettings) for name, data in found.items()}
+        return {name: from_kept_json(data, PoolSettings) for name, data in found.items()}
 
     @translated
     def put_published(self, code: FunctionCode) -> None:
