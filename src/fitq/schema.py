@@ -274,10 +274,17 @@ class ArraySchema:
         """inference-schema's view of this input, made from the example rows."""
         return NumpyParameterType(self._sample())
 
+    @functools.cached_property
+    def cells(self) -> list[dict[str, Any]]:
+        """What inference-schema's Swagger says of one value, per column."""
+        fields = np.dtype([(f"f{i}", _DTYPES[c.kind]) for i, c in enumerate(self.schema.columns)])
+        told = NumpyParameterType(np.zeros(1, dtype=fields)).input_to_swagger()
+        return list(told["items"]["properties"].values())
+
     def to_swagger(self) -> dict[str, Any]:
         """The schema of the rows as inference-schema writes it, with the example that was answered."""
         if self._dtype is None and self.schema.layout == "rows" and not self.names:
-            # numpy has no words for "a row is a list of values of several kinds"
+            # numpy has no words for "a row is a list of values of several kinds"; `cells` has
             found: dict[str, Any] = {"type": "array", "items": {"type": "array", "items": {}}}
         else:
             found = self.parameter_type.input_to_swagger()

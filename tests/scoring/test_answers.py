@@ -5,21 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import jsonschema
 import numpy as np
 import openapi_spec_validator
 import pandas as pd
 import pytest
 from sklearn.datasets import load_iris
-from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
 
 from fitq.credentials import endpoint_key
 from fitq.store.keys import ObjectKeys
 from tests.conftest import eventually
 from tests.scoring.conftest import IRIS_NAMES, Scoring, assert_one_error_shape, running
-from tests.scoring.test_models import people_model
 
 ROWS = [[5.1, 3.5, 1.4, 0.2], [6.0, 3.0, 4.8, 1.8]]
 SECRET = b"s" * 32
@@ -186,36 +182,21 @@ def test_traffic_is_split_between_versions(served: Scoring, iris: Any) -> None:
 
 
 @pytest.mark.parametrize("version", ["2", "3", "3.1"])
-def test_the_swaggers_example_scores(served: Scoring, version: str) -> None:
-    texts = ["good", "bad"]
-    served.deploy("flowery", "iris", {"1": 100})
-    if not served.objects.get(ObjectKeys("default").model_version("people", 1)):
-        served.register("people", people_model())
-        served.register("mood", make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, [1, 0]))
-    for base in (
-        "/models/iris",
-        "/models/named",
-        "/models/people",
-        "/models/mood",
-        "/api/v1/service/flowery",
-    ):
-        document = served.get(f"{base}/swagger.json?version={version}").json()
-        openapi_spec_validator.validate(document)
-        schemas = document["definitions"] if version == "2" else document["components"]["schemas"]
-        operations = {p: next(iter(verbs.items())) for p, verbs in document["paths"].items()}
-        assert {o["operationId"] for _, o in operations.values()} == {
-            "ServiceHealthCheck", "RunMLService", "GetSwaggerSpec"
-        }  # fmt: skip
-        assert {"ServiceInput", "ServiceOutput", "ErrorResponse"} == schemas.keys()
-        example = schemas["ServiceInput"]["example"]
-        answer = served.post(f"{base}/score", example)
-        assert answer.status_code == 200, answer.text
-        assert answer.json() == schemas["ServiceOutput"]["example"]
-        assert len(answer.json()) == len(example["data"])
-        jsonschema.validate(example, schemas["ServiceInput"])
-        jsonschema.validate(answer.json(), schemas["ServiceOutput"])
-        with pytest.raises(jsonschema.ValidationError):
-            jsonschema.validate({"data": [[None, "x"]]}, schemas["ServiceInput"])
+def test_the_swagger_of_an_endpoint_is_its_models_at_its_own_address(served: Scoring, version: str) -> None:
+    served.deploy("flowery", "iris", {"1": 100}, method="predict")
+    found = served.get(f"/api/v1/service/flowery/swagger.json?version={version}").json()
+    openapi_spec_validator.validate(found)
+    operations = {path: next(iter(verbs.values())) for path, verbs in found["paths"].items()}
+    assert {path: o["operationId"] for path, o in operations.items()} == {
+        "/": "ServiceHealthCheck",
+        "/api/v1/service/flowery/score": "RunMLService",
+        "/api/v1/service/flowery/swagger.json": "GetSwaggerSpec",
+    }
+    schemas = found["definitions"] if version == "2" else found["components"]["schemas"]
+    assert schemas.keys() == {"ServiceInput", "ServiceOutput", "ErrorResponse", "RefusalResponse"}
+    assert schemas["ServiceInput"]["properties"]["method"]["default"] == "predict"
+    answer = served.post("/api/v1/service/flowery/score", schemas["ServiceInput"]["example"])
+    assert answer.json() == schemas["ServiceOutput"]["example"]
 
 
 def test_the_default_swagger_is_version_2(served: Scoring) -> None:

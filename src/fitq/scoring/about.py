@@ -61,24 +61,38 @@ def replay_body(target: Target) -> dict[str, Any]:
 
 async def get_swagger(call: Call) -> Answer:
     """The Swagger of a model or endpoint; `?version=` is 2 (default), 3 or 3.1."""
-    target = _target(call)
-    answer = await example_answer(target)
-    document = swagger(target, call.query("version", "2"), call.service.settings.scoring_url, answer)
+    target, settings = _target(call), call.service.settings
+    answers = await _example_answers(target)
+    document = swagger(target, call.query("version", "2"), settings.scoring_url, answers, settings.score_rows)
     return Answer(to_json(document))
 
 
-async def example_answer(target: Target) -> Any:
-    """What the default method answers to the example rows, as JSON holds it; asked once per model."""
+async def _example_answers(target: Target) -> dict[str, Any]:
+    """Method → what it answers to the example rows, whichever can be had."""
     served = target.served
     if served.record.entry is not None:
-        return await _script_answer(target)
+        return {"run": await _script_answer(target)}
+    if not served.schema.example or served.problem:
+        return {}
+    return {method: await _example_answer(target, method) for method in served.record.methods}
+
+
+async def _example_answer(target: Target, method: str) -> Any:
+    """What a method answers to the example rows; asked once per model."""
+    served = target.served
+    if method not in served.example_answers:
+        rows = served.schema.check(served.schema.schema.example)
+        outcome = await served.scorer.predict(served.file, method, rows)
+        served.example_answers[method] = outcome.predictions
+    return served.example_answers[method]
+
+
+async def example_answer(target: Target) -> Any:
+    """What the default method answers to the example rows, as JSON holds it."""
+    served = target.served
     if not served.schema.example or served.problem:
         return []
-    if target.default_method not in served.example_answers:
-        rows = served.schema.check(served.schema.example)
-        outcome = await served.scorer.predict(served.file, target.default_method, rows)
-        served.example_answers[target.default_method] = orjson.loads(to_json(outcome.predictions))
-    return served.example_answers[target.default_method]
+    return orjson.loads(to_json(await _example_answer(target, target.default_method)))
 
 
 async def _script_answer(target: Target) -> Any:

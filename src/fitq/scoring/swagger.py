@@ -8,20 +8,30 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
+
 from fitq.errors import NotFound
+from fitq.scoring.answer_schema import answer_schema
+from fitq.scoring.answers import to_json
+from fitq.scoring.input_schema import input_schema
+from fitq.scoring.schema_words import Schema, Words
 from fitq.scoring.script import schemas
 from fitq.scoring.target import Target
 
 VERSIONS = {"2": "2.0", "3": "3.0.3", "3.1": "3.1.0"}
-_SCHEMAS = {"2": "#/definitions/", "3": "#/components/schemas/", "3.1": "#/components/schemas/"}
 
 
-def swagger(target: Target, version: str, address: str, answer: Any) -> dict[str, Any]:
+#: Method → what it answered to the example rows; of an entry script "run" → its body.
+Answers = dict[str, Any]
+
+
+def swagger(target: Target, version: str, address: str, answers: Answers, most_rows: int) -> dict[str, Any]:
     """The document.
 
     Args:
         version: 2, 3 or 3.1.
-        answer: what the model answered to its example rows.
+        answers: none, if the model does not answer now.
+        most_rows: of one request.
 
     Raises:
         NotFound: another version.
@@ -30,7 +40,7 @@ def swagger(target: Target, version: str, address: str, answer: Any) -> dict[str
     if version not in VERSIONS:
         message = f"There is no Swagger version {version!r}. Versions: {', '.join(VERSIONS)}."
         raise NotFound(message, expected=" or ".join(VERSIONS), got=version, at="query version")
-    definitions = _definitions(target, version, answer)
+    definitions = _definitions(target, version, answers, most_rows)
     info = {
         "title": target.title or target.served.record.name,
         "description": f"Scores rows with {target.served.record.id} ({_answers_by(target)}).",
@@ -51,7 +61,7 @@ def swagger(target: Target, version: str, address: str, answer: Any) -> dict[str
         "basePath": "/",
         "schemes": [scheme],
         "consumes": ["application/json"],
-        "produces": ["application/json"],
+        "produces": ["application/json", "text/plain"],
         "securityDefinitions": {
             "Bearer": {"type": "apiKey", "name": "Authorization", "in": "header", "description": _KEY}
         },
@@ -68,64 +78,38 @@ def _answers_by(target: Target) -> str:
 
 _NO_OTHERS = {"additionalProperties": False}
 _KEY = "The token or an endpoint key, as: Bearer abc123"
+_TEXT = {"type": "string"}
+_ERROR = dict.fromkeys(("message", "code", "hint", "request_id"), _TEXT)
+#: What a refusal says besides: what was expected, what came, where it stood, and a command that scores.
+_REFUSAL = {**_ERROR, **dict.fromkeys(("expected", "got", "at", "curl"), _TEXT)}
 
 
-def _definitions(target: Target, version: str, answer: Any) -> dict[str, Any]:
+def _definitions(target: Target, version: str, answers: Answers, most_rows: int) -> dict[str, Any]:
+    errors = {"ErrorResponse": _object(_ERROR), "RefusalResponse": _object(_REFUSAL)}
     record = target.served.record
-    texts = {name: {"type": "string"} for name in ("message", "code", "hint", "request_id")}
-    error = {"ErrorResponse": {"type": "object", "properties": texts}}
     if record.entry is not None:
-        taken, given = schemas(record.entry, answer)
-        return {"ServiceInput": taken, "ServiceOutput": given, **error}
-    rows = _null_marked(target.served.schema.to_swagger(), target, version)
-    method = {"type": "string", "enum": list(record.methods), "default": target.default_method}
-    given = {
-        "type": "object",
-        "properties": {"data": {**rows, "minItems": 1}, "method": method},
-        "required": ["data"],
-        **_NO_OTHERS,
+        taken, given = schemas(record.entry, answers.get("run"))
+        return {"ServiceInput": taken, "ServiceOutput": given, **errors}
+    words = Words(version)
+    taken = _service_input(target, words, most_rows)
+    given = answer_schema(record, answers, words)
+    if target.default_method in answers:
+        given["example"] = orjson.loads(to_json(answers[target.default_method]))
+    return {"ServiceInput": taken, "ServiceOutput": given, **errors}
+
+
+def _service_input(target: Target, words: Words, most_rows: int) -> Schema:
+    methods = {"type": "string", "enum": list(target.served.record.methods)}
+    fields = {
+        "data": input_schema(target.served.schema, words, most_rows),
+        "method": {**words.nullable(methods), "default": target.default_method},
     }
-    return {
-        "ServiceInput": {**given, **({"example": target.example_body} if target.example_body else {})},
-        "ServiceOutput": {"type": "array", "items": _shape(answer, version), "example": answer},
-        **error,
-    }
+    told = {**_object(fields), "required": ["data"], **_NO_OTHERS}
+    return {**told, **({"example": target.example_body} if target.example_body else {})}
 
 
-def _null_marked(rows: dict[str, Any], target: Target, version: str) -> dict[str, Any]:
-    """Say where null may stand, in the words of each version."""
-    schema = target.served.schema.schema
-    item = rows["items"]
-    if "properties" in item:
-        marked = {
-            c.name: _nullable(item["properties"][c.name], version)
-            if c.nullable
-            else item["properties"][c.name]
-            for c in schema.columns
-        }
-        return {**rows, "items": {**item, "properties": marked, "required": list(marked), **_NO_OTHERS}}
-    if schema.layout == "rows":
-        cell = item["items"]
-        cell = _nullable(cell, version) if any(c.nullable for c in schema.columns) and cell else cell
-        size = {"minItems": schema.width, "maxItems": schema.width}
-        return {**rows, "items": {**item, **size, "items": cell}}
-    return rows
-
-
-def _nullable(schema: dict[str, Any], version: str) -> dict[str, Any]:
-    if version == "3.1":
-        return {**schema, "type": [schema["type"], "null"]}
-    return {**schema, ("nullable" if version == "3" else "x-nullable"): True}
-
-
-def _shape(answer: Any, version: str) -> dict[str, Any]:
-    """What one entry of the answer looks like, as far as the example shows it."""
-    entry = answer[0] if isinstance(answer, list) and answer else None
-    if isinstance(entry, list):
-        return {"type": "array", "items": _shape(entry, version)}
-    kinds: dict[type, str] = {bool: "boolean", int: "integer", float: "number", str: "string"}
-    kind = kinds.get(type(entry))
-    return {"type": kind} if kind else {}
+def _object(fields: dict[str, Schema]) -> Schema:
+    return {"type": "object", "properties": fields, "required": list(fields)}
 
 
 def _paths(target: Target, version: str) -> dict[str, Any]:
@@ -133,42 +117,71 @@ def _paths(target: Target, version: str) -> dict[str, Any]:
     return {
         "/": {
             "get": {
-                **_operation("ServiceHealthCheck", "Simple health check.", version, "The service is up."),
+                "operationId": "ServiceHealthCheck",
+                "description": "Simple health check.",
+                "responses": {"200": _said("The service is up.", _TEXT, version, "text/plain")},
                 "security": [],
             }
         },
-        target.path: {"post": _scoring(version)},
-        document: {"get": _operation("GetSwaggerSpec", "This document.", version, "The document.")},
+        target.path: {"post": _scoring(version, is_script=target.served.record.entry is not None)},
+        document: {"get": _description(version)},
     }
 
 
-def _operation(name: str, description: str, version: str, success: str) -> dict[str, Any]:
-    produced = {"schema": {"type": "string" if name == "ServiceHealthCheck" else "object"}}
-    kind = "text/plain" if name == "ServiceHealthCheck" else "application/json"
-    good = {"description": success, **(produced if version == "2" else {"content": {kind: produced}})}
-    return {"operationId": name, "description": description, "responses": {"200": good}}
+def _description(version: str) -> dict[str, Any]:
+    shape = {"type": "string", "enum": list(VERSIONS), "default": "2"}
+    chosen = {"name": "version", "in": "query", "description": "Of Swagger or OpenAPI."}
+    given = {**chosen, **shape} if version == "2" else {**chosen, "schema": shape}
+    good = _said("The document.", {"type": "object"}, version)
+    return {
+        "operationId": "GetSwaggerSpec",
+        "description": "This document.",
+        "parameters": [given],
+        "responses": {"200": good, **_errors(version, 401, 404, 431, 503)},
+    }
 
 
-def _scoring(version: str) -> dict[str, Any]:
-    def refer(name: str) -> dict[str, Any]:
-        schema = {"schema": {"$ref": _SCHEMAS[version] + name}}
-        return schema if version == "2" else {"content": {"application/json": schema}}
-
-    given = (
-        {
-            "parameters": [
-                {"name": "serviceInputPayload", "in": "body", "required": True, **refer("ServiceInput")}
-            ]
-        }
-        if version == "2"
-        else {"requestBody": {"required": True, **refer("ServiceInput")}}
-    )
+def _scoring(version: str, *, is_script: bool) -> dict[str, Any]:
+    taken = _refer("ServiceInput", version)
+    in_body = {"name": "serviceInputPayload", "in": "body", "required": True, "schema": taken}
+    body = {"required": True, "content": {"application/json": {"schema": taken}}}
+    good = _said("The predictions.", _refer("ServiceOutput", version), version)
+    # a script chooses the status and the body of its answers
+    bad = {"default": {"description": "What was wrong, or what else the script answers."}}
+    others = bad if is_script else _errors(version, 400, 401, 404, 413, 415, 429, 431, 500, 503)
     return {
         "operationId": "RunMLService",
         "description": "Score rows: one entry in the answer per row.",
-        **given,
-        "responses": {
-            "200": {"description": "The predictions.", **refer("ServiceOutput")},
-            "default": {"description": "What was wrong, and what to do.", **refer("ErrorResponse")},
-        },
+        **({"parameters": [in_body]} if version == "2" else {"requestBody": body}),
+        "responses": {"200": good, **others},
     }
+
+
+_MEANINGS = {
+    400: "The body or a row is wrong.",
+    401: "No token or key, or not a valid one.",
+    404: "No such model, version or endpoint.",
+    413: "Too many rows or bytes.",
+    415: "A content type that is not taken.",
+    429: "Too many requests wait for this model; try again.",
+    431: "The request id is too long.",
+    500: "The model itself raised.",
+    503: "Not now: a model is loading, a store is away, or the request waited too long.",
+}
+#: Refused after it was known which model is asked: what helps to mend it is always said.
+_EXPLAINED = (400, 413, 415, 431)
+
+
+def _errors(version: str, *statuses: int) -> dict[str, Any]:
+    names = {s: "RefusalResponse" if s in _EXPLAINED else "ErrorResponse" for s in statuses}
+    return {str(s): _said(_MEANINGS[s], _refer(name, version), version) for s, name in names.items()}
+
+
+def _said(meaning: str, schema: Schema, version: str, kind: str = "application/json") -> dict[str, Any]:
+    """One answer of an operation."""
+    given = {"schema": schema}
+    return {"description": meaning, **(given if version == "2" else {"content": {kind: given}})}
+
+
+def _refer(name: str, version: str) -> Schema:
+    return {"$ref": ("#/definitions/" if version == "2" else "#/components/schemas/") + name}
