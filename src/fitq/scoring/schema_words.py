@@ -27,10 +27,10 @@ class Words(NamedTuple):
             return schema
         if self.version == "2":
             return {**schema, "x-nullable": True}
-        listed = {"enum": [*schema["enum"], None]} if "enum" in schema else {}
         if self.version == "3":
+            listed = {"enum": [*schema["enum"], None]} if "enum" in schema else {}
             return {**schema, **listed, "nullable": True}
-        return {**schema, **listed, "type": [schema["type"], "null"]}
+        return {"anyOf": [schema, {"type": "null"}]}  # many tools read no list of types
 
     def any_of(self, schemas: list[Schema]) -> Schema:
         """One of these; in version 2 what all of them have in common."""
@@ -53,8 +53,6 @@ class Words(NamedTuple):
 
     def scalar(self) -> Schema:
         """A text, a number, a truth value or null."""
-        if self.version == "3.1":
-            return {"type": ["string", "number", "boolean", "null"]}
         text = self.nullable({"type": "string"})
         return self.any_of([text, {"type": "number"}, {"type": "boolean"}])
 
