@@ -91,6 +91,13 @@ def test_the_schema_agrees_with_the_server(api: TestClient) -> None:
     fits = Draft202012Validator(schema).is_valid
     assert fits({"kind": "Pool", "name": "cpu", "max_workers": 3})
     assert fits({"kind": "Endpoint", "name": "flowers", "model": "iris", "traffic": {"1": 100}})
+    assert fits({"kind": "Data", "name": "rows", "path": "rows.csv", "tags": {"a": "b"}})
+    assert fits({"kind": "Data", "name": "rows", "digest": "0" * 64})
+    assert fits({"kind": "Function", "name": "train", "folder": "code", "environment": "sk"})
+    assert fits({"kind": "Function", "name": "train", "folder": "code", "environment": {"pip": ["joblib"]}})
+    assert not fits({"kind": "Data", "name": "rows", "path": "rows.csv", "digest": "0" * 64})
+    assert not fits({"kind": "Data", "name": "rows"})
+    assert not fits({"kind": "Function", "name": "train", "folder": "code", "environment": 3})
     assert not fits({"kind": "Pool", "name": "CPU"})
     assert not fits({"kind": "Pool", "name": "cpu", "workers": 3})
     assert not fits({"kind": "Endpoint", "name": "flowers"})
