@@ -47,7 +47,7 @@ def fitq(port: int, folder: Path) -> None:
 
 def in_process(port: int, folder: Path) -> None:
     """The same program without its scorer child: models are loaded into it, and predict there."""
-    from fitq.scorer import client, scorers
+    from fitq.scorer import announcing, client, scorers
     from fitq.scorer.child.loading import Loaded, load
     from fitq.scorer.child.predicting import predict, quickly
     from fitq.scorer.child.rows import checked_matrix, model_input
@@ -72,7 +72,7 @@ def in_process(port: int, folder: Path) -> None:
         def _predicted(self, model: client.ModelFile, method: str, rows: Rows) -> object:
             """As the child does it, without anything being packed or sent."""
             loaded = self._models[model.key]
-            described = client._described_matrix(model.input_schema, rows.dtype)
+            described = announcing.matrix(model.input_schema, rows.dtype)
             matrix = checked_matrix(loaded, described, rows.raw)
             if matrix is not None and loaded.quick.get(method):
                 return quickly(loaded, method, None, matrix)

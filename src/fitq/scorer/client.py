@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import json
 import sys
 import time
 from collections import Counter
@@ -18,18 +17,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
-import numpy as np
 
-from fitq.errors import FitqError, InputRejected, ModelUnusable, ScoringFailed, Unavailable
+from fitq.errors import FitqError, ModelUnusable, ScoringFailed, Unavailable
 from fitq.logs import get_logger
 from fitq.records import InputSchema, Versions
 from fitq.scorer import process
-from fitq.scorer.arrays import arrays_in
+from fitq.scorer.announcing import Announced, announced, predictions_in, table
 from fitq.scorer.entry import EntryAnswer, EntryCode, answer_to, load_header, refused_by_script
 from fitq.scorer.golden import Answer, Golden, Replay, answer_of, compared, failed, unhealthy
 from fitq.scorer.inspection import inspect_model
 from fitq.scorer.link import Link
-from fitq.scorer.reasons import why_script_fails, why_unusable
+from fitq.scorer.reasons import cause, refused, why_script_fails, why_unusable
 from fitq.units import format_bytes
 
 if TYPE_CHECKING:  # at run time it would bring inference-schema to programs that only inspect
@@ -86,7 +84,7 @@ class Scorer:
         self._link: Link | None = None
         self._opening = asyncio.Lock()
         self._headers: dict[
-            tuple[str, str], _Announced
+            tuple[str, str], Announced
         ] = {}  #: (model, method) → how its matrices are announced
         self._ended: dict[str, list[float]] = {}  #: model → when it ended its child, lately
         self._stopped = False
@@ -239,18 +237,18 @@ class Scorer:
             InputRejected, ScoringFailed, Unavailable: it says that.
         """
         if not answer["ok"]:
-            raise self._no_room(link, key, answer["error"]) or _refused(answer["error"], key)
-        return Outcome(_predictions(answer, data), answer["seconds"])
+            raise self._no_room(link, key, answer["error"]) or refused(answer["error"], key)
+        return Outcome(predictions_in(answer, data), answer["seconds"])
 
     def _written(self, model: ModelFile, method: str, rows: Rows) -> tuple[bytes, bytes]:
         """Header and payload. The header of a matrix is the same every time, so that both sides know it."""
         header = {"op": "predict", "model": model.key, "method": method}
         if rows.raw is None:
-            described = _described(model.input_schema)
+            described = table(model.input_schema)
             return msgspec.json.encode({**header, "rows": described}), msgspec.json.encode(rows.columns)
         key = (model.key, method)
         if key not in self._headers:
-            self._headers[key] = _announced(header, model.input_schema, rows.dtype)
+            self._headers[key] = announced(header, model.input_schema, rows.dtype)
         return self._headers[key].of(rows), rows.raw
 
     @property
@@ -358,7 +356,7 @@ class Scorer:
             if not answer["ok"]:
                 if no_room := self._no_room(link, model.key, answer["error"]):
                     raise no_room
-                return _logged(model.key, failed(golden, method, _cause(answer["error"]), serving))
+                return _logged(model.key, failed(golden, method, cause(answer["error"]), serving))
             answers[method] = answer_of(answer, data)
         return _logged(model.key, compared(golden, answers, serving))
 
@@ -410,74 +408,10 @@ def _is_as_recorded(model: ModelFile, replay: Replay | None) -> bool:
     return replay is None or replay.difference is None or model.tolerated
 
 
-def _described(schema: InputSchema) -> dict[str, Any]:
-    if schema.layout == "texts":
-        return {"layout": "texts"}
-    return {"layout": "table", "kinds": [c.kind for c in schema.columns], "names": _names(schema)}
-
-
-class _Announced(NamedTuple):
-    """How matrices of one model are announced."""
-
-    usual: bytes
-    missing: bytes = b""  #: the same of rows in which values are missing, where the model takes such
-
-    def of(self, rows: Rows) -> bytes:
-        """For these, which are a matrix."""
-        if self.missing and not np.isfinite(np.frombuffer(rows.raw or b"")).all():
-            return self.missing
-        return self.usual
-
-
-def _announced(header: dict[str, Any], schema: InputSchema, dtype: str) -> _Announced:
-    """`checked` says that every number is finite: scikit-learn need not look again."""
-    shape, is_float = (-1, schema.width), dtype == "<f8"
-    rows = {"layout": "matrix", "dtype": dtype, "shape": shape, "names": _names(schema), "checked": is_float}
-    usual = msgspec.json.encode({**header, "rows": rows})
-    if not is_float or not any(column.nullable for column in schema.columns):
-        return _Announced(usual)
-    return _Announced(usual, msgspec.json.encode({**header, "rows": {**rows, "checked": False}}))
-
-
-def _names(schema: InputSchema) -> list[str]:
-    return [c.name for c in schema.columns if c.name]
-
-
-def _predictions(answer: dict[str, Any], data: bytes) -> Any:
-    if "arrays" not in answer:
-        return json.loads(data)
-    arrays = list(arrays_in(answer, data))
-    if not answer["several"]:
-        return arrays[0].tolist() if arrays[0].dtype.kind == "U" else arrays[0]
-    # predict_proba of several outputs is a list per output; an answer has one entry per row
-    return [list(row) for row in zip(*(a.tolist() for a in arrays), strict=True)]
-
-
 def _logged(key: str, replay: Replay) -> Replay:
     if replay.difference is not None:
         log.error("model_answers_otherwise", model=key, difference=str(replay.difference))
     return replay
-
-
-def _cause(error: dict[str, Any]) -> str:
-    return f"{error['type']}: {error['message']}"
-
-
-def _refused(error: dict[str, Any], key: str) -> FitqError:
-    cause = _cause(error)
-    if error["rows_at_fault"]:
-        return InputRejected(
-            f"The model refuses these rows: {error['message']}",
-            expected="values like those the model was trained on",
-            got=error["message"],
-            at="$.data",
-        )
-    log.error("model_raised", model=key, error=cause, trace=error["trace"])
-    return ScoringFailed(
-        "An unexpected error occurred in scoring script. Check the logs for more info.",
-        hint=f"The model {key} raised while predicting. The scoring log has its trace.",
-        error=cause,
-    )
 
 
 __all__ = ["ModelFile", "Outcome", "Scorer", "inspect_model"]

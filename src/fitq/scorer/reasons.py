@@ -1,4 +1,4 @@
-"""Python's exceptions while a model is loaded, as reasons that a person understands."""
+"""Python's exceptions while a model is loaded or predicts, as reasons that a person understands."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-from fitq.errors import ModelUnusable
+from fitq.errors import FitqError, InputRejected, ModelUnusable, ScoringFailed
+from fitq.logs import get_logger
 from fitq.scorer.pickles import sklearn_that_wrote
 from fitq.scorer.skops_files import is_skops, versions_in_skops
 
+log = get_logger(__name__)
 #: The way out for who knows better.
 APPROVE = (
     "Only files that runs of this platform left are loaded whatever is in them. "
@@ -88,3 +90,25 @@ def why_script_fails(error: dict[str, Any], script: str) -> ModelUnusable:
     what = "does not import" if stage == "import" else f"raised in {stage}"
     hint = "The model's file is in the folder that AZUREML_MODEL_DIR (Azure) or model_dir (SageMaker) names."
     return ModelUnusable(f"{script} {what}: {cause}", hint=hint, error=cause, trace=error.get("trace", ""))
+
+
+def cause(error: dict[str, Any]) -> str:
+    """The exception, as its last line in a traceback."""
+    return f"{error['type']}: {error['message']}"
+
+
+def refused(error: dict[str, Any], key: str) -> FitqError:
+    """The error a child answered with while the model predicted: the rows' fault, or the model's."""
+    if error["rows_at_fault"]:
+        return InputRejected(
+            f"The model refuses these rows: {error['message']}",
+            expected="values like those the model was trained on",
+            got=error["message"],
+            at="$.data",
+        )
+    log.error("model_raised", model=key, error=cause(error), trace=error["trace"])
+    return ScoringFailed(
+        "An unexpected error occurred in scoring script. Check the logs for more info.",
+        hint=f"The model {key} raised while predicting. The scoring log has its trace.",
+        error=cause(error),
+    )
