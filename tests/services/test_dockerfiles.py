@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
@@ -22,6 +25,20 @@ def test_every_copied_path_exists_and_is_sent_to_the_builder(service: str) -> No
         for source in step.paths[:-1] if not step.from_other_stage else []:
             assert (ROOT / source).exists(), source
             assert source.split("/")[0] in allowed, source
+
+
+def test_hadolint_finds_nothing_to_say(service: str) -> None:
+    program = Path(sys.executable).with_name("hadolint")
+    file = ROOT / "services" / service / "Dockerfile"
+    said = subprocess.run(
+        [program, "--no-color", file], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (said.returncode, said.stdout + said.stderr) == (0, "")
+    worse = file.read_text().replace("USER 10001:10001", "RUN cd /tmp && sudo apt-get install x")
+    told = subprocess.run(
+        [program, "-"], input=worse, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "DL3004" in told.stdout
 
 
 def test_the_user_is_not_root(service: str) -> None:
