@@ -10,8 +10,10 @@ from typing import Any
 import dramatiq
 import pytest
 import redis
+from dramatiq.errors import ConnectionClosed
 
 from fitq import queue
+from fitq.local.ports import free_ports
 from fitq.queue import DoorbellBroker, DoorbellConsumer, Queue, open_queue, start_worker
 from fitq.settings import Settings
 from tests.conftest import eventually
@@ -165,6 +167,25 @@ def test_messages_of_a_dead_worker_come_back(line: Line, monkeypatch: pytest.Mon
     line.queue.broker.heartbeat_timeout = 500
     line.start()
     line.saw("orphan")
+
+
+@pytest.mark.parametrize(("lease_seconds", "silence"), [(60.0, 60_000), (15.0, 15_000), (0.5, 5_000)])
+def test_a_worker_is_dead_after_a_lease_but_not_at_once(lease_seconds: float, silence: int) -> None:
+    queue = open_queue("redis://127.0.0.1:9/0", "w", lease_seconds=lease_seconds)
+    assert queue.broker.heartbeat_timeout == silence
+
+
+def test_only_a_worker_that_ends_leaves_an_answer_unsaid() -> None:
+    broker = open_queue(f"redis://127.0.0.1:{free_ports(1)[0]}/0", "w").broker
+    assert isinstance(broker, DoorbellBroker)
+    consumer = DoorbellConsumer(broker, "pool", 1, 0)
+    message = dramatiq.Message("pool", "a", (), {}, {"redis_message_id": "1"})
+    for answer in (consumer.ack, consumer.nack):
+        with pytest.raises(ConnectionClosed):
+            answer(message)
+    broker.is_leaving = True
+    consumer.ack(message)
+    consumer.nack(message)
 
 
 def test_what_was_fetched_and_never_heard_of_is_put_back_and_else_nothing(line: Line) -> None:

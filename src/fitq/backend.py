@@ -57,5 +57,7 @@ def open_backend(settings: Settings, middleware: list[Middleware] | None = None)
         workspace=settings.workspace,
         state=RedisState(connect(settings.redis_url), settings.workspace),
         objects=open_objects(settings),
-        queue=open_queue(settings.redis_url, settings.workspace, middleware),
+        queue=open_queue(
+            settings.redis_url, settings.workspace, middleware, lease_seconds=settings.lease_seconds
+        ),
     )

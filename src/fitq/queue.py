@@ -35,6 +35,8 @@ _MIDDLEWARE: list[Middleware] = []
 _LOOK_SECONDS = 1.0
 _BELL_RINGS, _BELL_SECONDS = 100, 60  #: what is kept of rings that nobody waited for
 _MAINTENANCE_SECONDS = 5.0  #: how often a consumer looks for messages of dead workers
+#: Nobody is taken for dead sooner, however short leases are: some looks may come late.
+_SILENCE_SECONDS = 5.0
 
 
 class DoorbellBroker(RedisBroker):
@@ -44,6 +46,7 @@ class DoorbellBroker(RedisBroker):
     #: Called with the name of an actor that is not declared and the id of the run that its message speaks of:
     #: the last moment to declare it. Dramatiq would put the message among the dead ones.
     on_unknown: Callable[[str, str], None] | None = None
+    is_leaving = False  #: its worker ends, and waits no longer for a Redis that is away
     _maintenance = threading.local()  #: a consumer is a thread of its own, and reads one queue
 
     @property
@@ -100,11 +103,17 @@ class DoorbellConsumer(_RedisConsumer):
         return message
 
     def ack(self, message: Any) -> None:
-        super().ack(message)  # type: ignore[no-untyped-call]
-        self._freed.set()
+        self._say(super().ack, message)
 
     def nack(self, message: Any) -> None:
-        super().nack(message)  # type: ignore[no-untyped-call]
+        self._say(super().nack, message)
+
+    def _say(self, answer: Callable[[Any], None], message: Any) -> None:
+        try:
+            answer(message)
+        except ConnectionClosed:
+            if not self.broker.is_leaving:  # else what it leaves unsaid is said by its silence
+                raise  # Dramatiq tries again, until Redis is back
         self._freed.set()
 
     def requeue(self, messages: Iterable[Any]) -> None:
@@ -217,14 +226,20 @@ def namespace_of(workspace: str) -> str:
     return "dramatiq" if workspace == "default" else f"dramatiq-{workspace}"
 
 
-def open_queue(redis_url: str, workspace: str, extra: list[Middleware] | None = None) -> Queue:
-    """A workspace's queue on the Redis at `redis_url`; `extra` middleware is the worker's."""
+def open_queue(
+    redis_url: str, workspace: str, extra: list[Middleware] | None = None, *, lease_seconds: float = 15.0
+) -> Queue:
+    """A workspace's queue on the Redis at `redis_url`; `extra` middleware is the worker's.
+
+    Args:
+        lease_seconds: messages of a worker that was silent for so long come back at the next maintenance.
+    """
     client = connect(redis_url)
     broker = DoorbellBroker(  # type: ignore[no-untyped-call]  # dramatiq leaves it unannotated
         client=client,
         namespace=namespace_of(workspace),
         middleware=[*_MIDDLEWARE, *(extra or [])],
-        heartbeat_timeout=15_000,  # a dead worker's messages come back after it, at the next maintenance
+        heartbeat_timeout=int(max(lease_seconds, _SILENCE_SECONDS) * 1000),
     )
     return Queue(broker, client)
 
@@ -243,6 +258,8 @@ def start_worker(broker: RedisBroker, *, pool: str, slots: int) -> dramatiq.Work
 
 def stop_worker(worker: dramatiq.Worker, *, seconds: float) -> None:
     """Let threads finish for so long; unfinished messages go back to the queue."""
+    if isinstance(worker.broker, DoorbellBroker):
+        worker.broker.is_leaving = True
     worker.stop(timeout=int(seconds * 1000))
 
 

@@ -36,6 +36,7 @@ from fitq.names import check_name
 from fitq.pools import list_pools, live_workers
 from fitq.records import now
 from fitq.settings import Settings
+from fitq.store.patience import patiently
 
 log = get_logger(__name__)
 _READY_SECONDS = 90.0
@@ -172,8 +173,11 @@ class Stack:
 
     def _first_workers(self) -> dict[str, int]:
         """With how many workers each pool starts, after the options have been taken at their word."""
-        settled = settle(
-            open_backend(self.settings), self.pools, self.idle_seconds, self.home.words_of_last_start()
+        backend, before = open_backend(self.settings), self.home.words_of_last_start()
+        settled = patiently(  # a store that has just come back answers before it finds what it keeps
+            lambda: settle(backend, self.pools, self.idle_seconds, before),
+            what="read the pools' settings",
+            seconds=_READY_SECONDS,
         )
         self.home.keep_words(words(self.pools, self.idle_seconds))
         has_functions = self._functions is not None
