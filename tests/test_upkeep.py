@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import joblib
@@ -12,8 +13,10 @@ from fitq import endpoints, upkeep
 from fitq.backend import Backend
 from fitq.errors import Conflict, InvalidRequest, NotFound
 from fitq.model_settings import set_alias
-from fitq.records import ChangeRequest, EndpointRequest, ModelRecord, RegisterRequest
+from fitq.records import ChangeRequest, EndpointRequest, EntryRequest, ModelRecord, RegisterRequest
 from fitq.registry import register
+from fitq.snapshots import pack
+from fitq.submission import keep_snapshot
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +62,38 @@ def test_a_deleted_version_is_in_no_list_and_its_number_is_not_used_again(
     with pytest.raises(NotFound):
         upkeep.delete_version(backend, "iris", 7)
     assert registered(backend, file).version == 3
+
+
+def test_models_that_a_script_reads_stay_with_it_and_go_with_it(
+    memory_backend: Backend, tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        joblib.dump(name, tmp_path / f"{name}.joblib")
+        request = RegisterRequest(name=name, framework="Custom")
+        register(memory_backend, request, upload=tmp_path / f"{name}.joblib")
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "score.py").write_text("def run(data): pass")
+    packed = io.BytesIO(pack(tmp_path / "code").data)
+    snapshot = keep_snapshot(memory_backend, packed, max_bytes=10**6, max_files=10)
+
+    def with_script(*models: str, **of: str) -> ModelRecord:
+        entry = EntryRequest(script="score.py", snapshot=snapshot, models=list(models))
+        return register(memory_backend, RegisterRequest(name="both", entry=entry, **of))  # type: ignore[arg-type]
+
+    for wrong in (["one"], ["two", "two:1"]):
+        with pytest.raises(InvalidRequest, match="named twice"):
+            with_script(*wrong, model="one")
+    with pytest.raises(NotFound, match="no version 7"):
+        with_script("two:7", model="one")
+    both = with_script("two", model="one")
+    assert both.entry is not None
+    assert [m.path for m in both.entry.models] == ["one/1/one.joblib", "two/1/two.joblib"]
+    upkeep.delete_model(memory_backend, "two")
+    copies = [m.object_key for m in both.entry.models]
+    assert both.object_key == copies[0]
+    assert all(memory_backend.objects.size(key) for key in copies)
+    upkeep.delete_version(memory_backend, "both", 1)
+    assert not any(memory_backend.objects.size(key) for key in copies)
 
 
 def test_bytes_stay_while_another_version_needs_them(backend: Backend) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
+
 from fitq.backend import Backend
 from fitq.errors import InvalidRequest, Unavailable
-from fitq.names import did_you_mean
-from fitq.records import EntryRequest, RunRecord
+from fitq.names import check_name, did_you_mean
+from fitq.records import EntryModel, EntryRequest, ModelRecord, RunRecord
 from fitq.submission import files_of_snapshot
 
 
@@ -35,6 +37,45 @@ def snapshot_of(backend: Backend, request: EntryRequest, run: RunRecord | None) 
     if not request.script.endswith(".py"):
         raise InvalidRequest(f"{request.script!r} is no Python file.", at="entry.script")
     return snapshot
+
+
+def models_of(backend: Backend, request: EntryRequest, own: ModelRecord | None) -> list[ModelRecord]:
+    """The models that a script reads besides its own.
+
+    Args:
+        own: the registered model whose file is its own; None: that file is not registered yet.
+
+    Raises:
+        InvalidRequest: its own has no name and version yet, or one is named twice.
+        NotFound: there is no such model.
+    """
+    if request.models and own is None:
+        raise InvalidRequest(
+            "A script finds several models by name and version, so each of them is registered before.",
+            at="entry.models",
+            hint='Send {"model": "a:1", "entry": {"script": …, "models": ["b:1"]}}.',
+        )
+    found = [backend.catalog.model(*_name_and_version(asked)) for asked in request.models]
+    ids = [model.id for model in [*([own] if own else []), *found]]
+    if len(set(ids)) < len(ids):
+        raise InvalidRequest(f"A model is named twice: {', '.join(ids)}.", at="entry.models")
+    return found
+
+
+def _name_and_version(asked: str) -> tuple[str, str | None]:
+    name, _, version = asked.partition(":")
+    return check_name("model", name), version or None
+
+
+def copied(backend: Backend, model: ModelRecord, to: str) -> EntryModel:
+    """A model as a script of the model `to` reads it: from a copy, which outlives the one it was made of."""
+    return EntryModel(
+        name=model.name,
+        version=model.version,
+        file=PurePosixPath(model.path).name,
+        sha256=model.sha256,
+        object_key=backend.keys.model_file(to, model.sha256),
+    )
 
 
 def code_of(backend: Backend, snapshot: str) -> bytes:

@@ -18,6 +18,7 @@ from fitq import entry_scripts, environment_names, runs
 from fitq.backend import Backend
 from fitq.drafts import publish
 from fitq.environments.builder import Environments
+from fitq.environments.matching import answers_alike
 from fitq.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from fitq.logs import get_logger
 from fitq.made import MODEL_SUFFIXES, maker_of
@@ -33,7 +34,7 @@ from fitq.records import (
     to_json,
 )
 from fitq.scorer.client import inspect_model
-from fitq.scorer.entry import EntryCode, lay_out
+from fitq.scorer.entry import lay_out
 from fitq.scorer.entry_inspection import inspect_entry
 from fitq.scorer.facts import ModelFacts
 from fitq.scorer.trusted import names_in
@@ -221,12 +222,7 @@ def _from_model(backend: Backend, request: RegisterRequest, folder: Path) -> tup
     """The file of a registered version, and the request with what is known of that version."""
     name, _, version = (request.model or "").partition(":")
     model = backend.catalog.model(check_name("model", name), version or None)
-    pieces = backend.objects.open(model.object_key)
-    if pieces is None:
-        raise NotFound(f"The bytes of model {model.id} are not in the object store any more.", at="model")
-    file = folder / "model"
-    if _write(pieces, file) != model.sha256:
-        raise Unavailable(f"The file of model {model.id} did not arrive whole.")
+    file = _fetched(backend, model, folder / "model")
     run = runs.find(backend, model.run) if model.run is not None else None
     known = {"framework": model.framework, "framework_version": model.framework_version}
     if request.environment is None and model.environment:
@@ -234,6 +230,16 @@ def _from_model(backend: Backend, request: RegisterRequest, folder: Path) -> tup
     properties = {"model": model.id, **request.properties}
     request = msgspec.structs.replace(request, properties=properties, **known)
     return _Source(file, model.path, model.sha256, run, model), request
+
+
+def _fetched(backend: Backend, model: ModelRecord, file: Path) -> Path:
+    """The file of a registered model."""
+    pieces = backend.objects.open(model.object_key)
+    if pieces is None:
+        raise NotFound(f"The bytes of model {model.id} are not in the object store any more.", at="model")
+    if _write(pieces, file) != model.sha256:
+        raise Unavailable(f"The file of model {model.id} did not arrive whole.")
+    return file
 
 
 def _with_environment(backend: Backend, request: RegisterRequest) -> RegisterRequest:
@@ -311,8 +317,7 @@ def _facts(
     backend: Backend, request: Registration, source: _Source, origin: Provenance, look: _Look
 ) -> ModelFacts:
     if isinstance(request, RegisterRequest) and request.entry is not None:
-        with _entry_code(backend, request.entry, source) as (code, snapshot):
-            return inspect_entry(code, snapshot, **_how(request, origin, look))
+        return _script_facts(backend, request, request.entry, source, origin, look)
     if request.framework != "ScikitLearn":
         return ModelFacts(warnings=[f"A {request.framework} model is kept but not scored."])
     return inspect_model(source.file, names=look.names, **_how(request, origin, look))
@@ -327,14 +332,38 @@ def _how(request: Registration, origin: Provenance, look: _Look) -> dict[str, An
     }
 
 
-@contextlib.contextmanager
-def _entry_code(backend: Backend, asked: EntryRequest, source: _Source) -> Iterator[tuple[EntryCode, str]]:
-    """An entry script with the model beside it, and its snapshot, for as long as it is looked into."""
+def _script_facts(
+    backend: Backend,
+    request: RegisterRequest,
+    asked: EntryRequest,
+    source: _Source,
+    origin: Provenance,
+    look: _Look,
+) -> ModelFacts:
+    """An entry script is looked into with its models beside it; those that it reads besides are kept."""
     snapshot = entry_scripts.snapshot_of(backend, asked, source.run)
     packed = entry_scripts.code_of(backend, snapshot)
-    with tempfile.TemporaryDirectory(prefix="fitq-entry-") as folder:
-        name = Path(source.path).name
-        yield lay_out(asked.script, packed, source.file, name, Path(folder)), snapshot
+    others = entry_scripts.models_of(backend, asked, source.model)
+    with tempfile.TemporaryDirectory(prefix="fitq-entry-") as name:
+        folder = Path(name)
+        fetched = [_fetched(backend, model, folder / f"model{n}") for n, model in enumerate(others)]
+        read, files = [], {Path(source.path).name: source.file}
+        if others and source.model is not None:
+            read = [entry_scripts.copied(backend, m, request.name) for m in (source.model, *others)]
+            files = {m.path: file for m, file in zip(read, [source.file, *fetched], strict=True)}
+        code = lay_out(asked.script, packed, files, folder)
+        facts = inspect_entry(code, snapshot, **_how(request, origin, look))
+        for model, file in zip(read[1:], fetched, strict=True):
+            backend.objects.put(model.object_key, file.read_bytes())
+    assert facts.entry is not None
+    entry = msgspec.structs.replace(facts.entry, models=read)
+    unlike = [m for m in others if not answers_alike(m.versions, origin.versions)]
+    warnings = [*facts.warnings, *(_other_versions(model, origin) for model in unlike)]
+    return msgspec.structs.replace(facts, entry=entry, warnings=warnings)
+
+
+def _other_versions(model: ModelRecord, origin: Provenance) -> str:
+    return f"{model.id} was made with {model.versions.told}; the script reads it with {origin.versions.told}."
 
 
 def _record(

@@ -127,6 +127,11 @@ def _check_unused(models: Catalog, name: str, version: int | None) -> None:
             )
 
 
+def _files(record: ModelRecord) -> set[str]:
+    """Where the bytes of a version are: of its file, and of the models that its entry script reads."""
+    return {record.object_key, *(m.object_key for m in (record.entry.models if record.entry else []))}
+
+
 def _bury(backend: Backend, models: Catalog, record: ModelRecord) -> None:
     """The marker first: from then on it is in no list. Doing it again completes what was interrupted."""
     objects, keys = backend.objects, backend.keys
@@ -135,8 +140,8 @@ def _bury(backend: Backend, models: Catalog, record: ModelRecord) -> None:
     objects.put(keys.model_version(record.name, record.version), to_json(gone))
     backend.note_change(record.name)
     others = [models.model(record.name, v) for v in models.versions(record.name)]
-    if all(other.sha256 != record.sha256 for other in others):
-        objects.delete(record.object_key)
+    for key in _files(record) - set[str]().union(*map(_files, others)):
+        objects.delete(key)
     if record.golden and all(other.golden != record.golden for other in others):
         objects.delete(keys.model_golden(record.name, record.golden))
     log.info("model_deleted", model=record.id)

@@ -79,7 +79,9 @@ def test_use_my_script(folder: Path, platform: Stack) -> None:
 
 def test_use_my_scoring_script(folder: Path, platform: Stack) -> None:
     printed = _follow("use-my-scoring-script.md", folder).splitlines()
-    assert printed == ["flower-names:1", '["virginica"]', "flower-numbers:1", "[3]"]
+    assert printed == [
+        "flower-names:1", '["virginica"]', "flower-numbers:1", "[3]", "flower-pair:1", "[2,2]",
+    ]  # fmt: skip
 
 
 def test_write_a_training_function(folder: Path, platform: Stack) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import httpx2
+import joblib
 import pytest
 
 from fitq import Experiment, InferenceConfig, Model, ScriptRunConfig, Workspace
-from fitq.errors import InvalidRequest, ModelUnusable, ScoringFailed
+from fitq.errors import InvalidRequest, ModelUnusable, NotFound, ScoringFailed
 
 ROWS = [[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]]
 #: A SageMaker script trains and serves; the class it defines stands in the pickle as `__main__.Nearest`.
@@ -46,6 +47,22 @@ def init():
 def run(raw):
     rows = json.loads(raw)["data"]
     return [NAMES[k] for k in model.predict(rows)]
+"""
+
+BOTH = """
+import json, os
+import joblib
+from azureml.core.model import Model
+
+def init():
+    global weights, names
+    root = os.environ["AZUREML_MODEL_DIR"]
+    weights = joblib.load(os.path.join(root, "entries-weights", "1", "weights.joblib"))
+    names = joblib.load(Model.get_model_path("entries-names"))
+
+def run(raw):
+    rows = json.loads(raw)["data"]
+    return [names[sum(w * v for w, v in zip(weights, row)) > 1] for row in rows]
 """
 
 
@@ -86,4 +103,28 @@ def test_a_run_s_own_script_and_one_of_this_machine_answer_with_its_model(
     service.update(models=[own], inference_config=config)
     service.wait_for_deployment()
     assert service.models == {"entries-service:2": 100}
+    service.delete()
+
+
+def test_a_script_answers_with_several_models(ws: Workspace, tmp_path: Path) -> None:
+    kept = {}
+    for name, value in {"weights": [1.0, 0.5], "names": ["low", "high"]}.items():
+        joblib.dump(value, tmp_path / f"{name}.joblib")
+        kept[name] = Model.register(
+            ws, tmp_path / f"{name}.joblib", f"entries-{name}", model_framework="Custom"
+        )
+    both = [kept["weights"], kept["names"]]
+    (tmp_path / "both.py").write_text(BOTH)
+    config = InferenceConfig(tmp_path / "both.py")
+    with pytest.raises(InvalidRequest, match="must provide an InferenceConfig"):
+        Model.deploy(ws, "entries-both", both)
+    service = Model.deploy(ws, "entries-both", both, config)
+    service.wait_for_deployment()
+    assert service.run({"data": [[0.2, 0.2], [0.8, 0.8]]}) == ["low", "high"]
+    entry = Model(ws, "entries-both").record.entry
+    assert entry is not None
+    assert [m.id for m in entry.models] == ["entries-weights:1", "entries-names:1"]
+    kept["names"].delete()
+    with pytest.raises(NotFound, match="entries-names"):
+        service.update(models=both, inference_config=config)
     service.delete()

@@ -139,7 +139,7 @@ class Scripts:
         for name, content in {"score.py": text, **{f"{n}.py": t for n, t in more.items()}}.items():
             (source / name).write_text(content)
         packed = pack(source).data
-        return lay_out("score.py", packed, model, "model.joblib", source), packed
+        return lay_out("score.py", packed, {"model.joblib": model}, source), packed
 
     def keep(
         self,

@@ -157,8 +157,8 @@ def test_deploying_needs_exactly_one_model(routes: Routes) -> None:
     with pytest.raises(InvalidRequest, match="inference_config is a object"):
         Model.deploy(ws, "flowers", [model], inference_config=object())  # type: ignore[arg-type]  # meant
     config = InferenceConfig(entry_script="score.py")
-    with pytest.raises(InvalidRequest, match="entry script with 2 models is not part"):
-        Model.deploy(ws, "flowers", [model, model], config)
+    with pytest.raises(InvalidRequest, match="entry script without a model is not part"):
+        Model.deploy(ws, "flowers", [], config)
     with pytest.raises(InvalidRequest, match=r"There is no entry script score\.py"):
         Model.deploy(ws, "flowers", [model], config)
     with pytest.raises(InvalidRequest, match="endpoint name"):

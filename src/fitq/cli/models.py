@@ -55,6 +55,12 @@ def models() -> None:
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Folder of the entry script on this machine; all of it is sent along.",
 )
+@click.option(
+    "--with-model",
+    multiple=True,
+    metavar="NAME[:V]",
+    help="Another model that the entry script reads, besides that of --model. May be repeated.",
+)
 @click.option("--description", default="", help="What it is.")
 @click.option("--tag", multiple=True, metavar="K=V", help="Tag. May be repeated.")
 @click.option("--property", "property_", multiple=True, metavar="K=V", help="Property. May be repeated.")
@@ -77,6 +83,7 @@ def register(
     model: str | None,
     entry_script: str | None,
     source_directory: Path | None,
+    with_model: tuple[str, ...],
     description: str,
     tag: tuple[str, ...],
     property_: tuple[str, ...],
@@ -96,6 +103,11 @@ def register(
         )
     if source_directory is not None and entry_script is None:
         raise InvalidRequest("--source-directory is for --entry-script.", hint="Add --entry-script score.py.")
+    if with_model and (entry_script is None or model is None):
+        raise InvalidRequest(
+            "--with-model is for an --entry-script of a registered --model.",
+            hint="Register each model, then: --model iris:1 --with-model sizes:1 --entry-script score.py.",
+        )
     request = RegisterRequest(
         name=name,
         run=run_id,
@@ -111,7 +123,7 @@ def register(
     )
     with platform() as client:
         if entry_script is not None:
-            entry = _entry(client, entry_script, source_directory, run_id)
+            entry = _entry(client, entry_script, source_directory, run_id, with_model)
             request = msgspec.structs.replace(request, entry=entry)
         registered = client.register_model(request, file)
     result(registered.id)
@@ -120,9 +132,13 @@ def register(
     next_step(f"fitq score {registered.name}", f"fitq models show {registered.id}")
 
 
-def _entry(client: Client, script: str, folder: Path | None, run: str | None) -> EntryRequest:
+def _entry(
+    client: Client, script: str, folder: Path | None, run: str | None, models: tuple[str, ...]
+) -> EntryRequest:
     """The entry script: of a folder of this machine, of the run's own code, or alone."""
-    return EntryRequest(script=script) if run and folder is None else entry_request(client, script, folder)
+    if run and folder is None:
+        return EntryRequest(script=script)
+    return entry_request(client, script, folder, models)
 
 
 @command("list", "fitq models list", "fitq models list --json", "fitq models show iris")
@@ -173,6 +189,7 @@ def print_model(record: RegisteredModel, summary: ModelSummary) -> None:
             ("Description", record.description),
             ("Estimator", record.estimator),
             ("Entry script", record.entry.told if record.entry else ""),
+            ("It reads", ", ".join(m.id for m in record.entry.models) if record.entry else ""),
             ("Answers", ", ".join(record.methods)),
             ("By default", record.default_method if record.methods else ""),
             ("Takes", "what its script takes" if record.entry else _schema(record.input_schema)),

@@ -28,6 +28,7 @@ from fitq.records.environment import (
 from fitq.records.model import (
     ChangeRequest,
     Column,
+    EntryModel,
     EntryRequest,
     EntryScript,
     InputSchema,
@@ -74,6 +75,7 @@ __all__ = [
     "DataSettings",
     "EndpointRecord",
     "EndpointRequest",
+    "EntryModel",
     "EntryRequest",
     "EntryScript",
     "EnvironmentBuild",

@@ -16,6 +16,26 @@ class EntryRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     script: str  #: its path in the snapshot
     snapshot: str | None = None  #: SHA-256 of the packed folder; None: the code of the run it comes from
+    models: list[str] = []  #: more models that it reads, `name` or `name:version`
+
+
+class EntryModel(Record, frozen=True, kw_only=True):
+    """One of several models that an entry script reads."""
+
+    name: str  #: under which the script looks for it
+    version: int
+    file: str  #: name of its file
+    sha256: str
+    object_key: str  #: a copy that belongs to the version with the script
+
+    @property
+    def id(self) -> str:
+        return f"{self.name}:{self.version}"
+
+    @property
+    def path(self) -> str:
+        """Where the script finds it, in the folder of its models."""
+        return f"{self.name}/{self.version}/{self.file}"
 
 
 class EntryScript(Record, frozen=True, kw_only=True):
@@ -27,6 +47,7 @@ class EntryScript(Record, frozen=True, kw_only=True):
     input: dict[str, Any] | None = None  #: JSON schema of a body, where decorators declare it
     output: dict[str, Any] | None = None
     example: Json = None  #: a body that it was seen to answer
+    models: list[EntryModel] = []  #: all that it reads, its own first; empty: its own alone
 
     @property
     def told(self) -> str:

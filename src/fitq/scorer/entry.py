@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +28,7 @@ class EntryCode(NamedTuple):
 
     script: str  #: path in the folder of its code
     code: Path  #: that folder; of this model alone, because the script may write there
-    models: Path  #: the folder with the model's file
+    models: Path  #: the folder with the model's file, or with a folder for each of several
 
 
 class EntryAnswer(NamedTuple):
@@ -40,20 +41,21 @@ class EntryAnswer(NamedTuple):
     seconds: float  #: inside the script
 
 
-def lay_out(script: str, packed: bytes, model: Path, name: str, folder: Path) -> EntryCode:
-    """The code of a script, and beside it the model's file under the name that the script expects.
+def lay_out(script: str, packed: bytes, files: Mapping[str, Path], folder: Path) -> EntryCode:
+    """The code of a script, and beside it the files of its models where the script expects them.
 
     Args:
         script: its path in the packed folder.
         packed: a snapshot.
-        model: where the model's bytes are.
-        name: of the model's file.
-        folder: into which both go; made here.
+        files: path in the folder of models → where those bytes are. The one model's file lies in that folder
+            itself; of several each lies in `<name>/<version>/`.
+        folder: into which all goes; made here.
     """
     code, models = folder / "code", folder / "model"
     unpack(io.BytesIO(packed), code)
-    models.mkdir()
-    (models / name).symlink_to(model.absolute())
+    for path, file in files.items():
+        (models / path).parent.mkdir(parents=True, exist_ok=True)
+        (models / path).symlink_to(file.absolute())
     return EntryCode(script, code, models)
 
 

@@ -235,7 +235,9 @@ class Models:
                 return
             try:
                 if not served.file.path.exists():
-                    await asyncio.to_thread(self._download, record, served.file.path)
+                    await asyncio.to_thread(
+                        self._download, record.object_key, record.sha256, served.file.path
+                    )
                 if record.entry is not None and served.file.entry is None:
                     entry = await asyncio.to_thread(self._laid_out, record, record.entry, served.file.path)
                     served.file = served.file._replace(entry=entry)
@@ -253,8 +255,12 @@ class Models:
         packed = self._catalog.objects.get(self._catalog.keys.snapshot(entry.snapshot))
         if packed is None or hashlib.sha256(packed).hexdigest() != entry.snapshot:
             raise ModelUnusable("The code of its entry script is no longer in the object store as it was.")
+        files = {m.path: self._cache / m.sha256 for m in entry.models} or {Path(record.path).name: path}
+        for model in entry.models:
+            if not files[model.path].exists():
+                self._download(model.object_key, model.sha256, files[model.path])
         folder = Path(tempfile.mkdtemp(dir=self._cache, prefix="entry-"))
-        return lay_out(entry.script, packed, path, Path(record.path).name, folder)
+        return lay_out(entry.script, packed, files, folder)
 
     def _golden(self, record: ModelRecord) -> Golden | None:
         """The answers recorded at registration, only if they are the recorded ones."""
@@ -267,16 +273,16 @@ class Models:
             return None
         raise ModelUnusable("The answers it gave when it was registered are no longer in the object store.")
 
-    def _download(self, record: ModelRecord, path: Path) -> None:
+    def _download(self, object_key: str, sha256: str, path: Path) -> None:
         """Bytes from the object store, kept only if they are the ones that were registered."""
         for _ in range(2):  # a connection may end early; that is noticed by the hash and worth one more try
-            pieces = self._catalog.objects.open(record.object_key)
+            pieces = self._catalog.objects.open(object_key)
             if pieces is None:
                 raise ModelUnusable("Its file is no longer in the object store.")
             with tempfile.NamedTemporaryFile(dir=self._cache, delete=False) as file:
                 partial = Path(file.name)
                 try:
-                    if _write(pieces, file) == record.sha256:
+                    if _write(pieces, file) == sha256:
                         partial.rename(path)
                         return
                 finally:

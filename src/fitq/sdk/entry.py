@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,9 +48,15 @@ class InferenceConfig:
 
 
 def entry_request(
-    client: Client, script: str | os.PathLike[str], source_directory: str | os.PathLike[str] | None
+    client: Client,
+    script: str | os.PathLike[str],
+    source_directory: str | os.PathLike[str] | None,
+    models: Sequence[str] = (),
 ) -> EntryRequest:
     """What is said of a script on this machine; its folder, or it alone, is packed and sent first.
+
+    Args:
+        models: that it reads besides its own, `name` or `name:version`.
 
     Raises:
         InvalidRequest: there is no such script, or an ignore file names it.
@@ -63,7 +70,8 @@ def entry_request(
         with tempfile.TemporaryDirectory(prefix="fitq-entry-") as folder:
             shutil.copy(file, folder)
             snapshot = snapshots.pack(Path(folder))
-        return EntryRequest(script=file.name, snapshot=client.upload_snapshot(snapshot.data))
+        sent = client.upload_snapshot(snapshot.data)
+        return EntryRequest(script=file.name, snapshot=sent, models=list(models))
     snapshot, path = snapshots.pack(Path(source_directory)), Path(script).as_posix()
     if path not in snapshot.files:
         raise InvalidRequest(
@@ -71,17 +79,21 @@ def entry_request(
             hint="The script is a path inside source_directory, and no ignore file there may name it.",
             files=snapshot.files[:50],
         )
-    return EntryRequest(script=path, snapshot=client.upload_snapshot(snapshot.data))
+    sent = client.upload_snapshot(snapshot.data)
+    return EntryRequest(script=path, snapshot=sent, models=list(models))
 
 
 def register_with_script(
-    client: Client, name: str, model: RegisteredModel, config: InferenceConfig
+    client: Client, name: str, models: Sequence[RegisteredModel], config: InferenceConfig
 ) -> RegisteredModel:
-    """The next version of a model of that name: the file of another model, answered for by a script."""
+    """The next version of a model of that name: the files of other models, answered for by a script."""
+    model, *others = models
     request = RegisterRequest(
         name=name,
         model=model.id,
-        entry=entry_request(client, config.entry_script, config.source_directory),
+        entry=entry_request(
+            client, config.entry_script, config.source_directory, [other.id for other in others]
+        ),
         environment=environment_request(config.environment_of()),
         description=config.description or model.description,
         tags=dict(model.tags),

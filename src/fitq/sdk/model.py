@@ -303,17 +303,18 @@ class Model:
         overwrite: bool = False,
         show_output: bool = False,
     ) -> Endpoint:
-        """Give one model a stable address with keys.
+        """Give one model, or several with a script that reads them, a stable address with keys.
 
         Args:
             name: 3–32 lower-case letters, digits or '-'.
-            models: the one model, or its name or id.
-            inference_config: a script that answers with the model. The model and its script become the next
+            models: the one model, or its name or id; several only with a script, which finds each in
+                `AZUREML_MODEL_DIR/<name>/<version>/`.
+            inference_config: a script that answers with the models. They and the script become the next
                 version of a model of this endpoint's name.
             overwrite: replace an endpoint of that name.
 
         Raises:
-            InvalidRequest: not exactly one model.
+            InvalidRequest: not exactly one model, and no script.
             ModelUnusable: the script does not import or does not load the model; says why.
             Conflict: the endpoint exists, and `overwrite` is false.
         """
@@ -322,22 +323,17 @@ class Model:
                 f"inference_config is a {type(inference_config).__name__}.",
                 hint='Give InferenceConfig(entry_script="score.py", source_directory=".").',
             )
-        if len(models) != 1 and inference_config is not None:
-            raise absent(
-                f"An entry script with {len(models)} models",
-                "Deploy it with one model; send the files of others along in its source_directory.",
-            )
-        if len(models) != 1:
+        if not models and inference_config is not None:
+            raise absent("An entry script without a model", "Deploy it with the model that it answers with.")
+        if len(models) != 1 and inference_config is None:
             raise InvalidRequest(
                 "You must provide an InferenceConfig when deploying zero or multiple models.",
                 hint="Deploy one model: Model.deploy(ws, name, [model]).",
                 got=len(models),
             )
-        given = models[0]
-        model = _find_named(workspace, given) if isinstance(given, str) else given
-        return deploy(
-            workspace, name, model.record, inference_config, deployment_config, overwrite, show_output
-        )
+        found = [_find_named(workspace, m) if isinstance(m, str) else m for m in models]
+        records = [model.record for model in found]
+        return deploy(workspace, name, records, inference_config, deployment_config, overwrite, show_output)
 
     @staticmethod
     def package(*_: object, **__: object) -> Any:

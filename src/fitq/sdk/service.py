@@ -169,13 +169,17 @@ class Endpoint:
         **_: object,
     ) -> None:
         """Change model, entry script, description, tags or protection; the address and the keys stay."""
-        if models is not None and len(models) != 1:
-            raise InvalidRequest("An endpoint is updated with one model.", got=len(models))
+        if models is not None and (not models or (len(models) > 1 and inference_config is None)):
+            raise InvalidRequest(
+                "An endpoint is updated with one model, or with several and an InferenceConfig.",
+                got=len(models),
+            )
         if inference_config is not None and models is None:
             raise InvalidRequest("A new entry script needs its model too.", hint="Pass models=[model].")
         record, model = self.record, models[0].record if models else None
         if inference_config is not None and model is not None:
-            model = register_with_script(self.workspace.client, self.name, model, inference_config)
+            given = [m.record for m in models or ()]
+            model = register_with_script(self.workspace.client, self.name, given, inference_config)
         request = EndpointRequest(
             model=model.name if model else record.model,
             traffic={str(model.version): 100} if model else dict(record.traffic),
@@ -205,7 +209,7 @@ class Endpoint:
 def deploy(
     workspace: Workspace,
     name: str,
-    model: RegisteredModel,
+    models: Sequence[RegisteredModel],
     inference: InferenceConfig | None,
     configuration: DeploymentConfiguration | None,
     overwrite: bool,
@@ -214,7 +218,8 @@ def deploy(
     """Create an endpoint for one model, or with `overwrite` replace it.
 
     Args:
-        inference: with a script, the model is first registered together with that under the endpoint's name.
+        models: the one; several only with a script.
+        inference: with a script, they are first registered together with that under the endpoint's name.
 
     Raises:
         Conflict: it exists, and `overwrite` is false.
@@ -224,8 +229,9 @@ def deploy(
         raise Conflict(
             f"There is already an endpoint {name!r}.", hint="Pass overwrite=True, or service.update([model])."
         )
+    model = models[0]
     if inference is not None:
-        model = register_with_script(workspace.client, name, model, inference)
+        model = register_with_script(workspace.client, name, models, inference)
     how = configuration or DeploymentConfiguration()
     request = EndpointRequest(
         model=model.name,
