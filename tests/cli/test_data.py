@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import random
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from chaos_lab.proxy import Fault, Kind, Proxy
 
+from fitq.local.stack import Stack
 from fitq.sdk import local_data
 from fitq.sdk.data_routes import DataRoutes
 from tests.cli.conftest import Fitq
@@ -62,6 +67,31 @@ def test_a_folder_stays_a_folder_and_only_what_is_new_is_sent(
     fitq("data", "download", "photos:2", "--to", "copy")
     assert Path("copy/one.bin").read_bytes() == Path("photos/one.bin").read_bytes()
     assert Path("copy/2026/two.bin").read_bytes() == b"2"
+
+
+def test_a_connection_that_breaks_costs_no_more_than_the_part_on_its_way(
+    fitq: Fitq, platform: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_data, "_PART_BYTES", 100_000)
+    content = random.Random(5).randbytes(1_200_000)
+    Path("big.bin").write_bytes(content)
+    last = hashlib.sha256(content[-100_000:]).hexdigest()
+    breaks = Fault(kind=Kind.REFUSE, containing=f"PUT /v1/data-parts/{last}".encode())
+    with Proxy(urlsplit(platform.settings.url).port or 0) as proxy:
+        monkeypatch.setenv("FITQ_URL", f"http://127.0.0.1:{proxy.port}")
+        with monkeypatch.context() as impatient, proxy.during(breaks):
+            impatient.setattr("fitq.sdk.http.RESTART_SECONDS", 0.2)
+            broken = fitq("data", "upload", "big", "big.bin")
+        assert (broken.code != 0, broken.out) == (True, "")
+        assert "Traceback" not in broken.err
+
+        Path("big.bin").write_bytes(content + b"more")
+        before = proxy.hits
+        with proxy.during(Fault(kind=Kind.DELAY, containing=b"PUT /v1/data-parts/")):
+            assert fitq("data", "upload", "big", "big.bin").out == "big:1\n"
+        assert proxy.hits - before == 2, "the part that was lost, and the new one"
+        fitq("data", "download", "big:1", "--to", "back")
+    assert Path("back/big.bin").read_bytes() == content + b"more"
 
 
 def test_what_cannot_be_uploaded_is_told_with_the_way_out(fitq: Fitq) -> None:
