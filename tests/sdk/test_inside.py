@@ -39,6 +39,18 @@ def test_the_context_knows_its_run(run: CurrentRun) -> None:
         _ = run.experiment.workspace
 
 
+def test_azure_s_names_of_secrets_find_those_that_the_run_names(
+    run: CurrentRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DB_PASSWORD", "hunter2")
+    assert run.get_secrets(["DB_PASSWORD", "db-password"]) == {
+        "DB_PASSWORD": "hunter2",
+        "db-password": "hunter2",
+    }
+    with pytest.raises(KeyError, match="--secret API_KEY"):
+        run.get_secret("api-key")
+
+
 def test_scalars_texts_and_numpy_values_are_logged(run: CurrentRun, folder: Path) -> None:
     run.log("Kernel type", "linear")
     run.log("Penalty", np.float64(1.5), step=3)
