@@ -12,10 +12,12 @@ import pytest
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_diabetes, load_iris
+from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier, IsolationForest, RandomForestClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.linear_model import BayesianRidge, LinearRegression, LogisticRegression
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.neighbors import LocalOutlierFactor
 from sklearn.pipeline import make_pipeline
@@ -23,7 +25,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 
 from tests.conftest import eventually
-from tests.scoring.conftest import Scoring, running
+from tests.scoring.conftest import Scoring, assert_one_error_shape, running
 
 IRIS, LABELS = load_iris(return_X_y=True)
 TEN = IRIS[::15].tolist()
@@ -178,6 +180,42 @@ def test_an_outlier_detector_predicts(scoring: Scoring, model: Any) -> None:
     scoring.register(name, model.fit(IRIS))
     assert scoring.score(name, TEN) == model.predict(TEN).tolist()
     assert np.allclose(scoring.score(name, TEN, method="score_samples"), model.score_samples(TEN))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [BayesianRidge(), make_pipeline(StandardScaler(), GaussianProcessRegressor(alpha=0.1))],
+    ids=["linear", "pipeline"],
+)
+def test_a_regressor_that_knows_how_sure_it_is_tells_it_when_asked(scoring: Scoring, model: Any) -> None:
+    model.fit(IRIS, LABELS)
+    name = f"sure-{type(model).__name__}"
+    assert scoring.register(name, model).default_method == "predict"
+    mean, std = model.predict(TEN, return_std=True)
+    assert np.allclose(scoring.score(name, TEN), mean)
+    assert np.allclose(scoring.score(name, TEN, method="predict_with_std"), np.column_stack([mean, std]))
+
+
+def test_several_outputs_have_a_deviation_each(scoring: Scoring) -> None:
+    both = np.column_stack([LABELS, -LABELS])
+    model = GaussianProcessRegressor(alpha=0.1).fit(IRIS, both)
+    scoring.register("sure-of-both", model)
+    mean, std = model.predict(TEN, return_std=True)
+    got = scoring.score("sure-of-both", TEN, method="predict_with_std")
+    assert np.allclose(got, np.stack([mean, std], axis=1))
+
+
+def test_a_model_that_does_not_know_how_sure_it_is_says_what_it_has(scoring: Scoring) -> None:
+    scoring.register("unsure", LinearRegression().fit(IRIS, LABELS))
+    answer = scoring.post("/models/unsure/score", {"data": TEN, "method": "predict_with_std"})
+    told = assert_one_error_shape(answer, 400)
+    assert told["message"] == "Model 'unsure' has no method 'predict_with_std'. It has: predict."
+
+
+def test_dates_that_are_predicted_are_texts(scoring: Scoring) -> None:
+    days = np.array(["2024-02-29", "2024-12-31"], dtype="datetime64[D]")[LABELS[:100]]
+    scoring.register("days-ahead", DummyClassifier(strategy="most_frequent").fit(IRIS[:100], days))
+    assert scoring.score("days-ahead", TEN[:1], method="predict") == ["2024-02-29"]
 
 
 def test_a_transformer_alone_transforms(scoring: Scoring) -> None:

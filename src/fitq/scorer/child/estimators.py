@@ -1,7 +1,10 @@
 """Looking into fitted estimators, whatever they are."""
 
+import inspect
 from typing import Any, Iterator, List, Optional, Set
 
+#: No method of an estimator, but asked for like one: [mean, std] per row of `predict(rows, return_std=True)`.
+WITH_STD = "predict_with_std"
 #: Where estimators keep rows that `fit` saw, or rows among them.
 KEPT_ROWS = ("_fit_X", "support_vectors_", "X_train_", "cluster_centers_")
 
@@ -31,6 +34,17 @@ def steps(model: Any) -> List[Any]:
     model = getattr(model, "best_estimator_", model)
     found = [s for _, s in getattr(model, "steps", [])]
     return [s for s in found if s not in (None, "passthrough")] or [model]
+
+
+def tells_std(model: Any) -> bool:
+    """Whether `predict` also tells how sure it is; a pipeline's is that of its last step."""
+    last = model.steps[-1][1] if hasattr(model, "steps") else model
+    if last is not model:
+        return tells_std(last)
+    try:
+        return "return_std" in inspect.signature(model.predict).parameters
+    except Exception:  # no predict, or a property that raises anything
+        return False
 
 
 def first_step(model: Any) -> Any:

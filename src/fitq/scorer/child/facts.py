@@ -4,7 +4,7 @@ import platform
 import warnings
 from typing import Any, Dict, List, Optional, Tuple
 
-from .estimators import has, parts
+from .estimators import WITH_STD, has, parts, tells_std
 from .loading import Loaded
 from .predicting import plain, predict
 from .rows import as_request, model_input
@@ -20,6 +20,7 @@ METHODS = (
     "predict_log_proba",
     "score_samples",
     "transform",
+    WITH_STD,
 )
 
 
@@ -32,7 +33,7 @@ def facts(loaded: Loaded, sample: Optional[List[Any]]) -> Dict[str, Any]:
     model = loaded.model
     found: Dict[str, Any] = {
         "estimator": type(model).__name__,
-        "methods": [m for m in METHODS if has(model, m)],
+        "methods": [m for m in METHODS if (tells_std(model) if m == WITH_STD else has(model, m))],
         "default_method": "",
         "input_schema": None,
         "classes": plain(getattr(model, "classes_", [])) if has(model, "classes_") else [],

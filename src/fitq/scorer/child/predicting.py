@@ -6,6 +6,7 @@ import sys
 import time
 from typing import Any, Dict, Tuple
 
+from .estimators import WITH_STD
 from .forests import Loop
 from .in_place import Quick, put_in_place
 from .loading import Loaded
@@ -54,11 +55,23 @@ def quickly(loaded: Loaded, method: str, rows: Any, matrix: Any) -> Any:
 
 
 def called(loaded: Loaded, method: str, rows: Any) -> Any:
+    if method == WITH_STD:
+        return _with_std(loaded.model.predict(rows, return_std=True))
     answer = getattr(loaded.model, method)(rows)
     if isinstance(answer, tuple):
         answer = list(answer)
     several = isinstance(answer, list) and bool(answer) and hasattr(answer[0], "shape")
     return [_dense(a) for a in answer] if several else _dense(answer)
+
+
+def _with_std(answer: Any) -> Any:
+    """[mean, std] per row; of several outputs the means and the deviations, shape (n, 2, outputs)."""
+    import numpy as np
+
+    mean, std = (np.asarray(a) for a in answer)
+    if std.ndim < mean.ndim:  # one deviation for all outputs, as older versions tell it
+        std = np.broadcast_to(std.reshape(std.shape + (1,) * (mean.ndim - std.ndim)), mean.shape)
+    return np.stack((mean, std), axis=1)
 
 
 def _dense(answer: Any) -> Any:
@@ -68,7 +81,9 @@ def _dense(answer: Any) -> Any:
         answer = answer.toarray()  # a sparse matrix
     elif hasattr(answer, "to_numpy"):
         answer = answer.to_numpy()  # a DataFrame
-    return np.asarray(answer)
+    answer = np.asarray(answer)
+    # JSON has no dates: they are texts, as ISO 8601 writes them
+    return answer.astype(str) if answer.dtype.kind in "mM" else answer
 
 
 def answer_frame(answer: Any) -> Tuple[Dict[str, Any], bytes]:
@@ -84,7 +99,7 @@ def answer_frame(answer: Any) -> Tuple[Dict[str, Any], bytes]:
 def plain(value: Any) -> Any:
     """What JSON can carry: NaN and infinity become null, unknown objects their text."""
     if hasattr(value, "tolist"):
-        value = value.tolist()
+        value = _dense(value).tolist()
     if isinstance(value, (list, tuple)):
         return [plain(v) for v in value]
     if isinstance(value, dict):
