@@ -55,7 +55,7 @@ LAYERS: dict[str, set[str]] = {
 
 #: The modules directly in `fitq/`; a folder is a layer of its own name.
 MODULES = {
-    "words": {"errors", "names", "units", "settings", "logs", "stopping", "recently", "printed"},
+    "words": {"errors", "names", "units", "settings", "logs", "stopping", "recently", "printed", "twice"},
     "things": {
         "records",
         "context",

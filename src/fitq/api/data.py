@@ -13,9 +13,10 @@ from starlette.responses import Response
 from fitq import data, data_settings
 from fitq.api.responses import (
     backend_of,
+    body_of,
     bounded,
+    decoded,
     expected_revision,
-    json_body,
     json_response,
     settings_of,
     with_body,
@@ -32,7 +33,6 @@ from fitq.records import (
     DataRecord,
     DataRequest,
     DataSettings,
-    from_json,
     to_builtins,
 )
 
@@ -78,7 +78,7 @@ async def add_data(request: Request) -> Response:
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
         body = await _sent_files(request)
     else:
-        body = from_json(await json_body(request), DataRequest)
+        body = await body_of(request, DataRequest)
     record = await run_in_threadpool(data.add, backend_of(request), body)
     location = f"/v1/data/{record.name}/versions/{record.version}"
     return json_response(_shown(record), 201, location=location)
@@ -95,7 +95,7 @@ async def _sent_files(request: Request) -> DataRequest:
                 at="metadata" if files else "file",
                 hint='curl -F metadata=\'{"name": "flowers"}\' -F file=@flowers.csv …/v1/data',
             )
-        asked = from_json(metadata, FormRequest)
+        asked = decoded(metadata.encode(), FormRequest)
         kept = [await run_in_threadpool(_keep, backend_of(request), file) for file in files]
         return DataRequest(
             name=asked.name,

@@ -15,9 +15,10 @@ from starlette.responses import Response
 from fitq import model_settings, registry, upkeep
 from fitq.api.responses import (
     backend_of,
+    body_of,
     bounded,
+    decoded,
     expected_revision,
-    json_body,
     json_response,
     settings_of,
     with_body,
@@ -30,7 +31,6 @@ from fitq.records import (
     ModelRecord,
     ModelSettings,
     RegisterRequest,
-    from_json,
     to_builtins,
 )
 from fitq.store.catalog import ModelSummary
@@ -50,7 +50,7 @@ async def register(request: Request) -> Response:
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
         record = await _register_upload(request)
     else:
-        body = from_json(await json_body(request), RegisterRequest)
+        body = await body_of(request, RegisterRequest)
         record = await run_in_threadpool(
             registry.register,
             backend_of(request),
@@ -72,7 +72,7 @@ async def _register_upload(request: Request) -> ModelRecord:
                 at="file" if not isinstance(file, UploadFile) else "metadata",
                 hint='curl -F metadata=\'{"name": "iris"}\' -F file=@model.joblib …/v1/models',
             )
-        body = from_json(metadata, RegisterRequest)
+        body = decoded(metadata.encode(), RegisterRequest)
         with tempfile.TemporaryDirectory(prefix="fitq-upload-") as folder:
             name = Path(file.filename or "model.joblib").name or "model.joblib"
             target = Path(folder, "upload")

@@ -33,6 +33,7 @@ from fitq.records import from_json, to_json
 from fitq.revisions import ABSENT
 from fitq.serving import Serving
 from fitq.settings import Settings
+from fitq.twice import refuse_twice
 
 log = get_logger(__name__)
 T = TypeVar("T", bound=msgspec.Struct)
@@ -151,13 +152,38 @@ def with_body(kind: type[T]) -> Callable[[Callable[[Request, T], Response]], Cal
     def decorate(handler: Callable[[Request, T], Response]) -> Callable[..., Any]:
         @functools.wraps(handler)
         async def endpoint(request: Request) -> Response:
-            body = from_json(await json_body(request), kind)
+            body = await body_of(request, kind)
             return await run_in_threadpool(handler, request, body)
 
         endpoint.body = kind  # type: ignore[attr-defined]  # what /openapi.json shows
         return endpoint
 
     return decorate
+
+
+async def body_of(request: Request, kind: type[T]) -> T:
+    """The decoded JSON body.
+
+    Raises:
+        InvalidRequest: it is wrong, or a field is there twice; `at` is where.
+        UnsupportedMediaType, TooLarge: as `json_body`.
+    """
+    body = await json_body(request)
+    return await run_in_threadpool(decoded, body, kind)
+
+
+def decoded(body: bytes, kind: type[T]) -> T:
+    """What a client sent as JSON.
+
+    Raises:
+        InvalidRequest: it is wrong, or a field is there twice; `at` is where.
+    """
+    value = from_json(body, kind)
+    try:
+        refuse_twice(body)
+    except RecursionError as exc:
+        raise InvalidRequest("The JSON body is nested too deeply.", at="$") from exc
+    return value
 
 
 async def json_body(request: Request) -> bytes:

@@ -19,7 +19,7 @@ from fitq.scoring.call import Call
 from fitq.scoring.dialects import azure, choose, csv_rows, npy, oip
 from fitq.scoring.dialects.form import Dialect, Input
 from fitq.scoring.models import ServedModel
-from fitq.scoring.twice import refuse_twice
+from fitq.twice import refuse_twice
 
 _JSON = "application/json"
 _TABLES = (csv_rows.MEDIA_TYPE, npy.MEDIA_TYPE)

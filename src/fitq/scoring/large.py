@@ -17,7 +17,7 @@ import numpy as np
 import simdjson
 from numpy.typing import NDArray
 
-from fitq.scoring.twice import refuse_twice
+from fitq.twice import refuse_twice
 
 #: Below this, decoding as usual is as quick.
 LARGE_BYTES = 2000

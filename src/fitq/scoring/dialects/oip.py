@@ -22,7 +22,7 @@ from fitq.errors import InvalidRequest
 from fitq.records import InputSchema, ModelRecord
 from fitq.schema import ArraySchema, Rows
 from fitq.scoring.dialects.form import Dialect, Input, Reply
-from fitq.scoring.twice import refuse_twice
+from fitq.twice import refuse_twice
 
 _INTEGERS = {f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)}
 _FLOATS = {"FP16", "FP32", "FP64"}

@@ -14,15 +14,16 @@ class _Twice(NamedTuple):
     name: str
 
 
-def refuse_twice(body: bytes, decoded: Any) -> None:
+def refuse_twice(body: bytes, decoded: Any = None) -> None:
     """Refuse a body with a field that is there twice.
 
     Args:
         body: valid JSON.
-        decoded: what a decoder made of it, with one of each.
+        decoded: what a decoder made of it, with one of each; if given, most bodies need no second reading.
 
     Raises:
         InvalidRequest: the field and where it stands.
+        RecursionError: it is nested too deeply.
     """
     if body.count(b":") == _fields(decoded):
         return  # each has a colon of its own, so no colon is left for a second one
