@@ -55,7 +55,18 @@ LAYERS: dict[str, set[str]] = {
 
 #: The modules directly in `fitq/`; a folder is a layer of its own name.
 MODULES = {
-    "words": {"errors", "names", "units", "settings", "logs", "stopping", "recently", "printed", "twice"},
+    "words": {
+        "errors",
+        "names",
+        "units",
+        "settings",
+        "logs",
+        "stopping",
+        "recently",
+        "printed",
+        "pinging",
+        "twice",
+    },
     "things": {
         "records",
         "context",

@@ -81,7 +81,18 @@ def test_a_field_that_is_there_twice_is_refused(web: Web) -> None:
 
 
 def test_what_is_not_an_object_of_known_fields_is_refused(web: Web) -> None:
-    for body in (b"", b" ", b"null", b"[]", b'"text"', b"{", b"{}{}", b"\xef\xbb\xbf{}", b'{"a" 1}', b"{'a': 1}"):
+    for body in (
+        b"",
+        b" ",
+        b"null",
+        b"[]",
+        b'"text"',
+        b"{",
+        b"{}{}",
+        b"\xef\xbb\xbf{}",
+        b'{"a" 1}',
+        b"{'a': 1}",
+    ):
         refused(web, body, 400)
     refused(web, BODIES[web.program][:-1] + b', "no_such_field": 1}', 400)
     refused(web, BODIES[web.program][:-1] + b', "\\u0000": 1}', 400)

@@ -52,9 +52,9 @@ class Web:
         except httpx2.TransportError:
             return False
 
-    def get(self, path: str) -> httpx2.Response:
+    def get(self, path: str, *, seconds: float = 60) -> httpx2.Response:
         """Over a connection of its own."""
-        return httpx2.get(f"{self.url}{path}", headers=AUTHORIZATION, trust_env=False, timeout=60)
+        return httpx2.get(f"{self.url}{path}", headers=AUTHORIZATION, trust_env=False, timeout=seconds)
 
     def post(self, path: str, content: Any, **headers: str) -> httpx2.Response:
         """JSON, unless the headers say otherwise."""

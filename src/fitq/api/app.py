@@ -114,6 +114,7 @@ def create_app(backend: Backend, settings: Settings, pages: Sequence[BaseRoute] 
     )
     app.router.redirect_slashes = False  # an unknown address is a 404 with the one body
     app.state.backend = backend
+    app.state.pings = health.pings_of(backend)
     app.state.settings = settings
     app.state.is_stopping = lambda: False  # whoever serves it knows better
     app.state.environments = open_environments(settings, backend.objects)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 from starlette.requests import Request
@@ -10,35 +10,37 @@ from starlette.responses import Response
 
 from fitq import pools, restoring
 from fitq.api.responses import backend_of, json_response
+from fitq.backend import Backend
 from fitq.errors import Unavailable
+from fitq.pinging import OK, Ping
 
 
-def healthz(request: Request) -> Response:  # noqa: ARG001
-    """`GET /healthz`: the process answers."""
+async def healthz(request: Request) -> Response:  # noqa: ARG001
+    """`GET /healthz`: the process answers, also while its threads wait for a store."""
     return json_response({"status": "ok"})
 
 
-def readyz(request: Request) -> Response:
-    """`GET /readyz`: both stores answer; 503 names the one that does not.
+def pings_of(backend: Backend) -> dict[str, Ping]:
+    """How each store is."""
+    return {
+        "redis": Ping(backend.state.ping),
+        "objects": Ping(lambda: backend.objects.ping(backend.keys.format())),
+    }
+
+
+async def readyz(request: Request) -> Response:
+    """`GET /readyz`: both stores answer; 503 names the one that does not, within seconds.
 
     `redis` is "ok", or says how far it is while it is being filled again after it lost its data.
     """
-    backend = backend_of(request)
-    checks: dict[str, Callable[[], None]] = {
-        "redis": backend.state.ping,
-        "objects": lambda: backend.objects.ping(backend.keys.format()),
-    }
-    away = {}
-    for name, check in checks.items():
-        try:
-            check()
-        except Unavailable as exc:
-            away[name] = exc.message
+    pings: dict[str, Ping] = request.app.state.pings
+    said = await asyncio.gather(*(ping.said() for ping in pings.values()))
+    away = {name: answer for name, answer in zip(pings, said, strict=True) if answer != OK}
     if away:
         names = " and ".join(away)
         raise Unavailable(f"Not ready: {names} cannot be used.", away=away)
-    redis = restoring.progress(backend) or "ok"
-    return json_response({"status": "ready", "redis": redis, "objects": "ok"})
+    redis = await asyncio.to_thread(restoring.progress, backend_of(request)) or OK
+    return json_response({"status": "ready", "redis": redis, "objects": OK})
 
 
 def metrics(request: Request) -> Response:

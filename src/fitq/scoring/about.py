@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from fitq.errors import FitqError, ModelUnhealthy, Unavailable
+from fitq.pinging import OK
 from fitq.records import to_builtins
 from fitq.scorer.entry import AS_JSON
 from fitq.scoring.answers import Answer, to_json
@@ -144,29 +145,24 @@ async def is_ready(call: Call) -> bool:
 
 
 def _is_ready(state: dict[str, str], call: Call) -> bool:
-    can_load = state["objects"] == "ok" or bool(call.service.models.loaded)
-    return state["scorer"] == "ok" and can_load and call.service.warming.is_over
+    can_load = state["objects"] == OK or bool(call.service.models.loaded)
+    return state["scorer"] == OK and can_load and call.service.warming.is_over
 
 
 async def _state(call: Call) -> dict[str, str]:
     """What each part says: "ok", or what is wrong with it."""
-    readable = call.service.catalog.keys.format()
-    return {
-        "scorer": await _said(call.service.scorer.ping()),
-        "objects": await _said(asyncio.to_thread(call.service.objects.ping, readable)),
-    }
+    scorer, objects = await asyncio.gather(_scorer(call), call.service.objects_ping.said())
+    return {"scorer": scorer, "objects": objects}
 
 
-async def _said(asked: Any) -> str:
+async def _scorer(call: Call) -> str:
     try:
-        await asyncio.wait_for(asked, 3)
-    except TimeoutError:
-        return "does not answer"
+        await call.service.scorer.ping()
     except Unavailable as exc:
         return exc.message
     except FitqError as exc:
         return str(exc)
-    return "ok"
+    return OK
 
 
 async def metrics(call: Call) -> Answer:

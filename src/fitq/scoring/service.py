@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 
 from fitq.environments.opening import open_environments
 from fitq.errors import Unavailable
+from fitq.pinging import Ping
 from fitq.records import EndpointRecord, ModelRecord
 from fitq.scorer.client import ModelFile, Scorer
 from fitq.scorer.scorers import Scorers
@@ -41,6 +42,7 @@ class Service:
         self.usual_authorization = f"Bearer {settings.token}".encode() if settings.token else b"\0"
         self.objects = objects
         self.catalog = Catalog(objects, settings.workspace)
+        self.objects_ping = Ping(lambda: self.objects.ping(self.catalog.keys.format()))
         self.scorers = Scorers(
             seconds=settings.score_seconds,
             idle_seconds=settings.scorer_idle_seconds,

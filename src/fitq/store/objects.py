@@ -65,20 +65,27 @@ class S3Objects:
             # Who may wait, waits around it: store/patience.py.
             retries=urllib3.Retry(total=1, connect=1, read=0, redirect=0, backoff_factor=0.05),
         )
-        self._client = Minio(
-            endpoint=parts.netloc,
-            access_key=access_key,
-            secret_key=secret_key,
-            secure=parts.scheme == "https",
-            region="us-east-1",
-            http_client=self._http,
+        # Whoever asks how the store is wants to know soon, and again soon.
+        impatient = urllib3.PoolManager(timeout=urllib3.Timeout(connect=2, read=2), retries=False)
+        self._client, self._pinging = (
+            Minio(
+                endpoint=parts.netloc,
+                access_key=access_key,
+                secret_key=secret_key,
+                secure=parts.scheme == "https",
+                region="us-east-1",
+                http_client=http,
+            )
+            for http in (self._http, impatient)
         )
         self._bucket = bucket
 
     @translated
     def ping(self, key: str) -> None:
         try:
-            answer = self._opened(key)  # not HEAD of the bucket: that is for who may list all of it
+            answer = self._opened(
+                key, self._pinging
+            )  # not HEAD of the bucket: that is for who may list all of it
         except S3Error as exc:
             if exc.code != "NoSuchBucket":
                 raise
@@ -144,9 +151,9 @@ class S3Objects:
         answer = self._opened(key)
         return None if answer is None else _pieces(answer)
 
-    def _opened(self, key: str) -> urllib3.BaseHTTPResponse | None:
+    def _opened(self, key: str, client: Minio | None = None) -> urllib3.BaseHTTPResponse | None:
         try:
-            return self._client.get_object(bucket_name=self._bucket, object_name=key)
+            return (client or self._client).get_object(bucket_name=self._bucket, object_name=key)
         except S3Error as exc:
             if exc.code in _MISSING:
                 return None
