@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import event, given, settings
+from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from inference_schema.parameter_types.pandas_parameter_type import PandasParameterType
 from inference_schema.parameter_types.standard_py_parameter_type import StandardPythonParameterType
@@ -17,6 +17,8 @@ from fitq.errors import InputRejected
 from fitq.records import Column, InputSchema
 from fitq.schema import ArraySchema
 
+#: The same requests each time, however slow the machine is.
+_CALM = settings(deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow])
 _COLUMNS = [
     Column(kind="number", name="age", nullable=True),
     Column(kind="string", name="city"),
@@ -54,7 +56,7 @@ def _records(draw: st.DrawFn) -> list[dict[str, Any]]:
     return rows
 
 
-@settings(deadline=None, max_examples=100, derandomize=True, database=None)
+@settings(_CALM, max_examples=100)
 @given(rows=_records())
 def test_records_that_are_accepted_are_what_the_pandas_type_makes_of_them(rows: list[dict[str, Any]]) -> None:
     try:
@@ -71,7 +73,7 @@ def test_records_that_are_accepted_are_what_the_pandas_type_makes_of_them(rows: 
     assert [theirs[name].tolist() for name in ("city", "member", "floor")] == others
 
 
-@settings(deadline=None, max_examples=100, derandomize=True, database=None)
+@settings(_CALM, max_examples=100)
 @given(rows=st.lists(st.text(max_size=5), max_size=4) | st.lists(_ODD, max_size=3) | _ODD)
 def test_texts_that_are_accepted_are_what_the_standard_type_makes_of_them(rows: Any) -> None:
     try:

@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fitq.scoring.answers import to_json
 from tests.scoring.conftest import Scoring, assert_one_error_shape, running
 from tests.scoring.test_entry_scripts import Scripts
 
+#: The same requests each time, however slow the machine is.
+_CALM = settings(deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow])
 SCRIPT = """
 import numpy as np, pandas as pd
 from inference_schema.schema_decorators import input_schema
@@ -71,7 +73,7 @@ def bodies(draw: st.DrawFn) -> dict[str, Any]:
     return body
 
 
-@settings(deadline=None, max_examples=40, derandomize=True, database=None)
+@settings(_CALM, max_examples=40)
 @given(body=bodies())
 def test_what_the_types_take_and_refuse_is_taken_and_refused(
     scoring: Scoring, run: Callable[..., Any], body: dict[str, Any]
