@@ -73,8 +73,13 @@ def iris() -> Any:
 
 @pytest.fixture(scope="session")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One package cache for every environment that tests build: nothing is fetched twice."""
-    return tmp_path_factory.mktemp("packages")
+    """One package cache for every environment that tests build: nothing is fetched twice, also when tests
+    run in several processes, which have folders beside each other."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return tmp_path_factory.mktemp("packages")
+    shared = tmp_path_factory.getbasetemp().parent / "packages"
+    shared.mkdir(exist_ok=True)
+    return shared
 
 
 def settings_for(servers: Servers, **changes: object) -> Settings:
