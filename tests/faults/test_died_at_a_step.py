@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import signal
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -114,8 +115,11 @@ def test_a_worker_that_slept_past_its_lease_publishes_nothing(field: Field, step
     assert_whole(field, ended)
 
 
-def test_a_submit_that_died_between_its_writes_is_one_run(field: Field) -> None:
+def test_a_submit_that_died_between_its_writes_is_one_run(
+    field: Field, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Sent again it is the same run; once it is in the object store it is done also if it is not."""
+    monkeypatch.setattr("fitq.scheduler.care._MESSAGE_AFTER", timedelta(seconds=2))
     cases = [
         ("key-remembered", "sent again"),
         ("accepted-in-the-object-store", "sent again"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tarfile
 from pathlib import Path
@@ -22,8 +23,9 @@ from tests.conftest import FUNCTIONS, eventually
 ROW = {"data": [[5.1, 3.5, 1.4, 0.2]]}
 
 
-def platform(folder: Path) -> Stack:
-    return Stack(folder / ".fitq", functions=FUNCTIONS, api_port=0, scoring_port=0)
+def platform(folder: Path, **settings: str) -> Stack:
+    environment = {**os.environ, **settings}
+    return Stack(folder / ".fitq", functions=FUNCTIONS, api_port=0, scoring_port=0, environment=environment)
 
 
 def scores(url: str, key: str) -> object:
@@ -52,7 +54,11 @@ def test_a_platform_that_is_wiped_comes_back_from_its_backup(tmp_path: Path) -> 
 
     with bucket_of(Home(second / ".fitq"), {}, alone=True) as (objects, workspace):
         assert restore(objects, workspace, file) == kept
-    with platform(second) as stack, Client(stack.settings.url, stack.settings.token) as client:
+    # Redis is filled again when workers have had a lease's time to put back what they execute.
+    with (
+        platform(second, FITQ_LEASE_SECONDS="2") as stack,
+        Client(stack.settings.url, stack.settings.token) as client,
+    ):
         eventually(lambda: client.list_runs().runs, seconds=60, what="the runs being listed again")
         back = eventually(lambda: _found(client, run.id))
         assert back == ended
