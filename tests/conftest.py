@@ -27,6 +27,7 @@ from fitq.records import InputSchema, ModelRecord, now, to_json
 from fitq.settings import Settings
 from fitq.store.keys import ObjectKeys
 from fitq.store.memory import MemoryObjects, MemoryState
+from fitq.worker.importing import Importer
 from fitq.worker.process import adopt_orphans
 from fitq.worker.starter import Starter
 
@@ -142,6 +143,15 @@ def ladder_of_this_machine() -> Ladder:
     """Tried once for all tests, in a folder like those of runs."""
     with tempfile.TemporaryDirectory() as folder:
         return find_ladder(Path(folder))
+
+
+@pytest.fixture
+def importer(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Importer:
+    """Of functions in `tmp_path`, which has to be open to the user that they are imported as."""
+    tmp_path.chmod(0o755)
+    work = tmp_path_factory.mktemp("work")
+    ladder = ladder_of_this_machine().with_places(hidden=[work], opened=[])
+    return Importer(work_dir=work, ladder=ladder)
 
 
 @pytest.fixture

@@ -15,7 +15,9 @@ from fitq.errors import EnvironmentFailed, NotFound, Unavailable
 from fitq.records import EnvironmentRecord, FunctionRequest
 from fitq.snapshots import pack
 from fitq.store.keys import ObjectKeys
+from fitq.worker.importing import Importer
 from fitq.worker.published import PublishedFunctions
+from tests.conftest import ladder_of_this_machine
 
 CODE = "from fitq import function\n\n@function\ndef train(run, depth: int = 3): ...\n"
 NEVER = {"name": "never", "pip": ["iniconfig"], "python": "3.5", "strict": True}
@@ -31,7 +33,8 @@ def snapshot(memory_backend: Backend, tmp_path: Path) -> str:
 
 def worker(backend: Backend, folder: Path) -> PublishedFunctions:
     environments = Environments(folder / "envs", backend.objects, ObjectKeys("default"), downloads=False)
-    return PublishedFunctions(backend, "default", environments, threading.Event())
+    importer = Importer(work_dir=folder / "work", ladder=ladder_of_this_machine())
+    return PublishedFunctions(backend, "default", environments, importer, threading.Event())
 
 
 def test_an_environment_that_cannot_be_had_is_told_and_hides_no_other_function(

@@ -227,6 +227,13 @@ def code():
     open(os.path.join(TARGETS["source"], "fitq_probe.py"), "w").close()
 
 
+@probe("write into the folder of training functions")
+def functions():
+    if "functions" not in TARGETS:
+        raise Closed("there is none")
+    open(os.path.join(TARGETS["functions"], "left.py"), "w").close()
+
+
 @probe("write into /etc")
 def etc():
     open("/etc/fitq-probe", "w").close()

@@ -9,6 +9,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -19,6 +20,8 @@ from fitq.isolation.ladder import RUNGS, Ladder
 from fitq.local.files import private_folder, write_private
 from fitq.local.objects import GRPC_OFFSET
 from fitq.settings import Settings
+from fitq.worker.importing import Importer
+from fitq.worker.listing import list_folder
 from fitq.worker.starter import Starter
 from tests.conftest import ROOT, Servers, ladder_of_this_machine, starters
 from tests.test_execute import Bench
@@ -145,6 +148,78 @@ def test_what_landlock_alone_leaves_open_is_known(bench: Bench, targets: dict[st
     assert set(found) <= OPEN_WITH_LANDLOCK_ALONE | here
     assert "read the token (config.json)" not in found
     assert run.isolation == list(rungs)
+
+
+#: A file of training functions that says what its import could reach as the description of its function.
+IMPORTED = """
+import contextlib, io, os, runpy, sys
+from fitq import function
+
+here = os.path.dirname(os.path.abspath(__file__))
+sys.argv = ["hostile.py", os.path.join(here, "targets.json")]
+said = io.StringIO()
+with contextlib.redirect_stdout(said), contextlib.suppress(KeyError):  # it is no run
+    runpy.run_path(os.path.join(here, "_hostile.py"))
+
+def probes(run): ...
+
+probes.__doc__ = said.getvalue()
+function(probes)
+"""
+
+
+def imported(folder: Path, targets: dict[str, object], importer: Importer) -> list[str]:
+    """What a hostile file says when a worker lists it."""
+    folder.mkdir()
+    targets["functions"] = str(folder)
+    secret = private_folder(folder.parent / "secrets") / "PASSWORD"
+    write_private(secret, CANARY)
+    environment = f"/proc/{targets['victim']}/environ"
+    files = {"a secret": str(secret), "the environment of a worker's process": environment}
+    targets["files"] = {**cast(dict[str, str], targets["files"]), **files}
+    for name, text in (
+        ("_hostile.py", HOSTILE),
+        ("targets.json", json.dumps(targets)),
+        ("probes.py", IMPORTED),
+    ):
+        (folder / name).write_text(text)
+    (record,) = list_folder(folder, importer)
+    assert record.error == ""
+    return record.description.splitlines()
+
+
+def test_nothing_is_open_to_a_file_of_functions_while_it_is_imported(
+    targets: dict[str, object], settings: Settings, servers: Servers, tmp_path: Path
+) -> None:
+    places = [Path(settings.work_dir), tmp_path / ".fitq", tmp_path / "secrets"]
+    places += [servers.redis.data_dir, servers.objects.data_dir]
+    ladder = ladder_of_this_machine().with_places(hidden=places, opened=[])
+    if missing := set(RUNGS) - set(ladder.rungs):
+        pytest.skip(f"this machine cannot do {missing}: {ladder.missing}")
+    said = imported(
+        tmp_path / "functions", targets, Importer(work_dir=Path(settings.work_dir), ladder=ladder)
+    )
+    assert len([line for line in said if line.startswith("closed")]) > 40, said
+    assert [line for line in said if line.startswith("OPEN")] == []
+    assert not (tmp_path / "functions" / "left.py").exists()
+    assert [p.name for p in Path(settings.work_dir).iterdir()] == ["victim-1"]
+
+
+def test_a_file_of_functions_finds_open_doors_where_nothing_is_closed(
+    targets: dict[str, object], settings: Settings, tmp_path: Path
+) -> None:
+    targets["only"] = ["read a", "read the env", "list the runs", "write into the folder"]
+    said = imported(
+        tmp_path / "functions", targets, Importer(work_dir=Path(settings.work_dir), ladder=Ladder())
+    )
+    found = {line[5:].split(": ")[0] for line in said if line.startswith("OPEN")}
+    assert found >= {
+        "read a secret",
+        "read another run's outputs",
+        "read the environment of a worker's process",
+        "list the runs of this worker",
+        "write into the folder of training functions",
+    }
 
 
 @pytest.mark.parametrize("rungs", [("keeper", "privileges", "landlock", "signals"), tuple(RUNGS)])

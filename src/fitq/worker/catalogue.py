@@ -1,12 +1,14 @@
 """Lists the training functions of a folder, as a program of its own: importing them runs user code.
 
-Run as: catalogue.py FOLDER [FILE…] → on the last line of stdout a JSON list of what is in these files, by
-default in all: FunctionRecords. A file that does not import is listed with its error and hides no other.
+Run as: catalogue.py FOLDER [FILE…] → on a line of stdout after `MARK` a JSON list of what is in these
+files, by default in all: FunctionRecords. A file that does not import is listed with its error and hides no
+other.
 
 Standard library only, any Python ≥ 3.6: it is executed by the interpreter of the functions' environment.
 """
 
 import json
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -16,6 +18,7 @@ from fitq.signature import facts_of
 from fitq.worker.call import load
 
 Record = Dict[str, Any]
+MARK = "fitq-functions: "
 
 
 def files_of(folder: str) -> List[str]:
@@ -40,7 +43,8 @@ def main() -> None:
     folder = sys.argv[1]
     found = [r for file in sys.argv[2:] or files_of(folder) for r in records_of(folder, file)]
     unique = {(record["file"], record["name"]): record for record in found}
-    sys.stdout.write("\n" + json.dumps(list(unique.values())) + "\n")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # the same pipe: nothing may come between
+    sys.stdout.write("\n" + MARK + json.dumps(list(unique.values())) + "\n")
     sys.stdout.flush()
 
 

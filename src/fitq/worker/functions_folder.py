@@ -8,8 +8,10 @@ from pathlib import Path
 
 import msgspec
 
+from fitq.errors import FitqError
 from fitq.logs import get_logger
 from fitq.records import FunctionRecord
+from fitq.worker.importing import Importer
 from fitq.worker.listing import list_folder
 
 log = get_logger(__name__)
@@ -18,8 +20,9 @@ log = get_logger(__name__)
 class FunctionsFolder:
     """What one pool's workers can run from a folder."""
 
-    def __init__(self, folder: Path | None, pool: str) -> None:
+    def __init__(self, folder: Path | None, pool: str, importer: Importer) -> None:
         self.folder, self.pool = folder, pool
+        self._importer = importer
         self.functions: dict[str, FunctionRecord] = {}
         self._fingerprint: object = None
         self._reading: _Reading | None = None
@@ -35,13 +38,16 @@ class FunctionsFolder:
         is_first = self._fingerprint is None
         if self._reading is None and (fingerprint := _fingerprint(self.folder)) != self._fingerprint:
             self._fingerprint = fingerprint
-            self._reading = _Reading(self.folder)
+            self._reading = _Reading(self.folder, self._importer)
             self._reading.start()
         if self._reading is not None and is_first:
             self._reading.join()
         if self._reading is None or self._reading.is_alive():
             return False
         found, self._reading = self._reading.found, None
+        if found is None:  # not the doing of its files: they are read again
+            self._fingerprint = ""
+            return False
         self._take_over(found)
         return True
 
@@ -55,13 +61,16 @@ class FunctionsFolder:
 class _Reading(threading.Thread):
     """One look at all files of a folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, importer: Importer) -> None:
         super().__init__(name="functions-folder", daemon=True)
-        self._folder = folder
-        self.found: list[FunctionRecord] = []
+        self._folder, self._importer = folder, importer
+        self.found: list[FunctionRecord] | None = None  #: None: they could not be read now
 
     def run(self) -> None:
-        self.found = list_folder(self._folder)
+        try:
+            self.found = list_folder(self._folder, self._importer)
+        except FitqError as exc:
+            log.error("functions_not_listed", folder=str(self._folder), error=exc.message)
 
 
 def _fingerprint(folder: Path) -> object:

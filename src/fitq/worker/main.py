@@ -37,6 +37,7 @@ from fitq.store.patience import patiently
 from fitq.worker.abandoned import sweep
 from fitq.worker.execute import Executor
 from fitq.worker.functions_folder import FunctionsFolder
+from fitq.worker.importing import Importer
 from fitq.worker.published import PublishedFunctions
 from fitq.worker.vault import Vault
 from fitq.worker.versions import own_versions
@@ -68,13 +69,23 @@ class Worker(Middleware):
         self.settings = settings
         self.backend: Backend = open_backend(settings, [self])
         self.broker = self.backend.queue.broker
-        self._folder = FunctionsFolder(folder, settings.pool)
         self._environments = open_environments(settings, self.backend.objects)
         self._stopping = threading.Event()
-        self._published = PublishedFunctions(self.backend, settings.pool, self._environments, self._stopping)
         self._work = settings.work_dir or str(_usual_work_dir())
         self._vault = Vault(_folder(settings.secrets_folder), secrets)
-        self._ladder = Ladder()
+        hide_this_process()
+        adopt_orphans()
+        self._ladder = self._find_ladder()  # before user code is imported, which the lists of functions need
+        importer = Importer(
+            work_dir=Path(self._work),
+            ladder=self._ladder,
+            processes=settings.run_processes,
+            stopping=self._stopping,
+        )
+        self._folder = FunctionsFolder(folder, settings.pool, importer)
+        self._published = PublishedFunctions(
+            self.backend, settings.pool, self._environments, importer, self._stopping
+        )
         self._started_at = now()
         self._is_leaving = False
         self._threads: list[threading.Thread] = []
@@ -100,7 +111,7 @@ class Worker(Middleware):
         )
 
     def _find_ladder(self) -> Ladder:
-        """What separates runs from this machine, unless nothing shall."""
+        """What separates runs and the importing of functions from this machine, unless nothing shall."""
         settings = self.settings
         found = find_ladder(Path(self._work)) if settings.isolation != "off" else Ladder(missing=_ALL_OFF)
         for rung, reason in found.missing.items():
@@ -177,7 +188,6 @@ class Worker(Middleware):
         message is read: its executor, what confines it, and whoever renews its lease."""
         hide_this_process()
         adopt_orphans()
-        self._ladder = self._find_ladder()
         self.executor = self._new_executor()
         if self.settings.warm_start and not self.settings.one_shot:  # one run would not wait for it
             self.executor.starter.keep_warm(self.settings.slots)

@@ -8,10 +8,8 @@ What another worker of the pool has listed is taken over from it.
 from __future__ import annotations
 
 import contextlib
-import tempfile
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 
@@ -23,6 +21,7 @@ from fitq.errors import EnvironmentPostponed, FitqError, Unavailable
 from fitq.logs import get_logger
 from fitq.records import EnvironmentRecord, FunctionCode, FunctionRecord, FunctionVersion, version_of
 from fitq.worker.folder import fetch_snapshot
+from fitq.worker.importing import Importer
 from fitq.worker.listing import list_folder
 from fitq.worker.preparing import prepare
 
@@ -33,9 +32,15 @@ class PublishedFunctions:
     """What one pool's workers can run from published code."""
 
     def __init__(
-        self, backend: Backend, pool: str, environments: Environments, stopping: threading.Event
+        self,
+        backend: Backend,
+        pool: str,
+        environments: Environments,
+        importer: Importer,
+        stopping: threading.Event,
     ) -> None:
         """`stopping` ends what is being built."""
+        self._importer = importer
         self._backend, self._pool, self._environments = backend, pool, environments
         self._stopping = stopping
         self._told: dict[tuple[str, str], FunctionRecord] = {}  #: name and version → as others listed it
@@ -136,13 +141,14 @@ class PublishedFunctions:
             self._listed[version] = []
 
     def _list(self, snapshot: str, environment: EnvironmentRecord) -> list[FunctionRecord]:
-        with tempfile.TemporaryDirectory(prefix="fitq-functions-") as folder:
-            code = Path(folder, "code")
+        with self._importer.room() as room:
+            code = room / "code"
             fetch_snapshot(self._backend, snapshot, code)
+            self._importer.give(code)
             watcher = Watcher(_in_log(snapshot), self._stopping.is_set)
             prepared = prepare(self._environments, environment, watcher, patience_seconds=0)
             with contextlib.closing(prepared.runtime) as runtime:
-                return list_folder(code, runtime)
+                return list_folder(code, self._importer, runtime, cwd=code)
 
 
 def _in_log(snapshot: str) -> Callable[[str], None]:
