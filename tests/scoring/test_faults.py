@@ -208,6 +208,22 @@ def test_a_prediction_that_takes_too_long_is_stopped(tmp_path: Path, iris: Any) 
         assert scoring.score("iris", ROWS)
 
 
+def test_a_model_that_keeps_memory_of_each_call_is_started_afresh(tmp_path: Path, iris: Any) -> None:
+    """What it leaks is bounded, and it answers again without anybody's doing."""
+    kept = "__import__('builtins').__dict__.setdefault('kept', [])"
+    for scoring in running(tmp_path, scorer_memory_bytes=3 << 29):
+        record = scoring.register("iris", iris)
+        leaks = expression(f"({kept}.append(bytearray(300_000_000)), rows)[1]")
+        keep_like(scoring, "leaks", leaks, record, "transform")
+        first = scoring.score("leaks", ROWS)
+        answers = [scoring.post("/models/leaks/score", {"data": ROWS}) for _ in range(12)]
+        refused = [a for a in answers if a.status_code != 200]
+        assert any(a.status_code == 200 for a in answers[answers.index(refused[0]) :])
+        assert "needs more memory" in assert_one_error_shape(refused[0], 503)["message"]
+        assert all(a.json() == first for a in answers if a not in refused)
+        assert scoring.service.scorer.starts > 1
+
+
 class _Away:
     """An object store that can be switched off."""
 

@@ -39,6 +39,8 @@ _LOAD_SECONDS = 120.0
 _MAX_MODELS = 10_000
 _BLAME_SECONDS = 60.0
 _BLAMED_TOO_OFTEN = 3
+#: Once may be one large request. Again and again is memory that the model keeps.
+_FULL_TOO_OFTEN = 3
 
 
 AnswerT = TypeVar("AnswerT")
@@ -288,10 +290,13 @@ class Scorer:
         self._ended.setdefault(model, []).append(time.monotonic())
 
     def _no_room(self, link: Link, model: str, error: dict[str, Any]) -> FitqError | None:
-        """For a child that reached its limit. If it held other models, the next one begins without them."""
+        """For a child that reached its limit. The next begins without other models, and without what a loaded
+        one has kept of its calls.
+        """
         if error["type"] != "MemoryError" or not self._memory_bytes:
             return None
-        if len(link.models) > 1:
+        link.full[model] += 1
+        if len(link.models) > 1 or link.full[model] >= _FULL_TOO_OFTEN:
             asyncio.get_running_loop().call_soon(link.end, "its memory was full")
         return Unavailable(
             f"Model {model} needs more memory than its scorer may have ({format_bytes(self._memory_bytes)}).",

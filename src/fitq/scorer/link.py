@@ -6,7 +6,7 @@ They travel in order and are answered in order. Whatever is in flight when the c
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -46,6 +46,7 @@ class Link(asyncio.Protocol):
         self._blame = blame
         self.models: OrderedDict[str, asyncio.Future[Any]] = OrderedDict()  #: least recently used first
         self.sizes: dict[str, int] = {}  #: model → bytes of memory, about
+        self.full: Counter[str] = Counter()  #: model → how often it found no memory left
         self.is_alive = True
         self._loop = asyncio.get_running_loop()
         self._waiting: OrderedDict[int, _Waiting] = OrderedDict()
