@@ -64,7 +64,8 @@ class Care:
         self._away_seconds += seconds
 
     @property
-    def _clock(self) -> float:
+    def clock(self) -> float:
+        """Seconds in which renewals could come through."""
         return time.monotonic() - self._away_seconds
 
     def end_lost_attempts(self) -> int:
@@ -84,7 +85,7 @@ class Care:
             yield from filter(attempts.is_held, listed)  # one may have moved on between index and record
 
     def _look_at(self, all_leases: set[Lease], leases: dict[Lease, LeaseEnd]) -> None:
-        seen, at = self._seen, self._clock
+        seen, at = self._seen, self.clock
         self._seen = {}
         for lease in all_leases:
             ends = leases[lease].ends if lease in leases else None
@@ -96,7 +97,7 @@ class Care:
 
         Redis' clock alone would not do: it may jump, and after an outage every lease has run out.
         """
-        unchanged_seconds = self._clock - self._seen[lease].since
+        unchanged_seconds = self.clock - self._seen[lease].since
         if unchanged_seconds > self._lease_seconds:
             return True
         ran_out = end is not None and end.seconds_left < 0

@@ -17,7 +17,8 @@ from fitq.stopping import set_on_signals
 
 log = get_logger(__name__)
 _ROUND_SECONDS = 3.0  #: at most; a quarter of a lease when that is less
-_LEAD_SECONDS = 10.0
+#: As long as a round may take in which Redis hangs. Two that lead do no harm.
+_LEAD_SECONDS = 6.0
 #: A few keys are listed: what an API process that died left behind.
 _RESTORE_OPEN_SECONDS = 30.0
 #: Listing every run that ever ended is dear, and what is found so is rare: Redis lost its last second.
@@ -35,8 +36,9 @@ class Scheduler:
         self._care = Care(backend, lease_seconds)
         self._leftovers = Leftovers(backend)
         self._id = f"{socket.gethostname()}-{os.getpid()}"
-        self._steady_since: float | None = None  #: since when each round has come through
         self._leads, self._looked_at = False, 0.0
+        self._was_away = False  #: Redis was, in the round before
+        self._leads_since = 0.0  #: by the clock of care; since Redis was last found empty, if that is later
         self._done_at: dict[str, float] = {}  #: when each step was, since Redis was last found empty
         self._restoring = threading.Thread()  #: the last one that filled Redis
 
@@ -54,20 +56,20 @@ class Scheduler:
             if self._backend.state.lead(self._id, _LEAD_SECONDS):
                 self._look_after()
             else:
-                self._leads, self._steady_since = False, None
+                self._leads = False
         except Unavailable as exc:
             log.warning("round_skipped", error=exc.message)
-            self._steady_since = None
+            self._was_away = True
 
     def _look_after(self) -> None:
         if self._backend.state.is_new_epoch():
             log.warning("redis_is_empty", hint="It is filled again from the object store.")
-            self._leads, self._steady_since = False, None
+            self._leads = False
             self._done_at = {}
         self._notice_absence()
         self._care.end_lost_attempts()
         self._looked_at = time.monotonic()
-        if self._looked_at - (self._steady_since or 0.0) >= patience(self._lease_seconds):
+        if self._care.clock - self._leads_since >= patience(self._lease_seconds):
             self._restore_aside()  # what workers still execute they have put back by now
         # It reads every message there is.
         self._when_due(self._done_at, "send", self._care.send_missing_messages, self._lease_seconds)
@@ -89,10 +91,10 @@ class Scheduler:
         away_seconds = time.monotonic() - self._looked_at
         if not self._leads:
             self._care.begin_anew()
-            self._leads, self._steady_since = True, time.monotonic()
-        elif self._steady_since is None or away_seconds > 2 * self._period_seconds + 2.0:
+            self._leads, self._leads_since = True, self._care.clock
+        elif self._was_away or away_seconds > 2 * self._period_seconds + 2.0:
             self._care.was_away(away_seconds)
-            self._steady_since = time.monotonic()
+        self._was_away = False
 
     def _when_due(
         self, done_at: dict[str, float], name: str, step: Callable[[], int], every_seconds: float
