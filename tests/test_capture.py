@@ -46,6 +46,8 @@ SCRIPTS = {
     "is profiled": (IRIS + "import sys\nseen = []\nsys.setprofile(lambda f, e, a: seen.append(e))\nSVC().fit(X, y)\nsys.setprofile(None)\nprint(len(seen) > 9)", ""),
     "fits in processes": (IRIS + "from joblib import Parallel, delayed\ndef f(c): return SVC(C=c).fit(X, y).score(X, y)\nif __name__ == '__main__': print(Parallel(n_jobs=2)(delayed(f)(c) for c in (1, 2)))", ""),
     "looks at signatures": (IRIS + "import inspect\nprint(inspect.signature(SVC.fit), inspect.signature(SVC().fit), SVC.fit.__doc__[:20], callable(SVC.fit), SVC.fit is SVC.__mro__[2].fit)", ""),
+    "looks at score": (IRIS + "import inspect\nfrom sklearn.pipeline import Pipeline, make_pipeline\nfrom sklearn.preprocessing import StandardScaler\nprint(inspect.signature(SVC.score), inspect.signature(Pipeline.score), hasattr(make_pipeline(StandardScaler()), 'score'), SVC.score.__name__)\ntry:\n    make_pipeline(StandardScaler()).score(X)\nexcept AttributeError as e:\n    print(e)\nimport pickle; print(pickle.dumps(SVC.score), hasattr(SVC(), 'set_score_request'))", ""),
+    "fails in score": (IRIS + "SVC().fit(X, y).score(X, y[:3])", "SVC"),
     "exits": (IRIS + "import sys\nSVC().fit(X, y)\nsys.exit('done')", "SVC"),
 }  # fmt: skip
 
@@ -129,6 +131,33 @@ def test_what_fit_saw_is_told(tmp_path: Path, starter: Starter) -> None:
     ]
     assert len(seen["rows"]) == 32
     assert {"age": 30, "size": None} in seen["rows"]
+
+
+SCORED = {
+    "a classifier": ("m = SVC().fit(X, y)\nsaid = m.score(X, y), m.score(X[:9], y[:9])"),
+    "a pipeline": ("m = make_pipeline(StandardScaler(), SVC()).fit(X, y)\nsaid = [m.score(X, y)]"),
+    "a search": ("m = GridSearchCV(SVC(), {'C': [1, 2]}, cv=2).fit(X, y)\nsaid = [m.score(X, y)]"),
+    "a clustering": ("m = KMeans(3, n_init=1, random_state=0).fit(X)\nsaid = [m.score(X)]"),
+    "a class of its own": ("class Mine(SVC): pass\nm = Mine().fit(X, y)\nsaid = [m.score(X, y)]"),
+    "with a fit in its arguments": (
+        "m = SVC().fit(X, y)\nhasattr(m, 'score')\nsaid = [m.score(StandardScaler().fit_transform(X), y)]"
+    ),
+    "one after another": ("SVC(C=0.1).fit(X, y).score(X, y)\nm = SVC().fit(X, y)\nsaid = [m.score(X, y)]"),
+    "nothing": ("m = SVC().fit(X, y)\ncross_val_score(m, X, y, cv=2)\nsaid = []"),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "is_warm"), [*((name, True) for name in SCORED), ("a pipeline", False), ("a clustering", False)]
+)
+def test_what_score_answered_is_told(tmp_path: Path, starter: Starter, name: str, is_warm: bool) -> None:
+    imports = (
+        "from sklearn.cluster import KMeans\nfrom sklearn.model_selection import GridSearchCV, cross_val_score\n"
+        "from sklearn.pipeline import make_pipeline\nfrom sklearn.preprocessing import StandardScaler\n"
+    )
+    place = Place(tmp_path, IRIS + imports + SCORED[name] + "\nprint([float(one) for one in said])")
+    said, _ = place.run(starter if is_warm else None, "1")
+    assert json.loads((tmp_path / "captured" / "fit.json").read_text())["scores"] == json.loads(said)
 
 
 @pytest.fixture

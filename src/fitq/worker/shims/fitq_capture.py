@@ -5,7 +5,8 @@ FITQ_CAPTURE=1. The warm parent calls `prepare` before: changing two hundred cla
 their pages. At exit, and only if the script left no model in its outputs, it writes
 
     <FITQ_RUN_FOLDER>/captured/model.joblib    the last predictor fitted, not as part of another's fit
-    <FITQ_RUN_FOLDER>/captured/fit.json        shape, columns (name, dtype, range or values, missing) and rows
+    <FITQ_RUN_FOLDER>/captured/fit.json        shape, columns (name, dtype, range or values, missing), rows,
+                                               and what `score` answered
 
 It changes nothing that a script can see: no output, no result, no pickle, no line of a traceback. A `fit` of
 scikit-learn is found by the descriptor in its place, which hands out the very method that was there; its
@@ -103,6 +104,7 @@ class Capture(object):
         self._codes: Set[types.CodeType] = set()
         self._expected: List[Tuple[Any, types.FrameType]] = []  # estimator, who looked its `fit` up
         self._fits: List[_Seen] = []  #: the last two: the last one may have failed
+        self._scores = importlib.import_module("fitq_scores").Scores(self._is_of_the_script)
 
     def begin(self, folder: str, outputs: Optional[str]) -> None:
         """Remember what this process and thread fit from now on."""
@@ -130,6 +132,7 @@ class Capture(object):
 
     def leave_classes(self) -> None:
         """Take the descriptors away."""
+        self._scores.leave()
         for one, function in self._watched:
             one.fit = function
         base = sys.modules["sklearn.base"].BaseEstimator
@@ -143,6 +146,7 @@ class Capture(object):
             one.fit = _Fit(function, self)
             self._watched.append((one, function))
             self._codes.add(function.__code__)
+        self._scores.watch(one, _PACKAGES)
 
     def _watch_later(self, base: Any) -> None:
         capture = self
@@ -184,7 +188,7 @@ class Capture(object):
     def _wait_for(self, instance: Any, caller: types.FrameType) -> None:
         if self._expected:
             self._expected.append((instance, caller))  # one in the arguments of another
-        elif self._events > 0 and sys.getprofile() is None:
+        elif self._events > 0 and (sys.getprofile() is None or self._scores.is_watching):
             self._expected.append((instance, caller))
             sys.setprofile(self._on_event)
 
@@ -198,8 +202,8 @@ class Capture(object):
         elif event == "return":
             self._expected = [pair for pair in self._expected if pair[1] is not frame]
         if not self._expected or self._events <= 0:
-            sys.setprofile(None)
             self._expected = []
+            self._scores.resume()
 
     def _see(self, instance: Any, frame: types.FrameType) -> None:
         began = time.time()
@@ -228,7 +232,7 @@ class Capture(object):
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
                     for fit in [fit for fit in fits if _is_fitted(fit.model)][-1:]:
-                        self._write(fit.model, fit.summary())
+                        self._write(fit.model, {**fit.summary(), "scores": self._scores.of(fit.model)})
         except Exception:
             pass
 
