@@ -55,13 +55,15 @@ def _hint(code: str | None) -> str:
 
 
 class S3Objects:
-    """An `ObjectStore`."""
+    """An `ObjectStore`. One that is silent for `patience_seconds` is away."""
 
-    def __init__(self, url: str, access_key: str, secret_key: str, bucket: str) -> None:
+    def __init__(
+        self, url: str, access_key: str, secret_key: str, bucket: str, patience_seconds: float = 20.0
+    ) -> None:
         parts = urlsplit(url)
         self._http = urllib3.PoolManager(
             maxsize=32,
-            timeout=urllib3.Timeout(connect=3, read=20),
+            timeout=urllib3.Timeout(connect=3, read=patience_seconds),
             # Who may wait, waits around it: store/patience.py.
             retries=urllib3.Retry(total=1, connect=1, read=0, redirect=0, backoff_factor=0.05),
         )
