@@ -46,24 +46,17 @@ class Backend:
         note_change(self.objects, self.keys, model)
 
 
-def open_objects(settings: Settings, patience_seconds: float = 20.0) -> S3Objects:
+def open_objects(settings: Settings) -> S3Objects:
     """The object store alone: scoring needs nothing else."""
-    s = settings
-    return S3Objects(s.s3_url, s.s3_access_key, s.s3_secret_key, s.bucket, patience_seconds)
+    return S3Objects(settings.s3_url, settings.s3_access_key, settings.s3_secret_key, settings.bucket)
 
 
-def open_backend(
-    settings: Settings, middleware: list[Middleware] | None = None, *, patience_seconds: float = 20.0
-) -> Backend:
-    """Connect to both stores. Nothing is contacted until the first call.
-
-    Args:
-        patience_seconds: how long the object store may be silent in the middle of a call.
-    """
+def open_backend(settings: Settings, middleware: list[Middleware] | None = None) -> Backend:
+    """Connect to both stores. Nothing is contacted until the first call."""
     return Backend(
         workspace=settings.workspace,
         state=RedisState(connect(settings.redis_url), settings.workspace),
-        objects=open_objects(settings, patience_seconds),
+        objects=open_objects(settings),
         queue=open_queue(
             settings.redis_url, settings.workspace, middleware, lease_seconds=settings.lease_seconds
         ),

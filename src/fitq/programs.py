@@ -100,10 +100,10 @@ def run_worker(settings: Settings) -> None:
 
 def run_scheduler(settings: Settings) -> None:
     """One scheduler, until SIGTERM or SIGINT. Several may run; one leads."""
-    from fitq.scheduler.main import PATIENCE_SECONDS, Scheduler
+    from fitq.scheduler.main import Scheduler
 
     _begin("scheduler", settings)
-    backend = open_backend(settings, patience_seconds=PATIENCE_SECONDS)
+    backend = open_backend(settings)
     _check_format(settings, backend.objects, formats.agree)
     Scheduler(backend, settings.lease_seconds).run()
 

@@ -30,7 +30,6 @@ from fitq.api.app import create_app
 from fitq.backend import Backend, open_backend
 from fitq.errors import Unavailable
 from fitq.records import RunStatus
-from fitq.scheduler.care import Care
 from fitq.settings import Settings
 from tests.conftest import Servers, eventually
 from tests.faults.conftest import LEASE_SECONDS, Field
@@ -120,22 +119,6 @@ def test_a_redis_that_never_answers_is_not_asked_three_times(lines: Lines) -> No
         assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
         assert time.monotonic() - began < 8, "one time-out is 3 s"
         assert api.get("/v1/runs").json()["runs"] == []
-
-
-def test_a_bucket_that_never_answers_holds_up_no_lost_run_for_longer_than_a_few_seconds(
-    lines: Lines, field: Field
-) -> None:
-    """What was asked while packets vanished stays without an answer, also when the line is mended."""
-    run = field.submit("print('ran')")
-    assert attempts.claim(field.backend, run.id, "gone", lease_seconds=-1.0)
-    look_after = Care(open_backend(lines.settings, patience_seconds=1.0), lease_seconds=0.0)
-    began = time.monotonic()
-    with lines.to_objects.during(DEAF):
-        assert look_after.end_lost_attempts() == 0
-    assert time.monotonic() - began < 15, "the usual patience is 20 s"
-    assert field.find(run).status is RunStatus.PREPARING
-    assert look_after.end_lost_attempts() == 1
-    assert field.find(run).status is RunStatus.QUEUED
 
 
 def test_a_slow_redis_is_waited_for(lines: Lines, field: Field) -> None:

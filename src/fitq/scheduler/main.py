@@ -17,8 +17,6 @@ from fitq.stopping import set_on_signals
 
 log = get_logger(__name__)
 _ROUND_SECONDS = 3.0  #: at most; a quarter of a lease when that is less
-#: With an object store that says nothing. The round goes on without it: other runs should not wait for that.
-PATIENCE_SECONDS = 6.0
 #: As long as a round may take in which Redis hangs. Two that lead do no harm.
 _LEAD_SECONDS = 6.0
 #: A few keys are listed: what an API process that died left behind.

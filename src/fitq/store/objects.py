@@ -55,15 +55,13 @@ def _hint(code: str | None) -> str:
 
 
 class S3Objects:
-    """An `ObjectStore`. One that is silent for `patience_seconds` is away."""
+    """An `ObjectStore`."""
 
-    def __init__(
-        self, url: str, access_key: str, secret_key: str, bucket: str, patience_seconds: float = 20.0
-    ) -> None:
+    def __init__(self, url: str, access_key: str, secret_key: str, bucket: str) -> None:
         parts = urlsplit(url)
         self._http = urllib3.PoolManager(
             maxsize=32,
-            timeout=urllib3.Timeout(connect=3, read=patience_seconds),
+            timeout=urllib3.Timeout(connect=3, read=20),
             # Who may wait, waits around it: store/patience.py.
             retries=urllib3.Retry(total=1, connect=1, read=0, redirect=0, backoff_factor=0.05),
         )
