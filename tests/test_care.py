@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
+from typing import NoReturn
 
 import msgspec
 import pytest
@@ -15,6 +16,7 @@ from fitq.queue import NullQueue
 from fitq.records import RunRecord, RunStatus, TimelineEntry, now, to_json
 from fitq.scheduler import care
 from fitq.scheduler.care import Care
+from fitq.scheduler.main import Scheduler
 from fitq.store.protocols import Lease, LeaseEnd
 
 LEASE_SECONDS = 15.0
@@ -126,6 +128,31 @@ def test_a_worker_that_was_heard_just_before_an_outage_has_all_the_time_after_it
     memory_backend.state.renew_leases([lease], LEASE_SECONDS)
     clock.forward(1)
     assert look_after.end_lost_attempts() == 0
+
+
+def test_rounds_that_fail_half_way_count_no_outage_twice(
+    memory_backend: Backend, queued: RunRecord, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line that cuts now and then lets a round begin and not end; a dead worker is not spared for that."""
+    scheduler = Scheduler(memory_backend, LEASE_SECONDS)
+    held_by(memory_backend, queued)
+    scheduler.round()
+    clock.forward(LEASE_SECONDS + 1)
+    with monkeypatch.context() as cut:
+        cut.setattr(memory_backend.state, "list_leases", unavailable)
+        for _ in range(10):
+            scheduler.round()
+            clock.forward(3)
+    for _ in range(3):
+        assert status(memory_backend, queued) is RunStatus.PREPARING, "it could have been heard meanwhile"
+        scheduler.round()
+        clock.forward(3)
+    scheduler.round()
+    assert status(memory_backend, queued) is RunStatus.QUEUED
+
+
+def unavailable() -> NoReturn:
+    raise Unavailable("cut")
 
 
 def test_a_clock_that_jumps_loses_nobody_and_saves_nobody(

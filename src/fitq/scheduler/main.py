@@ -95,6 +95,7 @@ class Scheduler:
         elif self._was_away or away_seconds > 2 * self._period_seconds + 2.0:
             self._care.was_away(away_seconds)
         self._was_away = False
+        self._looked_at = time.monotonic()  # told: a round that fails from here on must not tell it again
 
     def _when_due(
         self, done_at: dict[str, float], name: str, step: Callable[[], int], every_seconds: float
