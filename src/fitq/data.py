@@ -74,8 +74,9 @@ def add(backend: Backend, request: DataRequest) -> DataRecord:
     check_name("data", request.name)
     digest = keep_content(backend, request)
     while True:
-        following = numbers(backend, request.name).following
-        found = with_digest(backend, request.name, digest) or add_version(backend, request, following)
+        known = numbers(backend, request.name)
+        same = with_digest(backend, request.name, known, digest)
+        found = same or add_version(backend, request, known.following)
         if found is not None:
             return found
 
@@ -99,9 +100,9 @@ def keep_content(backend: Backend, content: DataContent) -> str:
     return plain.digest
 
 
-def with_digest(backend: Backend, name: str, digest: str) -> DataRecord | None:
-    """The newest version that holds just that, if one does."""
-    records = (_read(backend, name, version) for version in reversed(versions(backend, name)))
+def with_digest(backend: Backend, name: str, known: Numbers, digest: str) -> DataRecord | None:
+    """The newest of these versions that holds just that, if one does."""
+    records = (_read(backend, name, version) for version in reversed(known.listed))
     return next((record for record in records if record is not None and record.digest == digest), None)
 
 
@@ -160,8 +161,8 @@ def summary(backend: Backend, name: str) -> DataSummary:
     Raises:
         NotFound: there is none; with near matches.
     """
-    latest = find(backend, name)
-    return DataSummary(name, versions(backend, name), latest)
+    known = numbers(backend, name)
+    return DataSummary(name, known.listed, _find(backend, name, known, None))
 
 
 def find(backend: Backend, name: str, version: str | int | None = None) -> DataRecord:
@@ -170,9 +171,11 @@ def find(backend: Backend, name: str, version: str | int | None = None) -> DataR
     Raises:
         NotFound: says what there is.
     """
-    known = numbers(backend, name)
-    newest = known.listed[-1] if known.listed else None
-    number = newest if version in (None, "latest") else version_number(str(version))
+    return _find(backend, name, numbers(backend, name), version)
+
+
+def _find(backend: Backend, name: str, known: Numbers, version: str | int | None) -> DataRecord:
+    number = known.newest if version in (None, "latest") else version_number(str(version))
     record = _read(backend, name, number) if number is not None else None
     if record is None:
         raise _unknown(backend, name, known, version)

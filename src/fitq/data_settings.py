@@ -26,8 +26,7 @@ def kept_settings(backend: Backend, name: str) -> tuple[DataSettings | None, str
 
 
 def _settings_of(backend: Backend, name: str, known: Numbers) -> tuple[DataSettings | None, str]:
-    newest = known.listed[-1] if known.listed else None
-    found = backend.objects.get(backend.keys.data_version(name, newest)) if newest else None
+    found = backend.objects.get(backend.keys.data_version(name, known.newest)) if known.newest else None
     if found is None:
         return None, ABSENT
     record = from_json(found, DataRecord)
@@ -60,9 +59,10 @@ def configure(backend: Backend, name: str, settings: DataSettings, *, expected: 
         if current == settings:
             return
         if current is not None and current.digest == settings.digest:
-            _describe(backend, backend.keys.data_version(name, known.listed[-1]), settings, expected)
+            assert known.newest is not None
+            _describe(backend, backend.keys.data_version(name, known.newest), settings, expected)
             return
-        content = find_content(backend, name, settings.digest)
+        content = _content(backend, name, known, settings.digest)
         request = DataRequest(
             name=name,
             files=content.files,
@@ -88,10 +88,14 @@ def find_content(backend: Backend, name: str, digest: str) -> DataContent:
     Raises:
         NotFound: they were never sent.
     """
+    return _content(backend, name, data.numbers(backend, name), digest)
+
+
+def _content(backend: Backend, name: str, known: Numbers, digest: str) -> DataContent:
     found = backend.objects.get(backend.keys.data_content(digest))
     if found is not None:
         return from_json(found, DataContent)
-    record = data.with_digest(backend, name, digest)  # of before contents were kept by their digest
+    record = data.with_digest(backend, name, known, digest)  # of before contents were kept by their digest
     if record is None:
         raise NotFound(
             f"There is no content {digest} for data {name!r} here.",
@@ -107,7 +111,8 @@ def withdraw(backend: Backend, name: str, *, expected: str | None = None) -> Non
     Raises:
         Outdated: the newest version has another revision than the expected one.
     """
-    check_revision(f"Data {name!r}", kept_settings(backend, name)[1], expected)
-    if listed := data.versions(backend, name):
-        backend.objects.put(backend.keys.data_withdrawn(name, listed[-1]), b"")
-        log.info("data_withdrawn", data=f"{name}:{listed[-1]}")
+    known = data.numbers(backend, name)
+    check_revision(f"Data {name!r}", _settings_of(backend, name, known)[1], expected)
+    if known.newest is not None:
+        backend.objects.put(backend.keys.data_withdrawn(name, known.newest), b"")
+        log.info("data_withdrawn", data=f"{name}:{known.newest}")

@@ -13,6 +13,7 @@ import msgspec
 from fitq.backend import Backend
 from fitq.environments.curated import CURATED, Curated, find_curated
 from fitq.environments.reading import read_spec
+from fitq.environments.spec import EnvironmentSpec
 from fitq.errors import InvalidRequest, NotFound
 from fitq.logs import get_logger
 from fitq.names import check_name, did_you_mean, version_number
@@ -46,8 +47,8 @@ def register(backend: Backend, request: EnvironmentRequest) -> NamedEnvironment:
     check_free(request.name)
     if not given:
         return find(backend, request.name)
-    read_spec(given, at="$")
-    return _add(backend, request.name, given, description=request.description)
+    spec = read_spec(given, at="$")
+    return _add(backend, request.name, given, spec, description=request.description)
 
 
 def check_free(name: str) -> None:
@@ -71,23 +72,29 @@ def configure(
         Outdated: the newest version is another than the expected one.
     """
     check_free(name)
-    read_spec(settings.spec, at="spec")
+    spec = read_spec(settings.spec, at="spec")
     given = {key: value for key in _FORMS if (value := settings.spec.get(key))}
     if not given:
         raise InvalidRequest(
             "An environment needs packages.", at="spec", hint="Write one of conda, pip, pyproject, script."
         )
-    return _add(backend, name, given, expected=expected)
+    return _add(backend, name, given, spec, expected=expected)
 
 
 def _add(
-    backend: Backend, name: str, given: dict[str, Any], *, description: str = "", expected: str | None = None
+    backend: Backend,
+    name: str,
+    given: dict[str, Any],
+    spec: EnvironmentSpec,
+    *,
+    description: str = "",
+    expected: str | None = None,
 ) -> NamedEnvironment:
-    spec = read_spec(given)
+    """`spec` is what `given` comes to."""
     digest = hashlib.sha256(msgspec.json.encode([given, spec])).hexdigest()
     while True:
         taken = numbers(backend, name)
-        newest = _read(backend, name, taken.listed[-1]) if taken.listed else None
+        newest = _read(backend, name, taken.newest) if taken.newest else None
         check_revision(f"Environment {name!r}", newest.id if newest else ABSENT, expected)
         if newest is not None and newest.digest == digest:
             return newest
@@ -120,7 +127,7 @@ def find(backend: Backend, name: str, version: str | int | None = None) -> Named
     if curated is not None:
         return _of_curated(curated)
     known = numbers(backend, name)
-    wanted = str(version or of_name or (known.listed[-1] if known.listed else ""))
+    wanted = str(version or of_name or known.newest or "")
     number = version_number(wanted)
     found = _read(backend, name, number) if number is not None else None
     if found is None:
@@ -153,12 +160,11 @@ def withdraw(backend: Backend, name: str, *, expected: str | None = None) -> Non
     """
     if find_curated(name) is not None:
         raise InvalidRequest(f"Environment {name!r} is curated: it is there for ever.", at="name")
-    listed = versions(backend, name)
-    newest = f"{name}:{listed[-1]}" if listed else ABSENT
-    check_revision(f"Environment {name!r}", newest, expected)
-    if listed:
-        backend.objects.put(backend.keys.environment_withdrawn(name, listed[-1]), b"")
-        log.info("environment_withdrawn", environment=newest)
+    newest = numbers(backend, name).newest
+    check_revision(f"Environment {name!r}", f"{name}:{newest}" if newest else ABSENT, expected)
+    if newest is not None:
+        backend.objects.put(backend.keys.environment_withdrawn(name, newest), b"")
+        log.info("environment_withdrawn", environment=f"{name}:{newest}")
 
 
 def spec_of(backend: Backend, name: str) -> dict[str, Any]:
@@ -216,9 +222,9 @@ def asked_for(backend: Backend, asked: str | dict[str, Any] | None) -> Environme
 def foreseen(backend: Backend, name: str, given: dict[str, Any]) -> EnvironmentRecord:
     """What a name will stand for once this specification is its newest version."""
     taken = numbers(backend, name)
-    newest = _read(backend, name, taken.listed[-1]) if taken.listed else None
+    newest = _read(backend, name, taken.newest) if taken.newest else None
     is_there = newest is not None and newest.spec == given
-    return EnvironmentRecord(name=f"{name}:{taken.listed[-1] if is_there else taken.following}", spec=given)
+    return EnvironmentRecord(name=f"{name}:{taken.newest if is_there else taken.following}", spec=given)
 
 
 def _of_curated(curated: Curated) -> NamedEnvironment:

@@ -20,6 +20,11 @@ class Numbers(NamedTuple):
     given: list[int]  #: also of what was withdrawn
 
     @property
+    def newest(self) -> int | None:
+        """The version that is meant when none is named; None if none is listed."""
+        return self.listed[-1] if self.listed else None
+
+    @property
     def following(self) -> int:
         """The number of the next version."""
         return (self.given[-1] if self.given else 0) + 1
