@@ -52,9 +52,8 @@ class ServedModel:
         )
         self.replay: Replay | None = None  #: how its recorded answers compare to those it gives here
         self.tried_at = -math.inf  #: when that was found
-        self.example_answers: dict[
-            str, Any
-        ] = {}  #: method → answer to the example rows, once asked for; of a script its body
+        #: method → answer to the example rows, once asked for; of a script its body
+        self.example_answers: dict[str, Any] = {}
         self.environment = ""  #: hash of the one it is loaded in; empty: scoring's own
         self.turns = Turns()  #: at its entry script, if it has one
         self._scorer: Scorer | None = None

@@ -33,10 +33,14 @@ def records_of(folder: str, file: str) -> List[Record]:
         module = load(folder, file)
     except BaseException as exc:  # noqa: BLE001  a file may even call sys.exit
         lines = traceback.format_exception_only(type(exc), exc)
-        error = " ".join(line.strip() for line in lines)
-        return [{"name": Path(file).stem, "pool": "*", "file": file, "error": error}]
+        return [broken(file, " ".join(line.strip() for line in lines))]
     found = [facts for facts in map(facts_of, list(vars(module).values())) if facts is not None]
     return [dict(facts, file=file) for facts in found if facts["file"] in ("", file)]
+
+
+def broken(file: str, error: str) -> Record:
+    """What stands for the functions of a file that cannot be read."""
+    return {"name": Path(file).stem, "pool": "*", "file": file, "error": error}
 
 
 def main() -> None:

@@ -35,7 +35,7 @@ from fitq.worker.abandoned import held
 from fitq.worker.aside import Aside
 from fitq.worker.inputs import Input, Inputs
 from fitq.worker.redaction import NONE
-from fitq.worker.runtime import OWN, Runtime
+from fitq.worker.runtime import OWN, Runtime, own_places
 from fitq.worker.sagemaker import all_arguments, sagemaker_environment
 
 T = TypeVar("T")
@@ -167,9 +167,7 @@ class RunFolder:
         run, outputs = self.run, str(self.code / "outputs")
         return {
             **runtime.variables(),
-            **(dict.fromkeys(("USER", "LOGNAME"), "fitq") if is_own_user else {}),
-            "HOME": str(self.path / "home"),
-            "TMPDIR": "/tmp" if has_own_tmp else str(self.tmp),  # noqa: S108
+            **own_places(self.path / "home", self.tmp, is_own_user=is_own_user, has_own_tmp=has_own_tmp),
             "FITQ_CAPTURE": "1" if capture else "0",
             **run.environment_variables,
             **(secrets or {}),

@@ -22,6 +22,7 @@ from fitq.isolation.ladder import Ladder, give_to
 from fitq.worker.abandoned import held
 from fitq.worker.folder import Program
 from fitq.worker.process import ColdProcess
+from fitq.worker.runtime import own_places
 
 _NAME = "functions"
 _MOST_OUTPUT = 4 << 20
@@ -99,9 +100,9 @@ class Importer:
         plan = self.ladder.plan(_NAME, folder=own, scratch=own / "tmp", readable=reads, groups=joins)
         environment = {
             **program.runtime.variables(),
-            **(dict.fromkeys(("USER", "LOGNAME"), "fitq") if user is not None else {}),
-            "HOME": str(own),
-            "TMPDIR": "/tmp" if "mounts" in self.ladder.rungs else str(own / "tmp"),  # noqa: S108
+            **own_places(
+                own, own / "tmp", is_own_user=user is not None, has_own_tmp="mounts" in self.ladder.rungs
+            ),
             "FITQ_RUN_ID": room.name,  # what outlives its keeper is known by it
         }
         return ColdProcess(program.command, cwd=cwd or own, environment=environment, plan=plan)

@@ -15,7 +15,7 @@ from fitq.errors import InvalidRequest
 from fitq.logs import get_logger
 from fitq.names import PATTERNS, check_name
 from fitq.records import FunctionRecord
-from fitq.worker.catalogue import MARK, files_of
+from fitq.worker.catalogue import MARK, broken, files_of
 from fitq.worker.folder import Program
 from fitq.worker.importing import Imported, Importer
 from fitq.worker.runtime import OWN, Runtime
@@ -52,7 +52,7 @@ def list_folder(
     records = list[dict[str, Any]]()
     for file in files_of(str(folder)):
         of_one = told([file], _SECONDS_OF_ONE)
-        records += of_one if isinstance(of_one, list) else [_broken(file, of_one)]
+        records += of_one if isinstance(of_one, list) else [broken(file, of_one)]
     return [_checked(record) for record in records]
 
 
@@ -72,10 +72,6 @@ def _told(folder: Path, child: Imported, seconds: float) -> list[dict[str, Any]]
         return f"importing it ended the process (exit code {child.exit_code}){last and ': '}{last[:500]}"
 
 
-def _broken(file: str, error: str) -> dict[str, Any]:
-    return {"name": Path(file).stem, "pool": "*", "file": file, "error": error}
-
-
 def _checked(told: dict[str, Any]) -> FunctionRecord:
     """A record as the child told it; with an error if nobody could call it."""
     try:
@@ -88,5 +84,5 @@ def _checked(told: dict[str, Any]) -> FunctionRecord:
         for secret in record.secrets:
             check_name("secret", secret)
     except (msgspec.ValidationError, InvalidRequest) as exc:
-        return _checked(_broken(str(told.get("file", "")), str(exc)))
+        return _checked(broken(str(told.get("file", "")), str(exc)))
     return record

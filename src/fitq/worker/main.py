@@ -297,15 +297,13 @@ _ALL_OFF = dict.fromkeys([rung for rung in RUNGS if rung != "keeper"], "FITQ_ISO
 def _usual_work_dir() -> Path:
     """One for all workers of this user: inputs are fetched once, and what a crash left is found. Not in /tmp,
     which is for what runs themselves put there."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "fitq"
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        (cache / "work").mkdir(mode=0o700, exist_ok=True)
-    except (OSError, RuntimeError):  # there is no such home, or it is read-only
-        return Path(tempfile.mkdtemp(prefix="fitq-work-"))
-    return (
-        cache / "work" if os.access(cache / "work", os.W_OK) else Path(tempfile.mkdtemp(prefix="fitq-work-"))
-    )
+    with contextlib.suppress(OSError, RuntimeError):  # there is no such home, or it is read-only
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+        work = cache / "fitq" / "work"
+        work.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if os.access(work, os.W_OK):
+            return work
+    return Path(tempfile.mkdtemp(prefix="fitq-work-"))
 
 
 def _folder(text: str) -> Path | None:

@@ -156,9 +156,8 @@ class Starter:
     """Starts a worker's runs, and keeps warm parents alive when asked to: some for each runtime."""
 
     def __init__(self) -> None:
-        self._warm: dict[
-            tuple[str, int | None], _Warm
-        ] = {}  #: by runtime's key, the one used last at the end
+        #: by the runtime's key, the one used last at the end
+        self._warm: dict[tuple[str, int | None], _Warm] = {}
         self._lock = threading.Lock()
 
     def start(
