@@ -29,6 +29,7 @@ import warnings
 import weakref
 from typing import Any, Dict, List, Optional, Set, Tuple
 
+_watching = importlib.import_module("fitq_watching")
 _ROWS = 32  #: kept of what `fit` saw
 _VALUES = 50  #: a column of text with more different values has no list of them
 _COLUMNS = 2000  #: of wider data only the shape is kept
@@ -79,22 +80,6 @@ class _Waiting(object):
             sys.meta_path.remove(self)
 
 
-class _Fit(object):
-    """Stands in a class in the place of its method and hands out that method."""
-
-    def __init__(self, function: types.FunctionType, capture: "Capture") -> None:
-        self._function, self._capture = function, capture
-        self.__doc__ = function.__doc__
-
-    def __get__(self, instance: Any, owner: Any = None) -> Any:
-        if instance is not None:
-            self._capture.expect(instance)
-        return self._function.__get__(instance, owner)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._function, name)
-
-
 class Capture(object):
     """What one process has fitted."""
 
@@ -143,7 +128,7 @@ class Capture(object):
     def _watch(self, one: Any) -> None:
         function = vars(one).get("fit")
         if isinstance(function, types.FunctionType) and one.__module__.partition(".")[0] in _PACKAGES:
-            one.fit = _Fit(function, self)
+            one.fit = _watching.Watched(function, self)
             self._watched.append((one, function))
             self._codes.add(function.__code__)
         self._scores.watch(one, _PACKAGES)
@@ -195,7 +180,7 @@ class Capture(object):
     def _on_event(self, frame: types.FrameType, event: str, _: Any) -> None:
         self._events -= 1
         if event == "call" and frame.f_code in self._codes:
-            instance = _first(frame)
+            instance = _watching.first_argument(frame)
             if any(one is instance for one, _ in self._expected):
                 self._expected = [pair for pair in self._expected if pair[0] is not instance]
                 self._see(instance, frame)
@@ -302,12 +287,6 @@ def _below(base: Any) -> List[Any]:
         found.append(one)
         left.extend(type.__subclasses__(one))
     return found
-
-
-def _first(frame: types.FrameType) -> Any:
-    """The first argument: the estimator."""
-    code, told = frame.f_code, frame.f_locals
-    return told[code.co_varnames[0]] if code.co_argcount else None
 
 
 def _argument(frame: types.FrameType) -> Any:

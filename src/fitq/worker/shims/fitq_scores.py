@@ -4,30 +4,15 @@ A descriptor in the place of the method hands out the very method that was there
 frame begin and return, and lives no longer than that. Standard library only, any Python ≥ 3.6.
 """
 
+import importlib
 import sys
 import types
 import weakref
 from typing import Any, Callable, List, Optional, Set, Tuple
 
+_watching = importlib.import_module("fitq_watching")
 _EVENTS = 100000  #: of the profile function in a whole process: about 0.05 s
 _KEPT = 20
-
-
-class _Score(object):
-    """Stands in a class in the place of its method, or of what decides whether there is one."""
-
-    def __init__(self, method: Any, scores: "Scores") -> None:
-        self._method, self._scores = method, scores
-        self.__doc__ = method.__doc__
-
-    def __get__(self, instance: Any, owner: Any = None) -> Any:
-        found = self._method.__get__(instance, owner)
-        if instance is not None:
-            self._scores.expect(instance)
-        return found
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._method, name)
 
 
 class Scores(object):
@@ -46,11 +31,11 @@ class Scores(object):
         """Put descriptors in place in a class and in those that it has `score` from."""
         for base in one.__mro__:
             method = vars(base).get("score")
-            if isinstance(method, _Score):
+            if isinstance(method, _watching.Watched):
                 continue
             function = getattr(method, "fn", method)  # of `available_if`
             if isinstance(function, types.FunctionType) and base.__module__.partition(".")[0] in packages:
-                base.score = _Score(method, self)
+                base.score = _watching.Watched(method, self)
                 self._watched.append((base, method))
                 self._codes.add(function.__code__)
 
@@ -93,7 +78,11 @@ class Scores(object):
         if self._expected is None or self._events <= 0:
             self._stop()
         elif self._running is None:
-            if event == "call" and frame.f_code in self._codes and _first(frame) is self._expected[0]:
+            if (
+                event == "call"
+                and frame.f_code in self._codes
+                and _watching.first_argument(frame) is self._expected[0]
+            ):
                 self._running = frame
             elif event == "return" and frame is self._expected[1]:
                 self._stop()
@@ -107,8 +96,3 @@ class Scores(object):
             self._told = self._told[1 - _KEPT :] + [(weakref.ref(instance), float(value))]
         except (TypeError, ValueError):  # it raised, or is no number
             pass
-
-
-def _first(frame: types.FrameType) -> Any:
-    code = frame.f_code
-    return frame.f_locals[code.co_varnames[0]] if code.co_argcount else None
