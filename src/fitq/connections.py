@@ -104,8 +104,12 @@ class BoundedProtocol(HttpToolsProtocol):
     @property
     def is_idle(self) -> bool:
         """Whether nothing of a request is here, and nothing of an answer is left."""
-        is_asked = self.cycle is not None and not self.cycle.response_complete
-        return not (is_asked or self._unread_bytes or self._is_in_body)
+        return not (self._is_asked or self._unread_bytes or self._is_in_body)
+
+    @property
+    def _is_asked(self) -> bool:
+        """Whether the app has a request to answer."""
+        return self.cycle is not None and not self.cycle.response_complete
 
     def look(self, now: float) -> None:
         """Cut off a client that is too slow. Called again and again.
@@ -133,12 +137,11 @@ class BoundedProtocol(HttpToolsProtocol):
             return ("refused",)
         if unsent := self.transport.get_write_buffer_size():
             return "answer", unsent
-        is_asked = self.cycle is not None and not self.cycle.response_complete
-        if self._is_in_body and not is_asked:
+        if self._is_in_body and not self._is_asked:
             return "too much", self.cycle  # of a body whose request is answered already
         if self._is_in_body and not self.flow.read_paused:
             return "body", self.cycle, self._body_bytes // (_BYTES_PER_SECOND * self._limits.seconds)
-        if not is_asked and self._unread_bytes:
+        if not self._is_asked and self._unread_bytes:
             return "head", self.cycle
         return ("nothing",) if self.cycle is None else ("ours",)
 
