@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 from fitq.backend import Backend
 from fitq.errors import InvalidRequest, Unavailable
-from fitq.names import check_name, did_you_mean
+from fitq.names import did_you_mean
 from fitq.records import EntryModel, EntryRequest, ModelRecord, RunRecord
 from fitq.submission import files_of_snapshot
 
@@ -55,16 +55,11 @@ def models_of(backend: Backend, request: EntryRequest, own: ModelRecord | None) 
             at="entry.models",
             hint='Send {"model": "a:1", "entry": {"script": …, "models": ["b:1"]}}.',
         )
-    found = [backend.catalog.model(*_name_and_version(asked)) for asked in request.models]
+    found = [backend.catalog.named(asked) for asked in request.models]
     ids = [model.id for model in [*([own] if own else []), *found]]
     if len(set(ids)) < len(ids):
         raise InvalidRequest(f"A model is named twice: {', '.join(ids)}.", at="entry.models")
     return found
-
-
-def _name_and_version(asked: str) -> tuple[str, str | None]:
-    name, _, version = asked.partition(":")
-    return check_name("model", name), version or None
 
 
 def copied(backend: Backend, model: ModelRecord, to: str) -> EntryModel:

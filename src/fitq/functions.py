@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from fitq.errors import InvalidParameters
+from fitq.errors import InvalidParameters, Unavailable
 from fitq.names import check_name, did_you_mean
 from fitq.records import FunctionRecord, JsonScalar, Parameter
 from fitq.signature import facts_of
@@ -35,6 +35,14 @@ def described(target: object) -> FunctionRecord | None:
     for secret in facts["secrets"]:
         check_name("secret", secret)
     return msgspec.convert(facts, type=FunctionRecord)
+
+
+def on_its_way(name: str, pool: str) -> Unavailable:
+    """What is said of a function that was published and that nobody can run yet."""
+    return Unavailable(
+        f"Function {name!r} was published, and no worker of pool {pool!r} has taken it over yet.",
+        hint="Its environment may have to be built first; try again. Workers: fitq pools list",
+    )
 
 
 def check_parameters(function: FunctionRecord, given: dict[str, JsonScalar]) -> dict[str, JsonScalar]:

@@ -14,7 +14,8 @@ import msgspec
 
 from fitq.backend import Backend
 from fitq.environment_names import asked_for
-from fitq.errors import InvalidRequest, NotFound, Unavailable
+from fitq.errors import InvalidRequest, NotFound
+from fitq.functions import on_its_way
 from fitq.logs import get_logger
 from fitq.names import check_name, did_you_mean
 from fitq.records import (
@@ -141,10 +142,7 @@ def check_not_on_its_way(backend: Backend, name: str) -> None:
     """
     code = next((code for code in backend.state.list_published() if code.name == name), None)
     if code is not None:
-        raise Unavailable(
-            f"Function {name!r} was published, and no worker of pool {code.pool!r} has taken it over yet.",
-            hint="Its environment may have to be built first; try again. Workers: fitq pools list",
-        )
+        raise on_its_way(name, code.pool)
 
 
 def published(backend: Backend) -> list[str]:

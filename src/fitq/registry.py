@@ -220,8 +220,7 @@ def _from_run(backend: Backend, request: RegisterRequest, folder: Path) -> _Sour
 
 def _from_model(backend: Backend, request: RegisterRequest, folder: Path) -> tuple[_Source, RegisterRequest]:
     """The file of a registered version, and the request with what is known of that version."""
-    name, _, version = (request.model or "").partition(":")
-    model = backend.catalog.model(check_name("model", name), version or None)
+    model = backend.catalog.named(request.model or "")
     file = _fetched(backend, model, folder / "model")
     run = runs.find(backend, model.run) if model.run is not None else None
     known = {"framework": model.framework, "framework_version": model.framework_version}

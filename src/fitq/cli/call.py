@@ -9,8 +9,8 @@ from fitq.cli.connect import platform
 from fitq.cli.functions import callable_functions
 from fitq.cli.given import pairs
 from fitq.cli.submission import RunOptions, run_options, submit_and_see
-from fitq.errors import FitqError, NotFound, Unavailable
-from fitq.functions import parse_parameter
+from fitq.errors import InvalidRequest, NotFound
+from fitq.functions import on_its_way, parse_parameter
 from fitq.names import did_you_mean
 from fitq.records import FunctionRecord, RunRequest
 from fitq.sdk.client import Client
@@ -42,21 +42,13 @@ def call(function: str, parameters: tuple[str, ...], options: RunOptions) -> Non
 
 def _find(client: Client, name: str) -> FunctionRecord:
     known = {f.name: f for f in callable_functions(client)}
-    if name not in known and _is_published(client, name):
-        raise Unavailable(
-            f"Function {name!r} was published, and no worker has taken it over yet.",
-            hint="Its environment may have to be built first; try again. Workers: fitq pools list",
-        )
-    if name not in known:
+    if name in known:
+        return known[name]
+    try:
+        code = client.get_function(name)
+    except (NotFound, InvalidRequest):  # or no function can be called so
         raise NotFound(
             f"No pool knows a function {name!r}. {did_you_mean(name, known)}".strip(),
             hint="List what there is with: fitq functions list",
-        )
-    return known[name]
-
-
-def _is_published(client: Client, name: str) -> bool:
-    try:
-        return client.get_function(name).name == name
-    except FitqError:  # not, or not to be asked by that name
-        return False
+        ) from None
+    raise on_its_way(name, code.pool)

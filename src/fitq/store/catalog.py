@@ -72,6 +72,16 @@ class Catalog:
             raise self._no_version(name, str(version or number))
         return record
 
+    def named(self, text: str) -> ModelRecord:
+        """A model by `name`, `name:version` or `name:alias`.
+
+        Raises:
+            InvalidRequest: no model can be called so.
+            NotFound: as `model`.
+        """
+        name, _, version = text.partition(":")
+        return self.model(check_name("model", name), version or None)
+
     def kept(self, name: str, number: int) -> ModelRecord | None:
         """What stands under a version number, also of a deleted one."""
         data = self.objects.get(self.keys.model_version(name, number))
