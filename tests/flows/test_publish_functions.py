@@ -31,6 +31,12 @@ def shout(run: RunContext, gate: str = "", times: int = {times}) -> None:
 DOCUMENT = "kind: Function\nname: shout\npool: small\nfolder: code\n"
 
 
+@pytest.fixture(autouse=True)
+def commands_find_the_platform(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FITQ_URL", stack.settings.url)
+    monkeypatch.setenv("FITQ_TOKEN", stack.settings.token)
+
+
 def write(folder: Path, word: str, times: int) -> None:
     (folder / "code").mkdir(exist_ok=True)
     (folder / "code" / "shout.py").write_text(CODE.format(times=times))
@@ -59,11 +65,8 @@ def test_a_folder_is_published_taken_over_and_rolled_back_while_runs_keep_theirs
     ws: Workspace,
     stack: Stack,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("FITQ_URL", stack.settings.url)
-    monkeypatch.setenv("FITQ_TOKEN", stack.settings.token)
     apply = ["apply", "-f", str(tmp_path / "fitq.yaml")]
     workers = {p.pid for p in stack_workers(stack)}
 
@@ -131,11 +134,8 @@ def test_a_function_runs_in_its_environment_and_both_are_rolled_back(
     ws: Workspace,
     stack: Stack,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("FITQ_URL", stack.settings.url)
-    monkeypatch.setenv("FITQ_TOKEN", stack.settings.token)
     workers = {p.pid for p in stack_workers(stack)}
     call = RunRequest(function="packages")
 

@@ -13,7 +13,7 @@ import joblib
 import msgspec
 import pytest
 from bodies_lab.curl import taken_apart
-from bodies_lab.kinds import Kind
+from bodies_lab.kinds import Kind, kinds
 from starlette.testclient import TestClient
 
 from fitq.records import EndpointRecord, ModelRecord, now, to_json
@@ -147,6 +147,15 @@ def running(folder: Path, **changes: Any) -> Iterator[Scoring]:
 def scoring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scoring]:
     """One program per test file, without models."""
     yield from running(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scoring]:
+    """One program per test file, with a model of every kind."""
+    for scoring in running(tmp_path_factory.mktemp("models")):
+        for kind in kinds():
+            scoring.serve(kind)
+        yield scoring
 
 
 def saved(model: object) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,15 +13,7 @@ from bodies_lab.forms import FORMS, Ask
 from bodies_lab.kinds import kinds
 from hypothesis import HealthCheck, given, settings
 
-from tests.scoring.conftest import TOKEN, Scoring, assert_explained, assert_one_error_shape, running
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scoring]:
-    for scoring in running(tmp_path_factory.mktemp("models")):
-        for kind in kinds():
-            scoring.serve(kind)
-        yield scoring
+from tests.scoring.conftest import TOKEN, Scoring, assert_explained, assert_one_error_shape
 
 
 def predictions(answer: Any) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Iterator
 from typing import Any
 
 import openapi_schema_validator
@@ -19,19 +18,11 @@ from fitq.errors import InputRejected
 from fitq.schema import ArraySchema
 from fitq.scoring.input_schema import input_schema
 from fitq.scoring.schema_words import Words
-from tests.scoring.conftest import Scoring, running
+from tests.scoring.conftest import Scoring
 
 #: The same requests each time, however slow the machine is.
 _CALM = settings(deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow])
 VERSIONS = ("2", "3", "3.1")
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scoring]:
-    for scoring in running(tmp_path_factory.mktemp("models")):
-        for kind in kinds():
-            scoring.serve(kind)
-        yield scoring
 
 
 def faults(schema: dict[str, Any], value: object, version: str) -> list[str]:
