@@ -21,7 +21,7 @@ from redis.retry import Retry
 
 from fitq.errors import Conflict
 from fitq.local.objects import GRPC_OFFSET, EmbeddedObjects
-from fitq.local.ports import claim_port, free_ports
+from fitq.local.ports import claim_port, free_ports, free_ports_with_grpc
 from fitq.local.redis import EmbeddedRedis
 from fitq.store.objects import S3Objects
 from tests.conftest import eventually
@@ -186,6 +186,11 @@ def test_a_taken_port_is_named_with_the_option_that_chooses_another() -> None:
         with pytest.raises(Conflict, match=r"already in use.*--api-port"):
             claim_port(taken.getsockname()[1], what="the API", option="--api-port")
     assert claim_port(0, what="the API", option="--api-port") > 0
+
+
+def test_no_port_is_the_grpc_partner_of_another() -> None:
+    ports = free_ports_with_grpc(2000, 10_000)
+    assert len({*ports, *(port + 10_000 for port in ports)}) == 4000
 
 
 def test_free_ports_differ() -> None:

@@ -31,8 +31,9 @@ def free_ports(count: int) -> list[int]:
 
 
 def free_ports_with_grpc(count: int, offset: int) -> list[int]:
-    """Distinct ports that are free and whose gRPC partner, `offset` above, is free too."""
-    return _pick(count, range(_CHOICES.start, _CHOICES.stop - offset), offset=offset)
+    """Distinct free ports. The gRPC partner of each, `offset` above, is free too and no other of them."""
+    below_partners = min(_CHOICES.stop - offset, _CHOICES.start + offset)
+    return _pick(count, range(_CHOICES.start, below_partners), offset=offset)
 
 
 def _pick(count: int, choices: range, *, offset: int) -> list[int]:
