@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import errno
 import io
+import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -252,6 +254,12 @@ def test_exit_zero_however_it_comes_is_completed(bench: Bench) -> None:
         "import traceback, warnings\ntry:\n    1/0\nexcept ZeroDivisionError:\n    traceback.print_exc()\n"
     )
     assert bench.run(f"{handled}warnings.warn('did not converge')").failure is None
+
+
+def test_a_command_finds_the_python_of_its_worker(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", os.defpath)  # a machine without `python`, or with another one
+    run = bench.run("python -c 'import sklearn, sys; print(sys.prefix)'", as_command=True)
+    assert bench.log(run) == f"{sys.prefix}\n"
 
 
 def test_a_command_runs_in_the_snapshot(bench: Bench) -> None:

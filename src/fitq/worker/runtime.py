@@ -76,13 +76,11 @@ class Runtime:
 
     def _activated(self) -> dict[str, str]:
         """What `activate` would have set, so that commands and child processes find the same Python."""
+        programs = os.path.dirname(self.python)  # noqa: PTH120  # a link's own folder
+        found = {"PATH": os.pathsep.join([programs, os.environ.get("PATH", os.defpath)])}
         if self.folder is None:
-            return {}
-        programs = str(self.folder.path / "bin")
-        found = {
-            "VIRTUAL_ENV": str(self.folder.path),
-            "PATH": os.pathsep.join([programs, os.environ.get("PATH", os.defpath)]),
-        }
+            return found
+        found["VIRTUAL_ENV"] = str(self.folder.path)
         if self.folder.release.startswith("3.6."):  # before PEP 538, Python took a bare C locale at its word
             found["PYTHONIOENCODING"] = "utf-8"
         return found
