@@ -31,8 +31,8 @@ _DTYPES = {"number": "f8", "integer": "i8", "boolean": "?", "string": "U16"}
 _MATRIX: dict[str, Any] = {"number": np.float64, "integer": np.int64}
 #: From here on a float64 no longer tells neighbouring integers apart.
 _EXACT_BELOW = 2.0**53
-
-
+#: So many of the values that a column may have are named in a message.
+_SHOWN_CATEGORIES = 10
 #: Up to here rows are packed one by one; numpy takes longer to begin.
 _FEW_ROWS = 16
 
@@ -64,7 +64,12 @@ class ArraySchema:
         if self._dtype is np.int64 and any(nullable):
             self._dtype = None  # an int64 has no way to say "missing"
         self._required = np.array([not n for n in nullable], dtype=bool)
-        self._pack = _packer(schema) if self._dtype is np.float64 and not any(nullable) else None
+        #: columns whose values the model knows all, with those
+        self._closed = [
+            (i, frozenset(c.categories)) for i, c in enumerate(schema.columns) if c.refuses_others
+        ]
+        only_floats = self._dtype is np.float64 and not any(nullable) and not self._closed
+        self._pack = _packer(schema) if only_floats else None
         #: what msgspec decodes or converts rows to, with width and kinds checked in C
         self.rows_type: Any = list[str] if schema.layout == "texts" else list[_row_type(schema)]  # type: ignore[misc]  # made at run time
 
@@ -108,7 +113,10 @@ class ArraySchema:
             return Rows(len(rows), b"".join([self._pack(*row) for row in rows]), [])
         if self._dtype is None:
             columns = [list(c) for c in zip(*rows, strict=True)]
-            return Rows(len(rows), None, columns, exact=self._columns_are_exact(columns, path))
+            exact = self._columns_are_exact(columns, path)
+            for i, known in self._closed:
+                self._refuse_unknown(i, columns[i], known, path)
+            return Rows(len(rows), None, columns, exact)
         try:
             matrix = np.array(rows, dtype=self._dtype)
         except OverflowError as exc:
@@ -117,6 +125,8 @@ class ArraySchema:
 
     def check_matrix(self, matrix: NDArray[Any], path: str = "$.data") -> Rows:
         """Rows that came as one array of the schema's own kind, shape (n, width), n ≥ 1."""
+        for i, known in self._closed:
+            self._refuse_unknown(i, matrix[:, i].tolist(), known, path)
         if self._dtype is np.int64:
             return Rows(len(matrix), matrix.astype("<i8", copy=False).tobytes(), [], dtype="<i8")
         exact = True
@@ -235,9 +245,14 @@ class ArraySchema:
         at = f"row {row}, column {column}" + (f" ({spec.name})" if spec.name else "")
         expected = _WORDS[spec.kind] + (" or null" if spec.nullable else "")
         got = shown(value)
-        if isinstance(value, int) and not isinstance(value, bool) and spec.kind in _MATRIX:
+        if spec.refuses_others:
+            expected = _one_of(spec)
+        elif isinstance(value, int) and not isinstance(value, bool) and spec.kind in _MATRIX:
             expected += " that a float64 holds exactly" if spec.kind == "number" else " of 64 bits"
-        message = f"At {at}: expected {expected}, got {got}."
+        near = (
+            did_you_mean(value, spec.categories) if isinstance(value, str) and spec.kind == "string" else ""
+        )
+        message = f"At {at}: expected {expected}, got {got}. {near}".strip()
         return self.rejected(f"{path}[{row}][{column}]", at, expected, got, message)
 
     def _columns_are_exact(self, columns: list[list[Any]], path: str) -> bool:
@@ -251,6 +266,13 @@ class ArraySchema:
                         raise self._cell(row, i, value, path)
                     exact = False
         return exact
+
+    def _refuse_unknown(self, column: int, values: list[Any], known: frozenset[Any], path: str) -> None:
+        """Name the first value that the model does not know. Missing ones were looked at before."""
+        unknown = {v for v in set(values) - known if v is not None and v == v}
+        if unknown:
+            row = next(i for i, v in enumerate(values) if v in unknown)
+            raise self._cell(row, column, values[row], path)
 
     def _refuse_rounding(self, rows: object, path: str) -> None:
         """Name the first integer that would become another number as a float64."""
@@ -339,6 +361,14 @@ def _is_beyond_int64(value: object) -> bool:
 def _column_words(index: int, column: Column) -> str:
     name = column.name or f"column {index}"
     return f"{name} ({_WORDS[column.kind]}{' or null' if column.nullable else ''})"
+
+
+def _one_of(column: Column) -> str:
+    """The values of a column in words: the first of them, where they are many."""
+    listed = [json.dumps(v, ensure_ascii=False) for v in column.categories[:_SHOWN_CATEGORIES]]
+    more = len(column.categories) - len(listed)
+    or_null = ", or null" if column.nullable else ""
+    return f"one of {', '.join(listed)}{f' and {more} more' if more else ''}{or_null}"
 
 
 def shown(value: object) -> str:

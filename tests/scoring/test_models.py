@@ -121,13 +121,6 @@ def test_columns_that_the_model_drops_need_not_be_sent(scoring: Scoring) -> None
     assert np.allclose(scoring.score("dropping", [[20.0], [70.0]]), model.predict_proba(frame)[[0, 5]])
 
 
-def test_an_unknown_category_is_the_callers_to_mend(scoring: Scoring) -> None:
-    scoring.register("known", people_model())
-    answer = scoring.post("/models/known/score", {"data": [[20, "Atlantis", 1]]})
-    assert answer.status_code == 400
-    assert "Atlantis" in answer.json()["message"]
-
-
 def test_a_text_pipeline_takes_a_list_of_texts(scoring: Scoring) -> None:
     texts = ["good fine great", "bad awful", "great good", "awful poor bad"]
     model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, [1, 0, 1, 0])

@@ -86,6 +86,10 @@ class Column(Record, frozen=True, kw_only=True):
     kind: str  #: number, integer, boolean or string
     name: str = ""  #: empty when the model was fitted on an array without names
     nullable: bool = False  #: whether the model's own pipeline takes missing values
+    categories: list[
+        Json
+    ] = []  #: the values `fit` saw, where the model remembers them and they are not too many
+    refuses_others: bool = False  #: whether the model was seen to refuse a value that is not one of them
 
 
 class InputSchema(Record, frozen=True, kw_only=True):

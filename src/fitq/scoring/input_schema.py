@@ -1,7 +1,7 @@
 """What rows a model takes, as JSON Schema: inference-schema's types, and what it has no words for.
 
-That is: how many values a row has and of which kind each is, which may be null, that rows also come as
-objects by column name, and how many there may be.
+That is: how many values a row has, of which kind each is, which few it may be, which may be null, that rows
+also come as objects by column name, and how many there may be.
 """
 
 from __future__ import annotations
@@ -44,4 +44,6 @@ def input_schema(schema: ArraySchema, words: Words, most_rows: int) -> Schema:
 def _cell(schema: ArraySchema, index: int, words: Words) -> dict[str, Any]:
     column, cell = schema.schema.columns[index], schema.cells[index]
     told = {**cell, **_INT64} if column.kind == "integer" else cell
+    if column.refuses_others:
+        told = {**cell, "enum": column.categories}
     return words.nullable(told) if column.nullable else told

@@ -53,7 +53,12 @@ def first_step(model: Any) -> Any:
     if first is not model:
         return first_step(first)
     union = getattr(first, "transformer_list", None)
-    return first_step(union[0][1]) if union else first
+    return first_step(union[0][1]) if union else encoder_of(first) or first
+
+
+def encoder_of(model: Any) -> Any:
+    """The ColumnTransformer inside gradient boosting that encodes categories itself; None elsewhere."""
+    return getattr(model, "_preprocessor", None)
 
 
 def takes_texts(estimator: Any) -> bool:

@@ -54,7 +54,7 @@ def schema_of_model(loaded: Loaded) -> Optional[Dict[str, Any]]:
 
 
 def _new_column(kind: str, name: str = "") -> Dict[str, Any]:
-    return {"kind": kind, "name": name, "nullable": False}
+    return {"kind": kind, "name": name, "nullable": False, "categories": [], "refuses_others": False}
 
 
 def categorical_columns(transformer: Any, names: List[str]) -> Iterator[Tuple[int, str, List[Any]]]:
@@ -86,7 +86,7 @@ def categories(transformer: Any, positions: List[int]) -> Iterator[Tuple[int, st
             continue
         for position, values in zip(positions, categories):
             present = [v for v in plain(values) if v is not None]
-            yield position, _kind(present) or "number", present
+            yield position, kind_of(present) or "number", present
 
 
 def positions_in(where: Any, names: List[str]) -> List[int]:
@@ -97,7 +97,7 @@ def positions_in(where: Any, names: List[str]) -> List[int]:
         stop = ends[1] + 1 if isinstance(where.stop, str) else ends[1]
         return list(range(len(names)))[slice(ends[0], stop, where.step)]
     chosen = [where] if isinstance(where, (str, int)) else list(where)
-    if chosen and all(isinstance(c, bool) or type(c).__name__ == "bool_" for c in chosen):
+    if chosen and all(isinstance(c, bool) or type(c).__name__ in ("bool", "bool_") for c in chosen):
         return [i for i, c in enumerate(chosen) if c]
     count = len(names)
     return [names.index(c) if isinstance(c, str) else int(c) % count for c in chosen]
@@ -129,7 +129,7 @@ def schema_of_sample(loaded: Loaded, sample: List[Any]) -> Dict[str, Any]:
     columns = []
     for i, values in enumerate(zip(*sample)):
         column = _new_column(
-            _kind([v for v in values if v is not None]), names[i] if len(names) == width else ""
+            kind_of([v for v in values if v is not None]), names[i] if len(names) == width else ""
         )
         if not column["kind"]:
             raise Unfit("Column %d of sample_input mixes text with numbers, or holds neither." % i)
@@ -143,7 +143,8 @@ def schema_of_sample(loaded: Loaded, sample: List[Any]) -> Dict[str, Any]:
             "given": sample[:MAX_GIVEN]}  # fmt: skip
 
 
-def _kind(values: List[Any]) -> str:
+def kind_of(values: List[Any]) -> str:
+    """The kind of a column that holds these; "" if they are a mixture, or something else."""
     if not values:
         return "number"
     if all(isinstance(v, bool) for v in values):

@@ -3,27 +3,47 @@
 import contextlib
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
-from .estimators import KEPT_ROWS, parts, steps
+from .estimators import KEPT_ROWS, encoder_of, parts, steps
 from .loading import Loaded
 from .schema import categories, positions_in
 
 #: Rows that an estimator kept.
 MAX_KEPT = 16
-#: Values of one column.
+#: Values of one column to draw from.
 MAX_VALUES = 64
+#: Categories of one column that are told. A model with more is asked itself.
+MAX_CATEGORIES = 1000
 
 
 def seen_by_fit(loaded: Loaded, columns: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
     """Per column {"low", "high"} of numbers or {"values"}: from where rows may be drawn; {} where unknown."""
-    names = loaded.names or [""] * len(columns)
     seen: List[Dict[str, Any]] = [{} for _ in columns]
+    for column, told in _told(loaded, columns):
+        if not seen[column]:
+            every = max(1, len(told.get("values", [])) // MAX_VALUES)
+            seen[column] = {"values": told["values"][::every][:MAX_VALUES]} if "values" in told else told
+    return seen
+
+
+def known_categories(loaded: Loaded, columns: List[Dict[str, Any]]) -> Dict[int, List[Any]]:
+    """Column → the values that it had in `fit`, where all that look at it agree and they are not too many."""
+    found: Dict[int, List[Any]] = {}
+    for column, told in _told(loaded, columns):
+        if told.get("whole"):
+            values = told["values"]
+            found[column] = values if found.get(column, values) == values else []
+    return {i: values for i, values in found.items() if 0 < len(values) <= MAX_CATEGORIES}
+
+
+def _told(loaded: Loaded, columns: List[Dict[str, Any]]) -> Iterator[Tuple[int, Dict[str, Any]]]:
+    """Every trace, by the number of the schema's column."""
+    names = loaded.names or [""] * len(columns)
     where = {n: i for i, n in enumerate(c["name"] for c in columns) if n}
     with contextlib.suppress(Exception):  # an estimator that is built otherwise tells nothing
         for position, told in _traces(loaded.model, list(range(len(names))), names):
             column = where.get(names[position], -1) if names[position] else position
-            if 0 <= column < len(columns) and not seen[column]:
-                seen[column] = told
-    return seen
+            if 0 <= column < len(columns):
+                yield column, told
 
 
 def kept_rows(loaded: Loaded, columns: List[Dict[str, Any]]) -> List[List[float]]:
@@ -57,11 +77,17 @@ def _traces(model: Any, positions: List[int], names: List[str]) -> Iterator[Tupl
                     yield found
             return
         if hasattr(step, "vocabulary_"):
-            words = sorted(step.vocabulary_)
-            yield positions[0], {"values": words[:: max(1, len(words) // MAX_VALUES)][:MAX_VALUES]}
+            yield positions[0], {"values": sorted(step.vocabulary_)}
             return
+        if encoder_of(step) is not None:
+            for found in _traces(encoder_of(step), positions, names):
+                yield found
+            # its trees know the columns in the order in which they leave the encoder
+            positions = [
+                p for _, _, where in encoder_of(step).transformers_ for p in positions_in(where, names)
+            ]
         for position, _, values in categories(step, positions):
-            yield position, {"values": values[:MAX_VALUES]}
+            yield position, {"values": values, "whole": True}
         for position, ends in zip(positions, _ranges(step, len(positions))):
             if ends is not None:
                 yield position, {"low": ends[0], "high": ends[1]}
