@@ -249,9 +249,7 @@ class ArraySchema:
             expected = _one_of(spec)
         elif isinstance(value, int) and not isinstance(value, bool) and spec.kind in _MATRIX:
             expected += " that a float64 holds exactly" if spec.kind == "number" else " of 64 bits"
-        near = (
-            did_you_mean(value, spec.categories) if isinstance(value, str) and spec.kind == "string" else ""
-        )
+        near = did_you_mean(value, map(str, spec.categories)) if isinstance(value, str) else ""
         message = f"At {at}: expected {expected}, got {got}. {near}".strip()
         return self.rejected(f"{path}[{row}][{column}]", at, expected, got, message)
 
