@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -12,10 +13,12 @@ from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
 from sklearn.ensemble import (
+    ExtraTreesClassifier,
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
     IsolationForest,
     RandomForestClassifier,
+    RandomForestRegressor,
 )
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.naive_bayes import GaussianNB, MultinomialNB
@@ -27,8 +30,10 @@ from sklearn.tree import DecisionTreeRegressor
 from sklearn.utils import validation
 
 from fitq.scorer import child
-from fitq.scorer.child import boosting
-from fitq.scorer.child.boosting import FEW_ROWS, grove_of
+from fitq.scorer.child import forests, groves
+from fitq.scorer.child.boosting import grove_of
+from fitq.scorer.child.groves import FEW_ROWS
+from fitq.scorer.child.predicting import quickly
 
 CHANCE = np.random.default_rng(0)
 ROWS = np.abs(CHANCE.normal(size=(80, 3)))
@@ -118,10 +123,51 @@ def test_trees_that_are_asked_together_give_the_bits_of_one_after_another(name: 
     assert not child.add_trees(model, large, model._predictors, sums, 1, "one too many")
 
 
-def test_a_grove_too_large_to_keep_is_not_planted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(boosting, "MAX_NUMBERS", 10)
+FORESTS = {
+    "shares": RandomForestClassifier(23, random_state=0, min_samples_leaf=3).fit(ROWS, LABELS),
+    "strange trees": ExtraTreesClassifier(4, random_state=0).fit(ROWS, LABELS),
+    "numbers": RandomForestRegressor(50, random_state=0).fit(ROWS, ROWS[:, 1] / 3),
+    "one tree": RandomForestRegressor(1, random_state=0).fit(ROWS, ROWS[:, 1]),
+    "with holes": RandomForestClassifier(9, random_state=0).fit(
+        np.where(ROWS > 0.9, np.nan, ROWS), np.arange(80) % 5
+    ),
+    "several": RandomForestRegressor(5, random_state=0).fit(ROWS, ROWS[:, :2]),
+}
+
+
+@pytest.mark.parametrize("name", FORESTS)
+def test_a_forest_that_is_asked_as_one_tree_gives_the_bits_of_one_after_another(name: str) -> None:
+    model = FORESTS[name]
+    method = "predict_proba" if hasattr(model, "predict_proba") else "predict"
+    _, known = loaded(model)
+    large = np.vstack(
+        [ROWS, 1000 * ROWS, -ROWS, np.where(ROWS > 0.8, np.nan, ROWS) if name == "with holes" else ROWS]
+    )
+    for rows in (large[:1], large[200:201], large[-FEW_ROWS:], large[-2 * FEW_ROWS :], large):
+        usual = getattr(model, method)(rows)
+        assert np.asarray(quickly(known, method, rows, None)).tobytes() == np.asarray(usual).tobytes()
+    assert (forests.GROVES.of(model.estimators_[0], Mock(side_effect=ValueError)) is None) is (
+        name == "several"
+    )
+
+
+def test_a_tree_of_a_forest_alone_answers_as_before_it_was_joined() -> None:
+    model = FORESTS["shares"]
+    usual = model.estimators_[3].predict_proba(ROWS)
+    quickly(loaded(model)[1], "predict_proba", ROWS[:2], None)
+    assert (model.estimators_[3].predict_proba(ROWS) == usual).all()
+
+
+@pytest.mark.parametrize("limit", ["MAX_NUMBERS", "MAX_NODE_BYTES"])
+def test_a_grove_too_large_to_keep_is_not_planted(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (groves, forests):
+        monkeypatch.setattr(module, limit, 10)
     model = HistGradientBoostingRegressor(max_iter=10).fit(ROWS, ROWS[:, 1])
     assert grove_of(model, model._predictors, 3) is None
+    forest = RandomForestClassifier(5, random_state=0).fit(ROWS, LABELS)
+    told = quickly(loaded(forest)[1], "predict_proba", ROWS[:2], None)
+    assert told.tolist() == forest.predict_proba(ROWS[:2]).tolist()
+    assert forests.GROVES.of(forest.estimators_[0], Mock()) is None
 
 
 def test_after_a_quick_call_scikit_learn_checks_as_ever() -> None:

@@ -4,53 +4,32 @@ The trees are asked by scikit-learn's own function, and their answers added up i
 the same; only how often the function is called differs.
 """
 
-import contextlib
 import sys
-import weakref
 from typing import Any, List, Optional
 
-#: Up to so many rows, one call per row asks all trees; beyond, one call per tree asks for all rows.
-FEW_ROWS = 16
-#: Numbers that a grove may keep for its calls: 8 MB.
-MAX_NUMBERS = 1000000
+from .groves import FEW_ROWS, Fields, Groves, joined
+
+FIELDS = Fields("feature_idx", "num_threshold", "left", "right")
+GROVES = Groves()  #: by model
 
 
 class Grove:
-    """All trees of a model as one tree: the number of a tree, in one more column, leads to its root."""
+    """All trees of a model as one."""
 
     def __init__(self, trees: List[Any], width: int) -> None:
         """`width` is that of the rows.
 
         Raises:
-            ValueError: trees of this version, or that split by categories, are not joined.
+            ValueError: they would take too much memory, are of this version, or split by categories.
         """
         import numpy as np
 
         if any(tree.nodes["is_categorical"].any() for tree in trees):
             raise ValueError("Their sets of categories are numbered per tree.")
-        count, sizes = len(trees), [len(tree.nodes) for tree in trees]
-        self.roots = count - 1 + np.concatenate([[0], np.cumsum(sizes)[:-1]])
-        ways = np.zeros(count - 1, dtype=trees[0].nodes.dtype)
-        self.nodes = np.concatenate([ways] + [tree.nodes for tree in trees])
-        for side in ("left", "right"):
-            moved = np.repeat(self.roots, sizes).astype(self.nodes[side].dtype)
-            self.nodes[side][count - 1 :] += moved
+        self.nodes = joined([tree.nodes for tree in trees], width, FIELDS, lambda n: n["is_leaf"] != 0)
         self.categories = trees[0].raw_left_cat_bitsets
-        self.rows = np.empty((count, width + 1))
-        self.rows[:, width] = np.arange(count)
-        self._free = iter(range(count - 1))
-        self._lead(0, count, width)
-
-    def _lead(self, first: int, end: int, column: int) -> int:
-        """The node from which the trees `first` to `end` - 1 are found."""
-        if end - first == 1:
-            return int(self.roots[first])
-        here, middle = next(self._free), (first + end) // 2
-        node = self.nodes[here : here + 1]
-        node["feature_idx"], node["num_threshold"] = column, middle - 0.5
-        node["left"] = self._lead(first, middle, column)
-        node["right"] = self._lead(middle, end, column)
-        return here
+        self.rows = np.empty((len(trees), width + 1))
+        self.rows[:, width] = np.arange(len(trees))
 
     def answer(self, ask: Any, row: Any, out: Any, *more: Any) -> None:
         """What each tree says of a row."""
@@ -58,19 +37,9 @@ class Grove:
         ask(self.nodes, self.rows, self.categories, *(more + (out,)))
 
 
-#: model → its grove, or None if it has none
-GROVES = weakref.WeakKeyDictionary()  # type: weakref.WeakKeyDictionary[Any, Optional[Grove]]
-
-
 def grove_of(model: Any, trees: Any, width: int) -> Optional[Grove]:
     """The trees of a model as one, joined the first time."""
-    if model not in GROVES:
-        GROVES[model] = None
-        all_trees = [tree for iteration in trees for tree in iteration]
-        if len(all_trees) * (width + 1) <= MAX_NUMBERS:
-            with contextlib.suppress(ValueError):  # none of this version, or not of these
-                GROVES[model] = Grove(all_trees, width)
-    return GROVES[model]
+    return GROVES.of(model, lambda: Grove([tree for iteration in trees for tree in iteration], width))
 
 
 def add_trees(model: Any, rows: Any, trees: Any, sums: Any, *threads: Any) -> bool:
@@ -92,7 +61,7 @@ def add_trees(model: Any, rows: Any, trees: Any, sums: Any, *threads: Any) -> bo
     grove = grove_of(model, trees, rows.shape[1]) if is_all and len(rows) <= FEW_ROWS else None
     try:
         if grove is not None:
-            told = np.empty((len(rows), len(grove.roots)))
+            told = np.empty((len(rows), len(grove.rows)))
             for row, out in zip(rows, told):
                 grove.answer(ask, row, out, *more)
             answers[1:] = told.T.reshape(answers[1:].shape)
