@@ -85,6 +85,11 @@ HEADERS = st.fixed_dictionaries({}, optional={
     "accept": st.sampled_from([CSV, NPY, "*/*", "text/html", ""]),
     "content-type": st.sampled_from([JSON, CSV, NPY, TENSOR, "text/plain", "", f"{JSON}; charset=x"]),
     "x-request-id": st.text(_IN_HEADERS, max_size=120).map(str.strip),
+    "x-ms-request-id": st.text(_IN_HEADERS, max_size=120).map(str.strip),
+    # none that may pass before the answer: that would be a 503
+    "x-fitq-timeout-ms": st.sampled_from(
+        ["", "0", "-1", "1e3", "²", "3600000", "3600001", "0000000001" + "0" * 310, "9" * 5000]
+    ),
     JSON_BYTES: st.sampled_from(["0", "-1", "10", "x", "9" * 30, "²"]),
 })  # fmt: skip
 

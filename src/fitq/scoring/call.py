@@ -36,6 +36,7 @@ log = get_logger(__name__)
 PATIENCE = "x-fitq-timeout-ms"
 PATIENCE_BYTES = PATIENCE.encode()
 _MOST_PATIENCE_MS = 3_600_000
+_PATIENCE_DIGITS = 10
 _REQUEST_ID_CHARACTERS = 100
 _KNOWN_DOORS = 10_000
 _USABLE_ID = re.compile(rb"[\x20-\x7e]{1,100}")
@@ -82,8 +83,8 @@ class Call:
     def patience_seconds(self) -> float | None:
         """The caller's own limit, from the moment the request arrived; None if it sets none that is one."""
         given = self.header(PATIENCE)
-        is_one = given.isdecimal() and 0 < int(given[:10]) <= _MOST_PATIENCE_MS
-        return int(given) / 1000 if is_one else None
+        milliseconds = int(given) if given.isdecimal() and len(given) <= _PATIENCE_DIGITS else 0
+        return milliseconds / 1000 if 0 < milliseconds <= _MOST_PATIENCE_MS else None
 
     def check_patience(self) -> None:
         """A limit of the caller's own is a number of milliseconds."""
