@@ -13,9 +13,10 @@ from bodies_lab.kinds import Kind
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from tests.scoring.conftest import Scoring, assert_one_error_shape, running
+from tests.scoring.conftest import Scoring, assert_explained, assert_one_error_shape, running
 from tests.scoring.test_models import IRIS, LABELS, PEOPLE, people_model
 
 ROWS = [[5.1, 3.5, 1.4, 0.2], [6.0, 3.0, 4.8, 1.8]]
@@ -25,7 +26,9 @@ SPECIES = np.array(["setosa", "versicolor", "virginica"])[LABELS]
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory, iris: Any) -> Iterator[Scoring]:
     texts = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(["good", "bad"], [1, 0])
-    models = {"iris": iris, "people": people_model(), "species": SVC().fit(IRIS, SPECIES), "mood": texts}
+    doubled = StandardScaler().fit([[-0.5], [0.5]])
+    models = {"iris": iris, "people": people_model(), "mood": texts, "doubled": doubled}
+    models["species"] = SVC().fit(IRIS, SPECIES)
     for scoring in running(tmp_path_factory.mktemp("models")):
         for name, model in models.items():
             scoring.serve(Kind(name, model, []))
@@ -55,6 +58,42 @@ def test_csv_is_typed_by_the_schema(served: Scoring) -> None:
     assert table(served, "people", by_place, "text/csv").json() == expected
     assert table(served, "people", by_name, "text/csv").json() == expected
     assert table(served, "people", b",Rome,1\n", "text/csv").status_code == 200
+
+
+@pytest.mark.parametrize("line", ["nan,,,", "a,b,c", "a,b,,d", "a,b,b,d", "a,b,c,NULL", "a,b,c,1e999", "a,,,"])
+def test_a_first_line_that_need_not_be_names_is_no_header(served: Scoring, line: str) -> None:
+    answer = table(served, "iris", f"{line}\n1,2,3,4\n".encode(), "text/csv")
+    told = assert_one_error_shape(answer, 400)
+    assert told["at"] == "row 0"
+    assert "header=present" in told["hint"]
+    assert_explained(served, answer)
+
+
+def test_one_text_above_one_column_is_a_value_or_a_name_and_the_caller_says_which(served: Scoring) -> None:
+    assert table(served, "doubled", b"5\n", "text/csv").json() == [[10.0]]
+    assert_one_error_shape(table(served, "doubled", b"abc\n5\n", "text/csv"), 400)
+    headed = table(served, "doubled", b"abc\n5\n", "text/csv; header=present")
+    assert headed.json() == [[10.0]]
+    told = assert_one_error_shape(table(served, "doubled", b"abc\n5\n", "text/csv;header=absent"), 400)
+    assert told["at"] == "row 0, column 0"
+
+
+def test_the_content_type_says_whether_there_is_a_header(served: Scoring) -> None:
+    lines = b"1,2,3,4\n1,2,3,4\n"
+    for said, size in (("present", 1), ("ABSENT", 2), ('"present"; charset=utf-8', 1)):
+        assert len(table(served, "iris", lines, f"text/csv; header={said}").json()) == size
+    told = assert_one_error_shape(table(served, "iris", lines, "text/csv; header=maybe"), 400)
+    assert told["at"] == "header content-type"
+    by_name = PEOPLE[["floor", "city", "age"]].to_csv(index=False).encode()
+    expected = served.score("people", PEOPLE.values.tolist())
+    assert table(served, "people", by_name, "text/csv; header=present").json() == expected
+    assert_one_error_shape(table(served, "people", by_name, "text/csv; header=absent"), 400)
+    assert len(table(served, "mood", b"text\ngood\n", "text/csv; header=present").json()) == 1
+
+
+def test_a_text_may_be_as_long_in_csv_as_in_json(served: Scoring) -> None:
+    text = "good " * 30_000
+    assert table(served, "mood", text.encode(), "text/csv").json() == served.score("mood", [text])
 
 
 @pytest.mark.parametrize(

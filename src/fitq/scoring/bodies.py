@@ -60,7 +60,8 @@ def _read(call: Call, body: bytes, accepted: Accepted, served: ServedModel) -> A
     schema = served.schema
     kind = _media_type(call, accepted)
     if kind in _TABLES and accepted.tables:
-        given = csv_rows.read(body, schema) if kind == csv_rows.MEDIA_TYPE else npy.read(body)
+        content_type = call.header("content-type")
+        given = csv_rows.read(body, schema, content_type) if kind == csv_rows.MEDIA_TYPE else npy.read(body)
         return Asked(_rows(schema, given), None, accepted.tables)
     if kind == oip.MEDIA_TYPE:
         decoded = oip.with_binary(body, call.header(oip.JSON_BYTES))

@@ -1,4 +1,8 @@
-"""`text/csv`: a line per row, with or without a line of column names. Text is typed by the model's schema."""
+"""`text/csv`: a line per row, with or without a line of column names. Text is typed by the model's schema.
+
+`text/csv; header=present` and `header=absent` (RFC 4180) say which it is. Without that the first line is
+names where it is those of the model; for a model without names, where it can be nothing else.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import csv
 import io
 import math
 import re
+import sys
 from typing import Any
 
 from fitq.errors import InvalidRequest
@@ -15,21 +20,28 @@ from fitq.scoring.dialects.form import Input
 
 MEDIA_TYPE = "text/csv"
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_HEADER = re.compile(r";\s*header\s*=\s*\"?([^;\"]*)", re.IGNORECASE)
+#: What people call a column begins like this, and is no word for a value that is missing or odd.
+_NAME = re.compile(r"[^\W\d].*", re.DOTALL)
+_NO_NAMES = {"nan", "inf", "infinity", "na", "n/a", "nat", "null", "none", "nil", "missing", "true", "false"}
 
 
-def read(body: bytes, schema: ArraySchema) -> Input:
+def read(body: bytes, schema: ArraySchema, content_type: str = MEDIA_TYPE) -> Input:
     """Rows of a CSV body.
 
     Raises:
-        InvalidRequest: not UTF-8, or not CSV.
+        InvalidRequest: not UTF-8, not CSV, or a first line that may be names or a wrong row.
     """
+    is_headed = _is_headed(content_type)
+    # Bodies are bounded already, and a text may be as long here as in JSON.
+    csv.field_size_limit(sys.maxsize)
     try:
         lines = [line for line in csv.reader(io.StringIO(body.decode("utf-8-sig")), strict=True) if line]
     except (UnicodeDecodeError, csv.Error) as exc:
         raise InvalidRequest(
             f"The body is not CSV: {exc}.", expected="CSV in UTF-8", got=str(exc), at="$"
         ) from exc
-    names = _names(lines, schema)
+    names = lines[0] if lines and _has_names(lines[0], schema, is_headed=is_headed) else None
     if names is not None:
         lines = lines[1:]
     columns = schema.schema.columns
@@ -41,7 +53,7 @@ def read(body: bytes, schema: ArraySchema) -> Input:
 
 
 def write(predictions: Any) -> bytes:
-    """A line per row; missing values are empty."""
+    """A line per row; missing and infinite values are empty, as they are null in JSON."""
     listed = predictions.tolist() if hasattr(predictions, "tolist") else predictions
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -50,18 +62,55 @@ def write(predictions: Any) -> bytes:
     return out.getvalue().encode()
 
 
-def _names(lines: list[list[str]], schema: ArraySchema) -> list[str] | None:
-    """The first line, if it holds names: those of the model, or texts above a column of numbers."""
-    if not lines or schema.schema.layout == "texts":
+def _is_headed(content_type: str) -> bool | None:
+    """What the content type says of a line of names; None if nothing."""
+    said = _HEADER.search(content_type)
+    if said is None:
         return None
-    first = lines[0]
+    known = {"present": True, "absent": False}
+    value = said[1].strip().lower()
+    if value not in known:
+        raise InvalidRequest(
+            "The content type says something else of a header than whether there is one.",
+            expected=f"{MEDIA_TYPE}; header=present or {MEDIA_TYPE}; header=absent",
+            got=content_type[:100],
+            at="header content-type",
+        )
+    return known[value]
+
+
+def _has_names(first: list[str], schema: ArraySchema, *, is_headed: bool | None) -> bool:
+    """Whether the first line holds names.
+
+    Raises:
+        InvalidRequest: it has texts above columns of numbers, which need not be names.
+    """
+    if is_headed is not None or schema.schema.layout == "texts":
+        return bool(is_headed)
     above_numbers = [
         _number(text) is None
         for text, c in zip(first, schema.schema.columns, strict=False)
         if c.kind in ("number", "integer") and text
     ]
-    is_header = set(first) == set(schema.names) or (bool(above_numbers) and all(above_numbers))
-    return first if is_header else None
+    is_text = bool(above_numbers) and all(above_numbers)
+    if schema.names or not is_text:  # a model with names tells by itself which of them are wrong
+        return is_text or (bool(schema.names) and set(first) == set(schema.names))
+    if not _can_only_be_names(first, schema.schema.width):
+        raise InvalidRequest(
+            "The first line is neither a row that the model takes nor surely a line of column names.",
+            hint=f"Say which in the content type: {MEDIA_TYPE}; header=present, or header=absent.",
+            expected=schema.expected,
+            got=",".join(first)[:100],
+            at="row 0",
+        )
+    return True
+
+
+def _can_only_be_names(first: list[str], width: int) -> bool:
+    """One text alone may as well be a value that is wrong."""
+    cells = [cell.strip() for cell in first]
+    is_whole = len(cells) == width > 1 and len(set(cells)) == width
+    return is_whole and all(_NAME.fullmatch(c) and c.lower() not in _NO_NAMES for c in cells)
 
 
 def _knows(schema: ArraySchema, names: list[str]) -> bool:
@@ -96,5 +145,6 @@ def _number(text: str) -> int | float | None:
 
 def _flat(row: Any) -> list[Any]:
     if not isinstance(row, list):
-        return ["" if row is None or row != row else row]
+        is_none = row is None or (isinstance(row, float) and not math.isfinite(row))
+        return ["" if is_none else row]
     return [cell for part in row for cell in _flat(part)]
