@@ -13,7 +13,7 @@ from bodies_lab.kinds import Kind
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import MaxAbsScaler, StandardScaler
 from sklearn.svm import SVC
 
 from tests.scoring.conftest import Scoring, assert_explained, assert_one_error_shape, running
@@ -29,6 +29,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, iris: Any) -> Iterator[Scor
     doubled = StandardScaler().fit([[-0.5], [0.5]])
     models = {"iris": iris, "people": people_model(), "mood": texts, "doubled": doubled}
     models["species"] = SVC().fit(IRIS, SPECIES)
+    models["scaled"] = MaxAbsScaler().fit([[-1.0] * 4, [1.0] * 4])
     for scoring in running(tmp_path_factory.mktemp("models")):
         for name, model in models.items():
             scoring.serve(Kind(name, model, []))
@@ -283,6 +284,13 @@ def test_a_tensor_per_column_is_a_frame(served: Scoring) -> None:
         ([tensor(ROWS, [2, 2, 2])], "$.inputs[0].shape"),
         ([tensor([], [10**9, 0])], "$.inputs[0].shape"),
         ([tensor([[1.5] * 4], [1, 4], "INT64")], "$.inputs[0].data[0]"),
+        ([tensor([[1, 1, 1, 128]], [1, 4], "INT8")], "$.inputs[0].data[3]"),
+        ([tensor([[1, 1, -1, 1]], [1, 4], "UINT8")], "$.inputs[0].data[2]"),
+        ([tensor([[2**63] * 4], [1, 4], "INT64")], "$.inputs[0].data[0]"),
+        ([tensor([[1, 65520, 1, 1]], [1, 4], "FP16")], "$.inputs[0].data[1]"),
+        ([tensor([1.0, 1.0, 1.0, -3.5e38], [1, 4], "FP32")], "$.inputs[0].data[3]"),
+        ([tensor([*([1.0] * 1999), 1e300], [500, 4], "FP32")], "$.inputs[0].data[1999]"),
+        ([{**tensor(ROWS, [2, 4]), "parameters": 5}], "$.inputs[0].parameters"),
         ([tensor([True] * 4, [1, 4])], "$.inputs[0].data[0]"),
         ([tensor(["1"] * 4, [1, 4], "BYTES")], "row 0, column 0"),
         ([tensor([[[1.0] * 4]], [1, 4])], "$.inputs[0].data"),
@@ -294,6 +302,54 @@ def test_a_wrong_tensor_is_refused_in_the_protocols_words_too(served: Scoring, i
     told = assert_one_error_shape(served.post("/v2/models/iris/infer", {"inputs": inputs}), 400)
     assert told["at"] == at
     assert told["error"] == told["message"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "at"),
+    [
+        *(({"parameters": odd}, "$.parameters") for odd in ([], 0, "", False)),
+        *(({"outputs": odd}, "$.outputs") for odd in ({}, 0, "", False, [5], [{}, {}])),
+        ({"parameters": {"binary_data_output": "false"}}, "$.parameters.binary_data_output"),
+        ({"outputs": [{"parameters": {"binary_data": 0}}]}, "$.outputs[0].parameters.binary_data"),
+        ({"outputs": [{"parameters": []}]}, "$.outputs[0].parameters"),
+        *(({"parameters": {"method": odd}}, "$.method") for odd in ("", 0, False)),
+        ({"parameters": {"method": "predict"}, "outputs": [{"name": "predict_proba"}]}, "$.outputs[0].name"),
+    ],
+)
+def test_what_a_tensor_body_asks_beside_is_read_strictly(
+    served: Scoring, fields: dict[str, Any], at: str
+) -> None:
+    answer = served.post("/v2/models/iris/infer", {"inputs": [tensor(ROWS, [2, 4])], **fields})
+    assert assert_one_error_shape(answer, 400)["at"] == at
+    nothing = {"parameters": None, "outputs": []}
+    assert served.post("/v2/models/iris/infer", {"inputs": [tensor(ROWS, [2, 4])], **nothing}).json()
+
+
+def test_a_number_that_a_float32_only_rounds_is_taken(served: Scoring, iris: Any) -> None:
+    given = tensor([0.1, 3.4028235e38, -3.4028235e38, 65519], [1, 4], "FP32")
+    answer = served.post("/v2/models/scaled/infer", {"inputs": [given]})
+    assert answer.json()["outputs"][0]["data"][0] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "at"),
+    [
+        *(({"params": odd}, "$.params") for odd in ([], 0, "", False, {"other": 1})),
+        *(({"method": odd}, "$.method") for odd in ("", 0, False)),
+        *(({"params": {"method": odd}}, "$.method") for odd in ("", 0, False)),
+        ({"method": "predict", "params": {"method": "predict_proba"}}, "$.params.method"),
+    ],
+)
+@pytest.mark.parametrize("key", ["instances", "inputs", "dataframe_split", "dataframe_records"])
+def test_what_an_mlflow_body_asks_beside_is_read_strictly(
+    served: Scoring, key: str, fields: dict[str, Any], at: str
+) -> None:
+    body = {key: {"data": ROWS} if key == "dataframe_split" else ROWS}
+    told = assert_one_error_shape(served.post("/models/iris/invocations", {**body, **fields}), 400)
+    assert told["at"] == at
+    agreeing = {"method": "predict", "params": {"method": "predict"}}
+    assert served.post("/models/iris/invocations", {**body, **agreeing}).json() == {"predictions": [0, 2]}
+    assert served.post("/models/iris/invocations", {**body, "params": None}).status_code == 200
 
 
 def test_the_protocol_describes_server_and_models(served: Scoring) -> None:
@@ -364,8 +420,9 @@ def test_binary_texts_are_rows_and_answers(served: Scoring) -> None:
 
 @pytest.mark.parametrize(
     ("head", "values", "size", "at"),
-    ids=range(14),
+    ids=range(15),
     argvalues=[
+        (*binary(np.array([[0, 1, 2, 1]], dtype="u1"), "BOOL"), "", "$.inputs[0].data"),
         ({"inputs": [{"name": "x", "shape": [0], "parameters": {"binary_data_size": 0}}]}, b"", "",
          "$.inputs[0].datatype"),
         ({"inputs": [{"datatype": "FP64", "parameters": {"binary_data_size": 8}}]}, bytes(8), "",

@@ -16,7 +16,7 @@ from fitq.errors import FitqError, InvalidRequest, UnsupportedMediaType
 from fitq.schema import ArraySchema, Rows
 from fitq.scoring import large
 from fitq.scoring.call import Call
-from fitq.scoring.dialects import azure, choose, csv_rows, npy, oip
+from fitq.scoring.dialects import azure, choose, csv_rows, npy, oip, oip_binary
 from fitq.scoring.dialects.form import Dialect, Input
 from fitq.scoring.models import ServedModel
 from fitq.twice import refuse_twice
@@ -63,8 +63,8 @@ def _read(call: Call, body: bytes, accepted: Accepted, served: ServedModel) -> A
         content_type = call.header("content-type")
         given = csv_rows.read(body, schema, content_type) if kind == csv_rows.MEDIA_TYPE else npy.read(body)
         return Asked(_rows(schema, given), None, accepted.tables)
-    if kind == oip.MEDIA_TYPE:
-        decoded = oip.with_binary(body, call.header(oip.JSON_BYTES))
+    if kind == oip_binary.MEDIA_TYPE:
+        decoded = oip_binary.read(body, call.header(oip_binary.JSON_BYTES))
         dialect, given = choose.read(decoded, accepted.dialects)
         return Asked(_rows(schema, given), given.method, dialect, decoded)
     if len(body) >= large.LARGE_BYTES:
@@ -118,8 +118,8 @@ def _rows(schema: ArraySchema, given: Input) -> Rows:
 
 def _media_type(call: Call, accepted: Accepted) -> str:
     given = call.header("content-type")
-    if oip.DIALECT in accepted.dialects and call.header(oip.JSON_BYTES):
-        return oip.MEDIA_TYPE
+    if oip.DIALECT in accepted.dialects and call.header(oip_binary.JSON_BYTES):
+        return oip_binary.MEDIA_TYPE
     if given == _JSON:
         return given
     kind = given.partition(";")[0].strip().lower()

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
+from typing import Any
 
+from fitq.records import InputSchema, ModelRecord
 from fitq.scoring import script
 from fitq.scoring.about import example_answer, is_ready
 from fitq.scoring.answers import Answer, to_json
 from fitq.scoring.call import Call
-from fitq.scoring.dialects import oip
+from fitq.scoring.dialects.tensors import tensor_of
+
+_OF_KIND = {"number": "FP64", "integer": "INT64", "boolean": "BOOL", "string": "BYTES"}
 
 
 async def server(_: Call) -> Answer:
@@ -41,4 +45,28 @@ async def model(call: Call) -> Answer:
         raise script.refuse(call.target, "the Open Inference Protocol")
     versions = await asyncio.to_thread(call.service.catalog.versions, record.name)
     answer = await example_answer(call.target)
-    return Answer(to_json(oip.metadata(record, versions, answer)))
+    return Answer(to_json(_metadata(record, versions, answer)))
+
+
+def _metadata(record: ModelRecord, versions: list[int], answer: Any) -> dict[str, Any]:
+    """What the protocol tells about a model; sizes that vary are -1."""
+    told = tensor_of(answer, record.default_method)
+    return {
+        "name": record.name,
+        "versions": [str(v) for v in versions],
+        "platform": "scikit-learn",
+        "inputs": _inputs(record.input_schema) if record.input_schema else [],
+        "outputs": [{"name": told["name"], "datatype": told["datatype"], "shape": [-1, *told["shape"][1:]]}],
+    }
+
+
+def _inputs(schema: InputSchema) -> list[dict[str, Any]]:
+    kinds = {c.kind for c in schema.columns}
+    if schema.layout == "texts":
+        return [{"name": "input-0", "datatype": "BYTES", "shape": [-1]}]
+    if len(kinds) == 1:
+        return [{"name": "input-0", "datatype": _OF_KIND[kinds.pop()], "shape": [-1, schema.width]}]
+    return [
+        {"name": c.name or f"column-{i}", "datatype": _OF_KIND[c.kind], "shape": [-1]}
+        for i, c in enumerate(schema.columns)
+    ]

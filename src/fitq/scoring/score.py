@@ -9,7 +9,7 @@ from fitq.scoring import script
 from fitq.scoring.answers import Answer, to_json
 from fitq.scoring.bodies import Accepted, read
 from fitq.scoring.call import Call, Handler
-from fitq.scoring.dialects import azure, choose, csv_rows, kserve, mlflow, npy, oip, sagemaker
+from fitq.scoring.dialects import azure, choose, csv_rows, kserve, mlflow, npy, oip, oip_binary, sagemaker
 from fitq.scoring.dialects.form import Dialect, Reply
 from fitq.scoring.models import unusable_here
 from fitq.scoring.target import Target
@@ -56,9 +56,9 @@ def _written(
 ) -> tuple[str, bytes, tuple[tuple[bytes, bytes], ...]]:
     """The answer, in which media type, and headers of its own: JSON, unless another form is asked for."""
     if dialect is oip.DIALECT:
-        if oip.wants_binary(reply.request):
-            head, data = oip.write_binary(outcome.predictions, reply)
-            return oip.MEDIA_TYPE, head + data, ((oip.JSON_BYTES.encode(), str(len(head)).encode()),)
+        if oip_binary.is_wanted(reply.request):
+            head, data = oip_binary.write(outcome.predictions, reply)
+            return oip_binary.MEDIA_TYPE, head + data, ((oip_binary.JSON_BYTES.encode(), str(len(head)).encode()),)
     elif csv_rows.MEDIA_TYPE in accept:
         return csv_rows.MEDIA_TYPE, csv_rows.write(outcome.predictions), ()
     elif npy.MEDIA_TYPE in accept:

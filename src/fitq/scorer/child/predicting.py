@@ -11,6 +11,9 @@ from .forests import Loop
 from .in_place import Quick, put_in_place
 from .loading import Loaded
 
+#: pandas' types of what is missing among objects.
+MISSING = ("NaTType", "NAType")
+
 
 def predict(loaded: Loaded, method: str, rows: Any, matrix: Any = None) -> Any:
     """Call a method; an array, or for several outputs a list of arrays.
@@ -82,8 +85,11 @@ def _dense(answer: Any) -> Any:
     elif hasattr(answer, "to_numpy"):
         answer = answer.to_numpy()  # a DataFrame
     answer = np.asarray(answer)
-    # JSON has no dates: they are texts, as ISO 8601 writes them
-    return answer.astype(str) if answer.dtype.kind in "mM" else answer
+    if answer.dtype.kind not in "mM":
+        return answer
+    # JSON has no dates: they are texts, as ISO 8601 writes them; one that is missing is null
+    missing, texts = np.isnat(answer), answer.astype(str)
+    return np.where(missing, None, texts) if missing.any() else texts
 
 
 def answer_frame(answer: Any) -> Tuple[Dict[str, Any], bytes]:
@@ -108,4 +114,6 @@ def plain(value: Any) -> Any:
         return value if value == value and abs(value) != float("inf") else None
     if value is None or isinstance(value, (bool, int, str)):
         return value
+    if type(value).__name__ in MISSING:
+        return None
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

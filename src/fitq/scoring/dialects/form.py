@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from fitq.errors import InvalidRequest
 from fitq.records import ModelRecord
+from fitq.schema import shown
 
 
 class Input(NamedTuple):
@@ -38,6 +39,24 @@ class Dialect(NamedTuple):
     write: Callable[[Any, Reply], Any]  #: predictions, one entry per row → what becomes the JSON answer
     fields: tuple[str, ...] = ()  #: other fields it may have
     claims: Callable[[object], bool] = _any  #: whether that field's value is its own, where formats share one
+
+
+def one_method(*asked: tuple[str, object]) -> object:
+    """The method that is asked for, where a body has several places for it; None if in none.
+
+    Args:
+        asked: (place, what stands there), None where nothing does.
+
+    Raises:
+        InvalidRequest: two places ask for different methods.
+    """
+    given = [(at, method) for at, method in asked if method is not None]
+    for at, method in given[1:]:
+        if method != given[0][1]:
+            first = f"{shown(given[0][1])}, as in {given[0][0]}"
+            message = f"{at} asks for another method than {given[0][0]}."
+            raise InvalidRequest(message, expected=first, got=shown(method), at=at)
+    return given[0][1] if given else None
 
 
 def bare(predictions: Any, _: Reply) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 from fitq.errors import InvalidRequest
 from fitq.schema import shown
-from fitq.scoring.dialects.form import Dialect, Input, split_frame, wrapped
+from fitq.scoring.dialects.form import Dialect, Input, one_method, split_frame, wrapped
 
 
 def _inputs(body: dict[str, Any]) -> Input:
@@ -38,12 +38,14 @@ def _records(body: dict[str, Any]) -> Input:
 
 
 def _method(body: dict[str, Any]) -> object:
-    params = body.get("params") or {}
+    params = body.get("params")
+    if params is None:
+        return body.get("method")
     if not isinstance(params, dict) or params.keys() - {"method"}:
         raise InvalidRequest(
             "'params' takes only 'method'.", expected='{"method": …}', got=shown(params), at="$.params"
         )
-    return body.get("method") or params.get("method")
+    return one_method(("$.method", body.get("method")), ("$.params.method", params.get("method")))
 
 
 _FIELDS = ("method", "params")

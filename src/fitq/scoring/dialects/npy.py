@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fitq.errors import InvalidRequest
+from fitq.scoring.dialects.arrays import as_array
 from fitq.scoring.dialects.form import Input
 
 MEDIA_TYPE = "application/x-npy"
@@ -60,13 +61,10 @@ def _check_texts(array: NDArray[Any]) -> None:
 
 
 def write(predictions: Any) -> bytes:
-    """The predictions as an array file; texts as numpy's fixed-width strings."""
-    out = io.BytesIO()
-    try:
-        array = np.asarray(predictions)
-    except ValueError:  # several outputs of different widths
-        array = np.asarray([str(p) for p in predictions])
+    """The predictions as an array file; texts as numpy's fixed-width strings, a missing one as an empty one."""
+    array = as_array(predictions)
     if array.dtype == object:
-        array = array.astype(str)
+        array = np.where(array == None, "", array).astype(str)  # noqa: E711  # element by element
+    out = io.BytesIO()
     np.save(out, array, allow_pickle=False)
     return out.getvalue()
