@@ -167,6 +167,11 @@ class Settings:
     models_memory_bytes: int = _setting(
         2_000_000_000, "memory for loaded models in one scorer; beyond it the least used are unloaded"
     )
+    models_disk_bytes: int = _setting(
+        10_000_000_000,
+        "disk for model files that scoring has fetched; those loaded the longest ago go first, and those of "
+        "loaded models stay",
+    )
     # Logs
     log_format: str = _setting("text", "text or json", example="json")
     log_level: str = _setting("info", "debug, info, warning or error", example="info")

@@ -1,17 +1,20 @@
-"""A worker whose disk is full says so on the run, and works again once there is room."""
+"""A program whose disk is full says so, and works again once there is room."""
 
 from __future__ import annotations
 
+import copy
 import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fitq.records import RunStatus
 from tests.conftest import eventually
 from tests.faults.conftest import Field
+from tests.scoring.conftest import assert_one_error_shape, running, saved
 
 BYTES = 8 << 20
 
@@ -75,3 +78,25 @@ def test_a_full_disk_ends_runs_with_the_reason_and_the_worker_recovers(
     field.wait_until(field.submit("print('ran')"), RunStatus.COMPLETED)
     eventually(lambda: not any((small_disk / "work").iterdir()), what="nothing of them is left on the disk")
     assert worker.poll() is None
+
+
+def test_a_model_that_has_no_room_on_disk_is_told_to_wait_while_another_answers(
+    small_disk: Path, iris: Any
+) -> None:
+    rows = [[5.1, 3.5, 1.4, 0.2]]
+    large = copy.copy(iris)
+    large.padding = os.urandom(BYTES // 2)
+    for scoring in running(small_disk):
+        record = scoring.register("iris", iris)
+        scoring.keep("large", saved(large), record)
+        assert scoring.score("iris", rows)
+        filler = small_disk / "filler"
+        with pytest.raises(OSError, match="No space"):
+            filler.write_bytes(b"x" * BYTES)
+        answer = scoring.post("/models/large/score", {"data": rows})
+        told = assert_one_error_shape(answer, 503)
+        assert told["reason"] == "disk"
+        assert int(answer.headers["retry-after"]) >= 1
+        assert scoring.score("iris", rows)
+        filler.unlink()
+        assert scoring.score("large", rows)

@@ -65,6 +65,15 @@ class Outcome(NamedTuple):
     seconds: float  #: inside the method
 
 
+#: Holds the files of a model while it is being loaded.
+Holding = Callable[[ModelFile], contextlib.AbstractAsyncContextManager[None]]
+
+
+def already_here(_: ModelFile) -> contextlib.AbstractAsyncContextManager[None]:
+    """For files that somebody else keeps."""
+    return contextlib.nullcontext()
+
+
 class Scorer:
     """Predicts with models in a child process, which it starts, watches and replaces."""
 
@@ -76,9 +85,10 @@ class Scorer:
         memory_bytes: int = 0,
         models_bytes: int = 2_000_000_000,
         program: Path = process.MODELS,
+        held: Holding = already_here,
     ) -> None:
         self._seconds = seconds
-        self._program = program
+        self._program, self._held = program, held
         self._models_bytes = models_bytes
         self._interpreter = interpreter
         self._memory_bytes = memory_bytes
@@ -331,23 +341,27 @@ class Scorer:
 
     async def _load_into(self, link: Link, model: ModelFile) -> Replay | None:
         try:
-            header = {"op": "load", "model": model.key, **_what_to_load(model)}
-            what = f"Loading {model.key}"
-            began = time.perf_counter()
-            answer, _ = await link.ask(header, b"", seconds=_LOAD_SECONDS, what=what)
-            if not answer["ok"]:
-                raise self._no_room(link, model.key, answer["error"]) or _why_unusable(answer["error"], model)
-            log.info("model_loaded", model=model.key, seconds=round(time.perf_counter() - began, 3))
-            serving = msgspec.convert(answer["versions"], type=Versions)
-            replay = await self._replayed(link, model, serving) if model.golden else None
-            link.sizes[model.key] = max(answer["memory_bytes"], model.path.stat().st_size)
-            self.loads += 1
-            return replay
+            async with self._held(model):
+                return await self._asked_to_load(link, model)
         except FitqError:
             self.failed_loads += 1
             link.models.pop(model.key, None)
             link.sizes.pop(model.key, None)
             raise
+
+    async def _asked_to_load(self, link: Link, model: ModelFile) -> Replay | None:
+        header = {"op": "load", "model": model.key, **_what_to_load(model)}
+        what = f"Loading {model.key}"
+        began = time.perf_counter()
+        answer, _ = await link.ask(header, b"", seconds=_LOAD_SECONDS, what=what)
+        if not answer["ok"]:
+            raise self._no_room(link, model.key, answer["error"]) or _why_unusable(answer["error"], model)
+        log.info("model_loaded", model=model.key, seconds=round(time.perf_counter() - began, 3))
+        serving = msgspec.convert(answer["versions"], type=Versions)
+        replay = await self._replayed(link, model, serving) if model.golden else None
+        link.sizes[model.key] = max(answer["memory_bytes"], model.path.stat().st_size)
+        self.loads += 1
+        return replay
 
     async def _replayed(self, link: Link, model: ModelFile, serving: Versions) -> Replay:
         """Ask for the recorded answers again, before anybody else can ask for any."""

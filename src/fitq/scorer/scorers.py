@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from fitq.scorer import process
-from fitq.scorer.client import Scorer
+from fitq.scorer.client import Holding, Scorer, already_here
 
 #: The program's own environment.
 OWN = ""
@@ -28,6 +28,7 @@ class Scorers:
         idle_seconds: float = 900.0,
         memory_bytes: int = 0,
         models_bytes: int = 2_000_000_000,
+        held: Holding = already_here,
     ) -> None:
         """
         Args:
@@ -35,10 +36,11 @@ class Scorers:
             idle_seconds: a child that nobody asked for so long is ended; the program's own stays.
             memory_bytes: most of its own memory that a child may have; 0 for any amount.
             models_bytes: what the models loaded in a child may take of it, before some are unloaded.
+            held: while a model is being loaded, its files are there.
         """
         self._seconds, self._idle, self._memory = seconds, idle_seconds, memory_bytes
-        self._models = models_bytes
-        self.own = Scorer(seconds=seconds, memory_bytes=memory_bytes, models_bytes=models_bytes)
+        self._models, self._held = models_bytes, held
+        self.own = Scorer(seconds=seconds, memory_bytes=memory_bytes, models_bytes=models_bytes, held=held)
         self._others: dict[str, Scorer] = {}
 
     def of(self, environment: str, interpreter: Path, entry: str = "") -> Scorer:
@@ -55,6 +57,7 @@ class Scorers:
                 memory_bytes=self._memory,
                 models_bytes=self._models,
                 program=process.ENTRY if entry else process.MODELS,
+                held=self._held,
             )
         return self._others[key]
 

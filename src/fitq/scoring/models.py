@@ -1,4 +1,4 @@
-"""Which model answers for a name and a version, and that its bytes are here, checked and loaded."""
+"""Which model answers for a name and a version, and that it is loaded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 
@@ -26,6 +26,7 @@ from fitq.scorer.golden import Golden, Replay
 from fitq.scoring.batch import Batches
 from fitq.scoring.calls import Calls
 from fitq.scoring.dialects import azure
+from fitq.scoring.files import ModelFiles, no_disk
 from fitq.scoring.homes import Homes
 from fitq.scoring.turns import Turns
 from fitq.scoring.watch import Watch
@@ -153,11 +154,11 @@ class ServedModel:
 class Models:
     """Finds and loads models of one workspace."""
 
-    def __init__(self, catalog: Catalog, homes: Homes, cache: Path, open_queue: OpenQueue) -> None:
+    def __init__(self, catalog: Catalog, homes: Homes, files: ModelFiles, open_queue: OpenQueue) -> None:
         self.watch: Watch[tuple[str, str], ServedModel] = Watch(self._look)
         self._catalog = catalog
         self._homes = homes
-        self._cache = cache
+        self._files = files
         self._open_queue = open_queue
         self._arriving: Counter[str] = Counter()  #: requests that wait for a model to be found and loaded
         self._served: dict[tuple[str, int], ServedModel] = {}
@@ -218,8 +219,9 @@ class Models:
             raise
         served = self._served.get((name, number))
         if served is None:
-            path = self._cache / record.sha256
+            path = self._files.path(record.sha256)
             served = self._served[name, number] = ServedModel(record, path, self._open_queue)
+            self._files.know(record)
         if served.record != record:
             served.change(record)
         if not served.is_settled:
@@ -233,12 +235,8 @@ class Models:
             if served.is_settled:
                 return
             try:
-                if not served.file.path.exists():
-                    await asyncio.to_thread(
-                        self._download, record.object_key, record.sha256, served.file.path
-                    )
                 if record.entry is not None and served.file.entry is None:
-                    entry = await asyncio.to_thread(self._laid_out, record, record.entry, served.file.path)
+                    entry = await asyncio.to_thread(self._laid_out, record, record.entry)
                     served.file = served.file._replace(entry=entry)
                 if record.is_scored:
                     golden = await asyncio.to_thread(self._golden, record)
@@ -249,17 +247,18 @@ class Models:
             except (ModelUnusable, ModelUnhealthy) as exc:
                 served.tried_at, served.problem = time.monotonic(), exc
 
-    def _laid_out(self, record: ModelRecord, entry: EntryScript, path: Path) -> EntryCode:
+    def _laid_out(self, record: ModelRecord, entry: EntryScript) -> EntryCode:
         """The folder that the entry script of this version has for itself."""
         packed = self._catalog.objects.get(self._catalog.keys.snapshot(entry.snapshot))
         if packed is None or hashlib.sha256(packed).hexdigest() != entry.snapshot:
             raise ModelUnusable("The code of its entry script is no longer in the object store as it was.")
-        files = {m.path: self._cache / m.sha256 for m in entry.models} or {Path(record.path).name: path}
-        for model in entry.models:
-            if not files[model.path].exists():
-                self._download(model.object_key, model.sha256, files[model.path])
-        folder = Path(tempfile.mkdtemp(dir=self._cache, prefix="entry-"))
-        return lay_out(entry.script, packed, files, folder)
+        hashes = {m.path: m.sha256 for m in entry.models} or {Path(record.path).name: record.sha256}
+        files = {path: self._files.path(sha256) for path, sha256 in hashes.items()}
+        try:
+            folder = Path(tempfile.mkdtemp(dir=self._files.folder, prefix="entry-"))
+            return lay_out(entry.script, packed, files, folder)
+        except OSError as exc:
+            raise no_disk(exc) from exc
 
     def _golden(self, record: ModelRecord) -> Golden | None:
         """The answers recorded at registration, only if they are the recorded ones."""
@@ -271,32 +270,6 @@ class Models:
         if record.tolerated:
             return None
         raise ModelUnusable("The answers it gave when it was registered are no longer in the object store.")
-
-    def _download(self, object_key: str, sha256: str, path: Path) -> None:
-        """Bytes from the object store, kept only if they are the ones that were registered."""
-        for _ in range(2):  # a connection may end early; that is noticed by the hash and worth one more try
-            pieces = self._catalog.objects.open(object_key)
-            if pieces is None:
-                raise ModelUnusable("Its file is no longer in the object store.")
-            with tempfile.NamedTemporaryFile(dir=self._cache, delete=False) as file:
-                partial = Path(file.name)
-                try:
-                    if _write(pieces, file) == sha256:
-                        partial.rename(path)
-                        return
-                finally:
-                    partial.unlink(missing_ok=True)
-        raise ModelUnusable("Its file does not have the SHA-256 it was registered with.")
-
-
-def _write(pieces: Iterator[bytes], file: IO[bytes]) -> str:
-    """The SHA-256 of what was written."""
-    digest = hashlib.sha256()
-    for piece in pieces:
-        digest.update(piece)
-        file.write(piece)
-    file.flush()
-    return digest.hexdigest()
 
 
 def unusable_here(record: ModelRecord, exc: ModelUnusable) -> ScoringFailed:

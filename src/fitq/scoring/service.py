@@ -16,6 +16,7 @@ from fitq.records import EndpointRecord, ModelRecord
 from fitq.scorer.client import ModelFile, Scorer
 from fitq.scorer.scorers import Scorers
 from fitq.scoring.batch import Batches, Limits
+from fitq.scoring.files import ModelFiles
 from fitq.scoring.follow import follow
 from fitq.scoring.homes import Homes
 from fitq.scoring.journal import Journal
@@ -43,17 +44,19 @@ class Service:
         self.objects = objects
         self.catalog = Catalog(objects, settings.workspace)
         self.objects_ping = Ping(lambda: self.objects.ping(self.catalog.keys.format()))
+        self.files = ModelFiles(self.catalog, peers.folder, settings.models_disk_bytes, self._loaded)
         self.scorers = Scorers(
             seconds=settings.score_seconds,
             idle_seconds=settings.scorer_idle_seconds,
             memory_bytes=settings.scorer_memory_bytes,
             models_bytes=settings.models_memory_bytes,
+            held=self.files.held,
         )
         self.scorer = self.scorers.own
         self.homes = Homes(self.scorers, open_environments(settings, objects))
         #: address → who answers there and with which parameters of the path; of models that were scored
         self.doors: dict[str, tuple[ASGIApp, dict[str, str]]] = {}
-        self.models = Models(self.catalog, self.homes, peers.folder, self._open_queue)
+        self.models = Models(self.catalog, self.homes, self.files, self._open_queue)
         self.warming = Warming(self.models, settings.warm_models)
         self.measures = Measures()
         self.measures.beside(Levels(self.models, self.scorers, self.measures.labels))
@@ -86,6 +89,10 @@ class Service:
     def _open_queue(self, scorer: Scorer, model: ModelFile) -> Batches:
         limits = Limits(self.settings.score_waiting, self.settings.score_seconds)
         return Batches(scorer, model, limits, self.measures.called)
+
+    def _loaded(self) -> set[str]:
+        """`name:version` of the models that are in the memory of a scorer."""
+        return {key for scorer in self.scorers.all.values() for key in scorer.loaded_bytes}
 
     async def _endpoint(self, name: str) -> EndpointRecord:
         return await asyncio.to_thread(self.catalog.endpoint, name)
