@@ -26,6 +26,7 @@ from fitq.schema import ArraySchema, Rows
 from fitq.scorer.client import ModelFile, Outcome
 from fitq.scoring.alike import answers_alike
 from fitq.scoring.batch import AT_ONCE, MAX_ROWS, Batches, Limits
+from fitq.scoring.calls import Calls
 from tests.conftest import eventually
 from tests.scoring.conftest import Scoring, assert_one_error_shape
 
@@ -87,6 +88,17 @@ async def test_requests_of_one_turn_share_a_call() -> None:
     scorer = Doubler()
     assert await gathered(batches(scorer), rows(1, 2), rows(3), rows(4)) == [[2, 4], [6], [8]]
     assert scorer.calls == [[1, 2, 3, 4]]
+
+
+@in_a_loop
+async def test_who_is_alone_waits_for_no_timer() -> None:
+    def no_timer(*_: Any, **__: Any) -> None:
+        raise AssertionError("a timer")
+
+    loop, scorer = asyncio.get_running_loop(), Doubler()
+    loop.call_later = loop.call_at = no_timer  # type: ignore[method-assign,assignment]  # for this loop alone
+    assert await gathered(batches(scorer), rows(1)) == [[2]]
+    assert await gathered(batches(scorer, shares=False), rows(1)) == [[2]]
 
 
 @in_a_loop
@@ -255,6 +267,33 @@ async def test_only_what_answers_alike_alone_and_together_is_batched(answer: Any
 async def test_whole_numbers_that_may_be_missing_are_not_batched() -> None:
     schema = InputSchema(columns=[Column(kind="integer", nullable=True)], example=[[1]])
     assert not await answers_alike(Doubler(), MODEL, "predict", ArraySchema(schema))  # type: ignore[arg-type]
+
+
+@in_a_loop
+async def test_a_scorer_that_ends_while_batching_is_tried_leaves_it_unknown_until_the_next_answer() -> None:
+    answered = 0
+
+    def answer(matrix: Any) -> Any:
+        nonlocal answered
+        answered += 1
+        if answered in (2, 4):  # the first call of each trial
+            raise Unavailable("It ended.")
+        return matrix[:, 0] * 2
+
+    scorer: Any = Doubler(answer)
+    calls = Calls(scorer, MODEL, "predict", ArraySchema(SCHEMA), Batches(scorer, MODEL, Limits()))
+    for trial in (1, 2):
+        await calls.predict(rows(1))
+        while answered < 2 * trial or calls._looking is not None:
+            await asyncio.sleep(0)
+        assert calls.batching == "unknown"
+    await calls.predict(rows(1))
+    assert calls._looking is None, "whatever ends it is left in peace for a while"
+    calls._look_after = 0.0  # that while is over
+    await calls.predict(rows(1))
+    while calls.batching == "unknown":
+        await asyncio.sleep(0)
+    assert calls.batching == "shared"
 
 
 CHANCE = np.random.default_rng(0)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fitq.errors import FitqError
+from fitq.errors import FitqError, Unavailable
 from fitq.records import Column, InputSchema
 from fitq.schema import ArraySchema, Rows
 from fitq.scorer.client import ModelFile, Scorer
@@ -23,7 +23,11 @@ _TIMES = (1, 4)
 
 
 async def answers_alike(scorer: Scorer, model: ModelFile, method: str, schema: ArraySchema) -> bool:
-    """Try it, on the example rows and on others like them where the model takes those."""
+    """Try it, on the example rows and on others like them where the model takes those.
+
+    Raises:
+        Unavailable: the scorer ended meanwhile, or has no time; nothing is known.
+    """
     if _changes_together(schema.schema):
         return False
     for rows in (varied(schema.schema), schema.schema.example):
@@ -31,6 +35,8 @@ async def answers_alike(scorer: Scorer, model: ModelFile, method: str, schema: A
             continue
         try:
             return await _alike(scorer, model, method, [schema.check([row]) for row in rows])
+        except Unavailable:
+            raise
         except FitqError:
             continue  # not rows it answers
     return False
