@@ -81,7 +81,7 @@ def _score(settings: Settings, peers: Peers, listening: socket.socket) -> None:
     from fitq.onewrite import OneWriteProtocol
     from fitq.scoring.app import create_app
 
-    app = create_app(settings, open_objects(settings), peers)
+    app = create_app(settings, open_objects(settings), peers, lambda: server.should_exit)
     # nothing here asks for the address or the scheme that a proxy saw
     server = _server(app, settings, settings.scoring_url, OneWriteProtocol, proxy_headers=False)
     server.run(sockets=[listening, *peers.listen()])

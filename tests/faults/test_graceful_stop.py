@@ -59,6 +59,32 @@ def test_clients_of_scoring_are_told_to_close_before_they_are_cut_off(
         assert scoring.process.wait(20) in (0, -signal.SIGTERM)
 
 
+def ready(connection: HTTPConnection) -> int:
+    """The status of `/readyz`."""
+    connection.request("GET", "/readyz")
+    answer = connection.getresponse()
+    answer.read()
+    return answer.status
+
+
+@pytest.mark.parametrize("program", ["api", "scoring"])
+def test_a_program_that_was_told_to_stop_is_not_ready_while_it_still_answers(
+    program: str, settings: Settings, backend: Backend, tmp_path: Path
+) -> None:
+    assert backend.objects.get("none") is None, "the bucket is there"
+    with (
+        running(Web(settings, tmp_path / "web.log", program)) as web,
+        contextlib.closing(HTTPConnection("127.0.0.1", web.port, timeout=30)) as busy,
+        contextlib.closing(HTTPConnection("127.0.0.1", web.port, timeout=30)) as idle,
+    ):
+        assert ready(busy) == ready(idle) == 200
+        web.process.send_signal(signal.SIGTERM)
+        eventually(lambda: ready(busy) == 503, what="it is not ready")
+        idle.request("GET", "/healthz")
+        assert idle.getresponse().status == 200, "what is sent to it is answered all the same"
+        assert web.process.wait(20) in (0, -signal.SIGTERM)
+
+
 def test_requests_that_have_begun_are_answered(api: Web, to_redis: Proxy) -> None:
     def ask(_: int) -> int:
         return httpx2.get(

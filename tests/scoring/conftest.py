@@ -182,6 +182,18 @@ def assert_explained(scoring: Scoring, answer: Any) -> dict[str, Any]:
     assert {"expected", "got", "at", "curl"} <= told.keys(), told
     assert all(told[name] for name in ("expected", "got", "at", "message")), told
     asked = taken_apart(told["curl"], TOKEN)
-    sent = scoring.client.request(asked.verb, asked.path, headers=asked.headers, content=asked.content)
-    assert sent.status_code == 200, (told, sent.text)
+    assert asked.verb == "POST", told
+    sent_to = answer.request.url.path
+    if "/service/" in sent_to:
+        assert asked.path == sent_to
+    else:
+        name = answer.headers["x-fitq-model"].partition(":")[0]
+        assert name in sent_to
+        assert asked.path.startswith(f"/models/{name}/")
+    scored = scoring.client.request(asked.verb, asked.path, headers=asked.headers, content=asked.content)
+    assert scored.status_code == 200, (told, scored.text)
+    assert scored.headers["x-fitq-model"] == answer.headers["x-fitq-model"]
+    predictions = scored.json()
+    assert isinstance(predictions, list), predictions
+    assert predictions, told
     return told

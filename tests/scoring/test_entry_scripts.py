@@ -13,6 +13,7 @@ from typing import Any
 
 import joblib
 import numpy as np
+import openapi_spec_validator
 import psutil
 import pytest
 from sklearn.datasets import load_iris
@@ -25,7 +26,7 @@ from fitq.scorer.entry_inspection import inspect_entry
 from fitq.scoring.turns import Turns
 from fitq.snapshots import pack
 from tests.conftest import eventually
-from tests.scoring.conftest import KEYS, Scoring, assert_one_error_shape, running
+from tests.scoring.conftest import KEYS, TOKEN, Scoring, assert_explained, assert_one_error_shape, running
 
 ROWS = [[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]]
 #: As in Azure's documentation: the sample of the decorator tells what is taken.
@@ -78,8 +79,8 @@ def init():
 
 @rawhttp
 def run(request):
-    if request.method != "POST":
-        return AMLResponse("only POST", 500)
+    if request.method == "GET":
+        return AMLResponse({"path": request.full_path, "args": request.args}, 200, json_str=True)
     return AMLResponse(request.get_data()[::-1], 201, {"X-Turned": "yes", "Content-Length": "7"}, "image/png")
 """
 SAGEMAKER = """
@@ -215,11 +216,33 @@ def test_a_decorated_run_gets_arrays_and_its_schema_is_served(
     ids=lambda value: str(value)[:40],
 )
 def test_what_the_decorators_refuse_is_the_callers_to_mend(
-    decorated: ModelRecord, post: Callable[..., Any], given: dict[str, Any], status: int, message: str
+    own_scoring: Scoring,
+    decorated: ModelRecord,
+    post: Callable[..., Any],
+    given: dict[str, Any],
+    status: int,
+    message: str,
 ) -> None:
-    body = assert_one_error_shape(post("decorated", **given), status)
-    assert message in body["message"]
-    assert {"expected", "got", "at", "curl"} <= body.keys()
+    answer = post("decorated", **given)
+    assert message in assert_one_error_shape(answer, status)["message"]
+    assert_explained(own_scoring, answer)
+
+
+@pytest.mark.parametrize("version", ["2", "3", "3.1"])
+@pytest.mark.parametrize("name", ["decorated", "plain"])
+def test_the_swagger_of_a_script_is_valid_and_its_example_scores(
+    own_scoring: Scoring,
+    decorated: ModelRecord,
+    plain: ModelRecord,
+    post: Callable[..., Any],
+    name: str,
+    version: str,
+) -> None:
+    found = own_scoring.get(f"/models/{name}/swagger.json?version={version}").json()
+    openapi_spec_validator.validate(found)
+    schemas = found["definitions"] if version == "2" else found["components"]["schemas"]
+    answer = post(name, schemas["ServiceInput"]["example"])
+    assert (answer.status_code, answer.json()) == (200, schemas["ServiceOutput"]["example"])
 
 
 def test_what_the_script_raises_fails_that_request_alone(
@@ -299,6 +322,24 @@ def test_raw_requests_and_answers_pass_whole(scripts: Scripts, post: Callable[..
     assert answer.headers["content-type"] == "image/png"
     assert answer.headers["x-turned"] == "yes"
     assert answer.headers["content-length"] == "5"
+
+
+def test_a_get_reaches_a_script_that_takes_requests_and_no_other(
+    own_scoring: Scoring, scripts: Scripts, decorated: ModelRecord, iris: Any
+) -> None:
+    scripts.keep("raw-too", RAW)
+    told = own_scoring.get("/models/raw-too/score?q=a%20b&q=c&e=")
+    assert told.json() == {"path": "/models/raw-too/score?q=a%20b&q=c&e=", "args": {"q": "a b", "e": ""}}
+    own_scoring.deploy("raw-service", "raw-too", {"1": 100})
+    assert own_scoring.get("/api/v1/service/raw-service/score").json()["args"] == {}
+    own_scoring.register("scriptless", iris)
+    for name in ("decorated", "scriptless"):
+        refused = own_scoring.get(f"/models/{name}/score")
+        assert assert_one_error_shape(refused, 405)["message"] == "Method not allowed"
+        assert refused.headers["allow"] == "POST"
+        assert_explained(own_scoring, refused)
+    deleted = own_scoring.client.delete("/models/raw-too/score", headers={"authorization": f"Bearer {TOKEN}"})
+    assert_one_error_shape(deleted, 405)
 
 
 def test_a_sagemaker_script_reads_predicts_and_writes(

@@ -105,6 +105,16 @@ def test_a_wrong_address_or_verb_has_the_one_body(served: Scoring, verb: str, pa
     answer = served.client.request(verb, path, headers={"authorization": f"Bearer {TOKEN}"})
     told = assert_one_error_shape(answer, status)
     assert {"expected", "got", "at", "curl"} <= told.keys()
+    assert told.get("error") == (told["message"] if path.startswith("/v2") else None)
+
+
+def test_a_refusal_says_which_model_it_is_about(served: Scoring, iris: Any) -> None:
+    record = served.register("cold", iris)
+    first, again = (served.post("/models/cold/score", {"data": [["x"] * 4]}) for _ in range(2))
+    assert first.headers["x-fitq-model"] == again.headers["x-fitq-model"] == record.id
+    assert float(first.headers["x-cold-start-ms"]) > 0
+    assert "x-cold-start-ms" not in again.headers
+    assert "x-fitq-model" not in served.post("/models/cold/score", {}, token=None).headers
 
 
 def test_the_wrong_verb_is_told_in_azures_words(served: Scoring) -> None:
@@ -121,6 +131,7 @@ def test_another_media_type_is_refused(served: Scoring, kind: str) -> None:
     told = assert_one_error_shape(answer, 415)
     assert told["message"] == "Expects Content-Type to be application/json"
     assert told["got"] == kind
+    assert_explained(served, answer)
 
 
 def test_a_near_miss_of_a_name_is_suggested(served: Scoring) -> None:

@@ -29,10 +29,13 @@ def pings_of(backend: Backend) -> dict[str, Ping]:
 
 
 async def readyz(request: Request) -> Response:
-    """`GET /readyz`: both stores answer; 503 names the one that does not, within seconds.
+    """`GET /readyz`: both stores answer; 503 names the one that does not, within seconds. Also 503 from the
+    moment on that the program is told to end, while it answers what has begun.
 
     `redis` is "ok", or says how far it is while it is being filled again after it lost its data.
     """
+    if request.app.state.is_stopping():
+        raise Unavailable("Not ready: the program is stopping.", reason="stopping")
     pings: dict[str, Ping] = request.app.state.pings
     said = await asyncio.gather(*(ping.said() for ping in pings.values()))
     away = {name: answer for name, answer in zip(pings, said, strict=True) if answer != OK}

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fitq.errors import FitqError, InvalidRequest, ScoringFailed, UnsupportedMediaType
+from fitq.errors import FitqError, InvalidRequest, MethodNotAllowed, ScoringFailed, UnsupportedMediaType
 from fitq.logs import get_logger
 from fitq.scorer import process
 from fitq.snapshots import unpack
@@ -89,6 +89,8 @@ def answer_to(answer: dict[str, Any], data: bytes) -> EntryAnswer:
 def refused_by_script(error: dict[str, Any], key: str, script: str) -> FitqError:
     """The error a child answered with instead of an answer."""
     status = error.get("status")
+    if status == 405:
+        return MethodNotAllowed(error["message"], at=error["at"], expected=error["expected"], allow=["POST"])
     if status in (400, 415):
         kind = InvalidRequest if status == 400 else UnsupportedMediaType
         expected = error.get("expected") or "a body that the script takes"

@@ -9,11 +9,12 @@ has one model, because a script may do what it likes to its process: variables, 
     load      path: the model's folder; code: the        {"kind", "estimator", "input", "output", "warnings",
               script's; script: its path in there;        "versions", "memory_bytes"}
               paths: importable after all others
-    predict   rows {content_type, accept, verb};         {"status", "content_type", "headers",
-              payload: the body of the HTTP request       "seconds"}; payload: the body of the answer
+    predict   rows {content_type, accept, verb,          {"status", "content_type", "headers",
+              path, query};                               "seconds"}; payload: the body of the answer
+              payload: the body of the HTTP request
 
 An exception of the script is an answer. `error` then has `stage`: what was running; and where it is the
-caller who can mend it, `status`: 400 or 415.
+caller who can mend it, `status`: 400, 405 or 415.
 
 Sources: azureml-inference-server-http for how `run` is called, sagemaker-scikit-learn-container for the rest.
 """
@@ -75,6 +76,8 @@ class Request:
         self.content_type = rows["content_type"]  # type: str
         self.accept = rows["accept"]  # type: str
         self.verb = rows["verb"]  # type: str
+        self.path = rows.get("path", "/score")  # type: str
+        self.query = rows.get("query", "")  # type: str
 
     @property
     def kind(self) -> str:
@@ -186,7 +189,8 @@ def raw_request(request: Request) -> Any:
     """The request as `@rawhttp` hands it over."""
     home = importlib.import_module("azureml.contrib.services.aml_request")  # a shim, or Azure's own
 
-    return home.AMLRequest(request.verb, request.content_type, request.accept, request.body)
+    told = (request.verb, request.content_type, request.accept, request.body, request.path, request.query)
+    return home.AMLRequest(*told)
 
 
 def complete(found: Any) -> Optional[Reply]:
@@ -206,6 +210,7 @@ class SageMaker:
     """`model_fn(folder)` once, then `input_fn`, `predict_fn` and `output_fn` per request."""
 
     kind = "sagemaker"
+    is_raw = False
     input = output = None  # type: Optional[Dict[str, Any]]
 
     def __init__(self, script: Any, folder: str) -> None:
@@ -352,7 +357,10 @@ class EntryChild:
             return self.load(header), b""
         if op == "predict":
             began = time.perf_counter()
-            reply = self.served.answer(Request(header["rows"], bytes(payload)))
+            request = Request(header["rows"], bytes(payload))
+            if request.verb != "POST" and not self.served.is_raw:
+                raise Refused("Method not allowed", 405, "HTTP method", "POST")
+            reply = self.served.answer(request)
             return {
                 "status": reply.status,
                 "content_type": reply.content_type,

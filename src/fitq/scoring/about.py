@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.metadata
 from typing import Any
 
 import orjson
@@ -47,7 +48,7 @@ async def describe_model(call: Call) -> Answer:
         "swagger_uri": f"{address}{target.path.removesuffix('/score')}/swagger.json",
         "curl": target.curl(address),
     }
-    return Answer(to_json(body), headers=[(b"x-fitq-model", record.id.encode())])
+    return Answer(to_json(body), headers=target.told)
 
 
 def replay_body(target: Target) -> dict[str, Any]:
@@ -109,13 +110,19 @@ async def _script_answer(target: Target) -> Any:
 
 
 async def model_ready(call: Call) -> Answer:
-    """KServe V1's `{"name", "ready"}`; also answers to MLflow's ping."""
+    """KServe V1's `{"name", "ready"}`; also answers to MLflow's `/ping` and `/health`."""
     target = _target(call)
     name, problem = target.served.record.name, target.served.problem
     if problem is None:
-        return Answer(to_json({"name": name, "ready": True}))
+        return Answer(to_json({"name": name, "ready": True}), headers=target.told)
     why = {"state": "Unhealthy", "message": problem.message, "error": problem.message, "hint": problem.hint}
-    return Answer(to_json({**problem.data, **why, "name": name, "ready": False}), 503)
+    return Answer(to_json({**problem.data, **why, "name": name, "ready": False}), 503, headers=target.told)
+
+
+async def version(call: Call) -> Answer:
+    """The program's version, where clients of MLflow look for their server's."""
+    text = importlib.metadata.version("fitq").encode()
+    return Answer(text, content_type="text/plain; charset=utf-8", headers=_target(call).told)
 
 
 async def healthy(_: Call) -> Answer:
@@ -129,12 +136,13 @@ async def healthz(_: Call) -> Answer:
 
 
 async def readyz(call: Call) -> Answer:
-    """Ready: the scorer answers, so does the object store or at least some loaded model, and what had to be
-    loaded first is."""
+    """Ready: the scorer answers, so does the object store or at least some loaded model, what had to be
+    loaded first is, and nobody told the program to end."""
     service = call.service
     state = await _state(call)
     ready = _is_ready(state, call)
-    body = {"status": "ok" if ready else "unavailable", **state, "models": len(service.models.loaded)}
+    status = "ok" if ready else "stopping" if service.is_stopping() else "unavailable"
+    body = {"status": status, **state, "models": len(service.models.loaded)}
     warm = {"warm": service.warming.states} if service.warming.states else {}
     return Answer(to_json({**body, **warm}), 200 if ready else 503)
 
@@ -146,7 +154,8 @@ async def is_ready(call: Call) -> bool:
 
 def _is_ready(state: dict[str, str], call: Call) -> bool:
     can_load = state["objects"] == OK or bool(call.service.models.loaded)
-    return state["scorer"] == OK and can_load and call.service.warming.is_over
+    is_here = state["scorer"] == OK and can_load and call.service.warming.is_over
+    return is_here and not call.service.is_stopping()
 
 
 async def _state(call: Call) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
@@ -19,10 +19,11 @@ from fitq.scoring.about import (
     model_ready,
     own_metrics,
     readyz,
+    version,
 )
 from fitq.scoring.access import a_model, a_token, an_endpoint, the_model
-from fitq.scoring.answers import error_answer, send_answer
-from fitq.scoring.call import Call, Door
+from fitq.scoring.answers import send_answer
+from fitq.scoring.call import Call, Door, refusal
 from fitq.scoring.peers import OWN_METRICS, Peers
 from fitq.scoring.score import infer, invocations, predict_v1, score
 from fitq.scoring.service import Service
@@ -31,9 +32,14 @@ from fitq.settings import Settings
 from fitq.store.protocols import ObjectStore
 
 ROUTES = [
-    Route("/models/{model}/score", Door(score, locate=a_model, verbs="POST")),
-    Route("/models/{model}/versions/{version}/score", Door(score, locate=a_model, verbs="POST")),
-    Route("/api/v1/service/{endpoint}/score", Door(score, locate=an_endpoint, verbs="POST")),
+    Route("/models/{model}/score", Door(score, locate=a_model, verbs="POST", of_scripts="GET")),
+    Route(
+        "/models/{model}/versions/{version}/score",
+        Door(score, locate=a_model, verbs="POST", of_scripts="GET"),
+    ),
+    Route(
+        "/api/v1/service/{endpoint}/score", Door(score, locate=an_endpoint, verbs="POST", of_scripts="GET")
+    ),
     Route("/models/{model}", Door(describe_model, locate=a_model)),
     Route("/models/{model}/versions/{version}", Door(describe_model, locate=a_model)),
     Route("/models/{model}/swagger.json", Door(get_swagger, locate=a_model)),
@@ -55,8 +61,12 @@ ROUTES = [
     # MLflow and SageMaker
     Route("/models/{model}/invocations", Door(invocations, locate=a_model, verbs="POST")),
     Route("/models/{model}/ping", Door(model_ready, locate=a_model)),
+    Route("/models/{model}/health", Door(model_ready, locate=a_model)),
+    Route("/models/{model}/version", Door(version, locate=a_model)),
     Route("/invocations", Door(invocations, locate=the_model, verbs="POST")),
     Route("/ping", Door(model_ready, locate=the_model)),
+    Route("/health", Door(model_ready, locate=the_model)),
+    Route("/version", Door(version, locate=the_model)),
     # for everyone
     Route("/", Door(healthy)),
     Route("/healthz", Door(healthz)),
@@ -66,16 +76,24 @@ ROUTES = [
 ]
 
 
-def create_app(settings: Settings, objects: ObjectStore, peers: Peers) -> Router:
+def create_app(
+    settings: Settings,
+    objects: ObjectStore,
+    peers: Peers,
+    is_stopping: Callable[[], bool] = lambda: False,
+) -> Router:
     """The scoring app. Its lifespan starts the scorer child and ends it, leaving no process behind.
 
-    A router alone: what Starlette puts around one, every `Door` does itself. `peers` are the processes that
-    answer at the same port.
+    A router alone: what Starlette puts around one, every `Door` does itself.
+
+    Args:
+        peers: the processes that answer at the same port.
+        is_stopping: whoever serves it knows whether it was told to end.
     """
 
     @contextlib.asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[dict[str, Service]]:
-        service = Service(settings, objects, peers)
+        service = Service(settings, objects, peers, is_stopping)
         async with service.running():
             yield {"service": service}
 
@@ -107,4 +125,4 @@ async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
         at="path",
         curl=reading(f"{call.service.settings.url}/v1/models"),
     )
-    await send_answer(scope, send, call.request_id, error_answer(error, call.request_id))
+    await send_answer(scope, send, call.request_id, refusal(call, error))

@@ -75,6 +75,17 @@ class Call:
         return self._headers.get(name.encode(), b"").decode("latin-1")
 
     @property
+    def is_for_script(self) -> bool:
+        """Whether the target is known, and answers by an entry script."""
+        return self.target is not None and self.target.served.record.entry is not None
+
+    @property
+    def raw_query(self) -> str:
+        """The query as it came."""
+        text: str = self._scope["query_string"].decode("latin-1")
+        return text
+
+    @property
     def is_patient(self) -> bool:
         """Whether the caller sets no limit of its own."""
         return PATIENCE_BYTES not in self._headers
@@ -98,7 +109,7 @@ class Call:
 
     def query(self, name: str, default: str = "") -> str:
         """A query parameter."""
-        text: str = self._scope["query_string"].decode("latin-1")
+        text = self.raw_query
         return parse_qs(text).get(name, [default])[-1] if text else default
 
     async def body(self) -> bytes:
@@ -174,10 +185,18 @@ Locator = Callable[[Call], Awaitable[None]]
 class Door:
     """An ASGI endpoint around a handler."""
 
-    def __init__(self, handler: Handler, *, locate: Locator | None = None, verbs: str = "GET HEAD") -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        *,
+        locate: Locator | None = None,
+        verbs: str = "GET HEAD",
+        of_scripts: str = "",
+    ) -> None:
+        """`of_scripts` are verbs that it takes besides for models with an entry script."""
         self._handler = handler
         self._locate = locate
-        self._verbs = verbs.split()
+        self._verbs, self._of_scripts = verbs.split(), of_scripts.split()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
@@ -221,7 +240,7 @@ class Door:
             await self._locate(call)
         call.check_request_id()
         call.check_patience()
-        if call.verb not in self._verbs:
+        if call.verb not in self._verbs and not (call.is_for_script and call.verb in self._of_scripts):
             raise MethodNotAllowed(
                 "Method not allowed", at="HTTP method", expected=" or ".join(self._verbs), got=call.verb,
                 allow=self._verbs,
@@ -238,7 +257,8 @@ def refusal(call: Call, exc: FitqError) -> Answer:
             exc.data.setdefault(name, value)
     if call.address.startswith("/v2"):
         exc.data["error"] = exc.message  # where clients of the Open Inference Protocol look
-    return error_answer(exc, call.request_id)
+    answer = error_answer(exc, call.request_id)
+    return answer._replace(headers=[*answer.headers, *call.target.told]) if call.target else answer
 
 
 def _remember(call: Call, status: int, began: float, reason: str) -> None:

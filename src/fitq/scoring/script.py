@@ -12,12 +12,15 @@ from fitq.scoring.call import Call
 from fitq.scoring.models import unusable_here
 from fitq.scoring.target import Target
 
+#: What a script is told of a query at most.
+_QUERY_CHARACTERS = 8000
+
 
 async def ask(call: Call) -> Answer:
     """What the script answers to this request.
 
     Raises:
-        InvalidRequest, UnsupportedMediaType: the script refuses it.
+        InvalidRequest, MethodNotAllowed, UnsupportedMediaType: the script refuses it.
         ScoringFailed: the script raised. Only this request fails.
         TooManyRequests: so many wait for the script already.
         ModelUnhealthy, Unavailable: it does not answer now.
@@ -31,6 +34,8 @@ async def ask(call: Call) -> Answer:
         "content_type": call.header("content-type")[:200],
         "accept": call.header("accept")[:200],
         "verb": call.verb,
+        "path": call.address,
+        "query": call.raw_query[:_QUERY_CHARACTERS],
     }
     settings = call.service.settings
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from starlette.types import ASGIApp
 
@@ -36,8 +36,11 @@ from fitq.store.protocols import ObjectStore
 class Service:
     """The scorer, the models it has, and the endpoints in front of them."""
 
-    def __init__(self, settings: Settings, objects: ObjectStore, peers: Peers) -> None:
+    def __init__(
+        self, settings: Settings, objects: ObjectStore, peers: Peers, is_stopping: Callable[[], bool]
+    ) -> None:
         self.peers = peers
+        self.is_stopping = is_stopping  #: told to end; what has begun is still answered
         self.settings = settings
         #: how nearly everybody writes the token, compared without taking it apart
         self.usual_authorization = f"Bearer {settings.token}".encode() if settings.token else b"\0"

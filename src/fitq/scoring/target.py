@@ -39,21 +39,23 @@ class Target(NamedTuple):
             return record.example_body
         return {"data": self.served.schema.example}
 
-    def headers(self, seconds: float) -> list[tuple[bytes, bytes]]:
-        """What every answer says of itself.
-
-        Args:
-            seconds: inside the model.
-        """
-        headers = [
-            (b"x-ms-run-fn-exec-ms", b"%.3f" % (seconds * 1000)),
-            (b"x-fitq-model", self.served.record.id.encode()),
-        ]
+    @property
+    def told(self) -> list[tuple[bytes, bytes]]:
+        """What every answer says of the model, also one that refuses."""
+        headers = [(b"x-fitq-model", self.served.record.id.encode())]
         if self.cold_seconds is not None:
             headers.append((b"x-cold-start-ms", b"%.1f" % (self.cold_seconds * 1000)))
         if self.served.warning:
             headers.append((b"x-fitq-warning", ascii(self.served.warning)[1:-1].encode()))
         return headers
+
+    def headers(self, seconds: float) -> list[tuple[bytes, bytes]]:
+        """What every answer of the model says.
+
+        Args:
+            seconds: inside the model.
+        """
+        return [(b"x-ms-run-fn-exec-ms", b"%.3f" % (seconds * 1000)), *self.told]
 
     def curl(self, address: str) -> str:
         """A command that works for this very model, with the token in FITQ_TOKEN."""

@@ -2,6 +2,7 @@
 
 import json
 from typing import Any, Callable, TypeVar
+from urllib.parse import parse_qsl
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
@@ -15,10 +16,15 @@ def rawhttp(function: FunctionT) -> FunctionT:
 class AMLRequest:
     """A request, with the names that Flask's has."""
 
-    def __init__(self, method: str, content_type: str, accept: str, body: bytes) -> None:
-        self.method, self.content_type = method, content_type
+    def __init__(
+        self, method: str, content_type: str, accept: str, body: bytes, path: str = "/score", query: str = ""
+    ) -> None:
+        self.method, self.content_type, self.path = method, content_type, path
         self.headers = {"Content-Type": content_type, "Accept": accept}
-        self.args = {}  # type: dict[str, str]
+        self.query_string = query.encode("latin-1")
+        self.full_path = "%s?%s" % (path, query)
+        #: of a name that is there twice the first, as in Flask
+        self.args = dict(reversed(parse_qsl(query, keep_blank_values=True)))
         self._body = body
 
     @property
