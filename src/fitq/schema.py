@@ -51,6 +51,13 @@ class Rows(NamedTuple):
         """The matrix as an array that cannot be written to."""
         return None if self.raw is None else np.frombuffer(self.raw, self.dtype).reshape(self.size, -1)
 
+    def part(self, start: int, end: int) -> Rows:
+        """Some of them, from `start` to before `end`."""
+        if self.raw is None:
+            return self._replace(size=end - start, columns=[c[start:end] for c in self.columns])
+        width = len(self.raw) // self.size
+        return self._replace(size=end - start, raw=self.raw[start * width : end * width])
+
 
 class ArraySchema:
     """Checks rows against one model's input schema. Keeps no rows."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fitq.errors import InvalidRequest, ModelUnhealthy, ModelUnusable, TooLarge
+from fitq.errors import InputRejected, InvalidRequest, ModelUnhealthy, ModelUnusable, TooLarge
 from fitq.schema import Rows, shown
 from fitq.scorer.client import Outcome
 from fitq.scoring import script
@@ -11,6 +11,7 @@ from fitq.scoring.bodies import Accepted, read
 from fitq.scoring.call import Call, Handler
 from fitq.scoring.dialects import azure, choose, csv_rows, kserve, mlflow, npy, oip, oip_binary, sagemaker
 from fitq.scoring.dialects.form import Dialect, Reply
+from fitq.scoring.fault import at_its_row
 from fitq.scoring.models import unusable_here
 from fitq.scoring.target import Target
 
@@ -58,7 +59,11 @@ def _written(
     if dialect is oip.DIALECT:
         if oip_binary.is_wanted(reply.request):
             head, data = oip_binary.write(outcome.predictions, reply)
-            return oip_binary.MEDIA_TYPE, head + data, ((oip_binary.JSON_BYTES.encode(), str(len(head)).encode()),)
+            return (
+                oip_binary.MEDIA_TYPE,
+                head + data,
+                ((oip_binary.JSON_BYTES.encode(), str(len(head)).encode()),),
+            )
     elif csv_rows.MEDIA_TYPE in accept:
         return csv_rows.MEDIA_TYPE, csv_rows.write(outcome.predictions), ()
     elif npy.MEDIA_TYPE in accept:
@@ -89,6 +94,8 @@ async def _predicted(call: Call, method: str, rows: Rows) -> Outcome:
     served = call.target.served
     try:
         return await served.calls(method).predict(rows)
+    except InputRejected as exc:
+        raise await at_its_row(served.calls(method).predict, rows, exc) from exc
     except ModelUnusable as exc:  # it had to be loaded again, and that failed
         raise unusable_here(served.record, exc) from exc
     except ModelUnhealthy as exc:  # or it answered otherwise than before
