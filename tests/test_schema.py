@@ -91,6 +91,37 @@ def test_a_wrong_shape_is_refused(rows: object, at: str) -> None:
     assert refused(IRIS, rows).data["at"] == at
 
 
+@pytest.mark.parametrize(
+    ("sample", "kind", "given", "changed"),
+    [
+        (1.0, "number", "5.1", 5.1),
+        (1.0, "number", None, math.nan),
+        (1.0, "number", True, 1.0),
+        (1.0, "number", 2**53 + 1, float(2**53)),
+        (1, "integer", 1.5, 1),
+        (1, "integer", "5", 5),
+        (1, "integer", False, 0),
+        (True, "boolean", "no", True),
+        ("Rome", "string", 5, "5"),
+    ],
+)
+def test_what_inference_schema_changes_without_a_word_is_refused(
+    sample: Any, kind: str, given: Any, changed: Any
+) -> None:
+    theirs = NumpyParameterType(np.array([[sample, sample]])).deserialize_input([[sample, given]])
+    np.testing.assert_equal(theirs.tolist()[0][1], changed)
+    ours = ArraySchema(InputSchema(columns=[Column(kind=kind)] * 2, example=[[sample, sample]]))  # type: ignore[arg-type]
+    assert refused(ours, [[sample, given]]).data["at"] == "row 0, column 1"
+
+
+def test_a_text_that_inference_schema_cuts_is_passed_whole() -> None:
+    text = "Llanfairpwllgwyngyll"
+    theirs = NumpyParameterType(np.array([["Rome"]], dtype="U16")).deserialize_input([[text]])
+    assert theirs.tolist() == [[text[:16]]]
+    ours = ArraySchema(InputSchema(columns=[Column(kind="string")], example=[["Rome"]]))
+    assert ours.check([[text]]).columns == [[text]]
+
+
 def test_integers_are_numbers() -> None:
     rows = IRIS.check([[5, 3, 1, 2**53]])
     assert rows.matrix is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from fitq.credentials import endpoint_key
 from fitq.store.keys import ObjectKeys
 from tests.conftest import eventually
-from tests.scoring.conftest import IRIS_NAMES, Scoring, assert_one_error_shape, running
+from tests.scoring.conftest import IRIS_NAMES, Scoring, assert_explained, assert_one_error_shape, running
 
 ROWS = [[5.1, 3.5, 1.4, 0.2], [6.0, 3.0, 4.8, 1.8]]
 SECRET = b"s" * 32
@@ -134,6 +135,25 @@ def test_a_version_and_an_alias_stay_where_they_point(served: Scoring, iris: Any
     )
 
 
+def test_a_new_version_answers_within_a_second(served: Scoring, iris: Any) -> None:
+    """The quickest of a few tries, so that a machine that is busy with other things is no failure."""
+    served.register("followed", iris)
+    served.post("/models/followed/score", {"data": ROWS})
+
+    def waited(version: int) -> float:
+        began = time.monotonic()
+        served.register("followed", iris)
+        eventually(
+            lambda: (
+                served.post("/models/followed/score", {"data": ROWS}).headers["x-fitq-model"]
+                == f"followed:{version}"
+            )
+        )
+        return time.monotonic() - began
+
+    assert any(waited(version) < 1.0 for version in range(2, 8))
+
+
 def test_an_endpoint_opens_to_its_keys_and_the_platforms_token(served: Scoring) -> None:
     served.deploy("flowers", "iris", {"1": 100})
     path = "/api/v1/service/flowers/score"
@@ -170,6 +190,13 @@ def test_an_endpoint_may_be_open_or_only_for_the_token(served: Scoring) -> None:
     key = endpoint_key(SECRET, "closed", "primary", 1)
     assert served.post("/api/v1/service/closed/score", {"data": ROWS}, token=key).status_code == 401
     assert served.post("/api/v1/service/closed/score", {"data": ROWS}).status_code == 200
+
+
+def test_what_an_endpoint_refuses_is_explained_with_its_own_address(served: Scoring) -> None:
+    served.deploy("refusing", "iris", {"1": 100})
+    answer = served.post("/api/v1/service/refusing/score", {"data": [[1, 2, 3, "4"]]})
+    assert_one_error_shape(answer, 400)
+    assert_explained(served, answer)
 
 
 def test_traffic_is_split_between_versions(served: Scoring, iris: Any) -> None:

@@ -61,7 +61,9 @@ def test_csv_is_typed_by_the_schema(served: Scoring) -> None:
     assert table(served, "people", b",Rome,1\n", "text/csv").status_code == 200
 
 
-@pytest.mark.parametrize("line", ["nan,,,", "a,b,c", "a,b,,d", "a,b,b,d", "a,b,c,NULL", "a,b,c,1e999", "a,,,"])
+@pytest.mark.parametrize(
+    "line", ["nan,,,", "a,b,c", "a,b,,d", "a,b,b,d", "a,b,c,NULL", "a,b,c,1e999", "a,,,"]
+)
 def test_a_first_line_that_need_not_be_names_is_no_header(served: Scoring, line: str) -> None:
     answer = table(served, "iris", f"{line}\n1,2,3,4\n".encode(), "text/csv")
     told = assert_one_error_shape(answer, 400)

@@ -15,22 +15,33 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import psutil
 import pytest
 import structlog
 from sklearn.base import BaseEstimator
-from sklearn.ensemble import IsolationForest
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.ensemble import IsolationForest, RandomForestClassifier, VotingClassifier
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from fitq.errors import ModelUnusable, Unavailable
 from fitq.records import ModelRecord
-from fitq.scorer import process
+from fitq.scorer import child, process
 from fitq.scorer.client import inspect_model
 from fitq.scorer.facts import ModelFacts
 from fitq.scorer.reasons import why_unusable
 from tests.conftest import eventually
-from tests.scoring.conftest import KEYS, TOKEN, Scoring, assert_one_error_shape, running, saved
+from tests.scoring.conftest import (
+    KEYS,
+    TOKEN,
+    Scoring,
+    assert_explained,
+    assert_one_error_shape,
+    running,
+    saved,
+)
 
 ROWS = [[5.1, 3.5, 1.4, 0.2]]
 
@@ -103,7 +114,9 @@ def test_a_model_that_misbehaves_is_a_500_of_that_model(
     keep_like(scoring, name, expression(text), iris_record, "transform")
     answer = scoring.post(f"/models/{name}/score", {"data": ROWS})
     told = assert_one_error_shape(answer, 500)
-    assert told["message"].startswith("An unexpected error occurred in scoring script.")
+    assert told["message"] == (
+        "An unexpected error occurred in scoring script. Check the logs for more info."
+    )
     assert answer.headers["x-ms-run-function-failed"] == "True"
     assert scoring.score("iris", ROWS)
 
@@ -275,7 +288,7 @@ def test_many_first_requests_cause_one_download_and_one_load(
     scoring: Scoring, iris_record: ModelRecord, iris: Any
 ) -> None:
     scoring.keep("crowd", saved(other(iris)), iris_record)
-    counted = _Away(scoring.objects)
+    counted, loads = _Away(scoring.objects), scoring.service.scorer.loads
     kept, scoring.service.catalog.objects = scoring.service.catalog.objects, counted
     try:
         with ThreadPoolExecutor(16) as many:
@@ -284,6 +297,7 @@ def test_many_first_requests_cause_one_download_and_one_load(
         scoring.service.catalog.objects = kept
     assert all(a == answers[0] for a in answers)
     assert counted.opened == 1
+    assert scoring.service.scorer.loads == loads + 1
 
 
 def test_a_model_answers_from_the_moment_it_is_registered(scoring: Scoring, iris: Any) -> None:
@@ -298,6 +312,48 @@ def test_bytes_that_changed_are_never_loaded(scoring: Scoring, iris_record: Mode
     told = assert_one_error_shape(scoring.post("/models/changed/score", {"data": ROWS}), 500)
     assert "SHA-256" in told["message"]
     assert scoring.get("/models/changed").json()["state"] == "Unhealthy"
+
+
+@pytest.mark.parametrize(
+    ("cut", "names", "reason"),
+    [
+        (50, None, "cut short"),
+        (0, ["sklearn.linear_model._logistic LogisticRegression"], "import what it may not"),
+    ],
+    ids=["cut short", "forbidden"],
+)
+def test_a_file_that_does_not_load_is_an_error_of_that_model(
+    scoring: Scoring, iris_record: ModelRecord, iris: Any, cut: int, names: list[str] | None, reason: str
+) -> None:
+    data = saved(other(iris))
+    name = f"wrong-{cut}"
+    scoring.keep(name, data[: len(data) - cut], iris_record, names=names)
+    told = assert_one_error_shape(scoring.post(f"/models/{name}/score", {"data": ROWS}), 500)
+    assert reason in told["message"]
+    assert reason in scoring.get(f"/models/{name}").json()["problem"]
+    assert scoring.score("iris", ROWS)
+
+
+def test_a_model_that_refuses_one_of_several_rows_is_asked_which(
+    scoring: Scoring, iris_record: ModelRecord
+) -> None:
+    refuses = "(_ for _ in ()).throw(ValueError('Input contains 13.')) if {} else rows * 2"
+    keep_like(scoring, "picky", expression(refuses.format("(rows == 13).any()")), iris_record, "transform")
+    keep_like(
+        scoring, "pairs", expression(refuses.format("(rows == 13).sum() > 1")), iris_record, "transform"
+    )
+    good, bad = ROWS[0], [*ROWS[0][:3], 13.0]
+    for at in (0, 1, 4, 6):
+        rows = [good] * 7
+        rows[at] = bad
+        answer = scoring.post("/models/picky/score", {"data": rows})
+        told = assert_one_error_shape(answer, 400)
+        assert (told["at"], told["got"]) == (f"row {at}", "Input contains 13.")
+        assert told["message"] == f"The model refuses row {at}: Input contains 13."
+    assert scoring.post("/models/picky/score", {"data": [bad]}).json()["at"] == "row 0"
+    assert_explained(scoring, answer)
+    told = scoring.post("/models/pairs/score", {"data": [good, bad, good, bad]}).json()
+    assert told["at"] == "$.data", "none of them is refused alone"
 
 
 def test_bytes_that_are_gone_are_an_error_of_ours(
@@ -321,6 +377,24 @@ def test_a_child_holds_no_secret_and_uses_one_thread(monkeypatch: pytest.MonkeyP
         assert files == []
     finally:
         scorer.kill()
+
+
+def test_a_model_computes_with_one_thread(scoring: Scoring, iris_record: ModelRecord) -> None:
+    threads = "max(p['num_threads'] for p in __import__('threadpoolctl').threadpool_info())"
+    text = f"__import__('numpy').full((len(rows), 1), {threads})"
+    keep_like(scoring, "threads", expression(text), iris_record, "transform")
+    assert scoring.score("threads", ROWS) == [[1]]
+
+
+def test_every_part_of_a_model_is_loaded_with_one_job(tmp_path: Path) -> None:
+    forest = RandomForestClassifier(2, n_jobs=2)
+    pair = VotingClassifier([("a", forest), ("b", KNeighborsClassifier(n_jobs=2))], n_jobs=2)
+    path = tmp_path / "model.joblib"
+    joblib.dump(make_pipeline(StandardScaler(), pair).fit([[0.0], [1.0]] * 5, [0, 1] * 5), path)
+    model = child.load(str(path)).model
+    voting = model[-1]
+    fitted = [voting, *voting.estimators_, *voting.named_estimators_.values()]
+    assert [part.n_jobs for part in fitted] == [1] * 5
 
 
 def test_a_child_ends_with_its_parent_however_that_ends() -> None:

@@ -9,13 +9,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from fitq.scorer.facts import ModelFacts
 from fitq.scoring.batch import AT_ONCE
 from tests.conftest import eventually
-from tests.scoring.conftest import Scoring, assert_one_error_shape, running, saved
+from tests.scoring.conftest import Scoring, assert_explained, assert_one_error_shape, running, saved
 from tests.scoring.test_faults import expression
 
 ROWS = [[5.1, 3.5, 1.4, 0.2]]
@@ -23,20 +24,21 @@ WAITING = 20
 
 
 class Gate:
-    """Lets calls of the model `slow` end, each for one byte in a pipe; asks for more of them beside."""
+    """Lets calls of a model end, each for one byte in a pipe; asks for more of them beside."""
 
-    def __init__(self, scoring: Scoring, folder: Path, like: Any) -> None:
-        path = folder / "gate"
+    def __init__(
+        self, scoring: Scoring, folder: Path, like: Any, name: str, answer: str, batching: str
+    ) -> None:
+        path = folder / name
         os.mkfifo(path)
         self._pipe = os.open(path, os.O_RDWR | os.O_NONBLOCK)
-        self.scoring = scoring
-        text = f"(open({str(path)!r}, 'rb', buffering=0).read(1), rows.cumsum(axis=0))[1]"
+        self.scoring, self.name = scoring, name
+        text = f"(open({str(path)!r}, 'rb', buffering=0).read(1), {answer})[1]"
         facts = ModelFacts(methods=["transform"], default_method="transform", input_schema=like.input_schema)
-        scoring.keep("slow", saved(expression(text)), facts)
+        scoring.keep(name, saved(expression(text)), facts)
         self.let_pass(64)
-        scoring.score("slow", ROWS)
-        # it answers otherwise together than alone, so its requests do not share calls
-        eventually(lambda: scoring.get("/models/slow").json()["batching"] == {"transform": "alone"})
+        scoring.score(name, ROWS)
+        eventually(lambda: scoring.get(f"/models/{name}").json()["batching"] == {"transform": batching})
         self.unused()
 
     def let_pass(self, calls: int) -> None:
@@ -50,7 +52,7 @@ class Gate:
 
     @property
     def waiting(self) -> int:
-        found: int = self.scoring.get("/models/slow").json()["queue"]["waiting"]
+        found: int = self.scoring.get(f"/models/{self.name}").json()["queue"]["waiting"]
         return found
 
     @contextlib.contextmanager
@@ -66,15 +68,53 @@ class Gate:
             assert [a.result().status_code for a in asked] == [200] * count
         self.unused()
 
-    def ask(self, **headers: str) -> Any:
-        return self.scoring.post("/models/slow/score", {"data": ROWS}, headers=headers)
+    def ask(self, rows: Any = ROWS, **headers: str) -> Any:
+        return self.scoring.post(f"/models/{self.name}/score", {"data": rows}, headers=headers)
+
+    def behind_one(self, many: list[Any]) -> list[Any]:
+        """What these are answered that all came while another was being answered."""
+        with ThreadPoolExecutor(1 + len(many)) as pool:
+            first = pool.submit(self.ask)
+            eventually(lambda: self.scoring.service.scorer.waiting == 1)
+            asked = [pool.submit(self.ask, rows) for rows in many]
+            eventually(lambda: self.waiting == len(many))
+            self.let_pass(200)
+            assert first.result().status_code == 200
+            return [a.result() for a in asked]
 
 
 @pytest.fixture(scope="module")
 def gate(tmp_path_factory: pytest.TempPathFactory, iris: Any) -> Iterator[Gate]:
     folder = tmp_path_factory.mktemp("load")
     for scoring in running(folder, score_waiting=WAITING):
-        yield Gate(scoring, folder, scoring.register("iris", iris))
+        # it answers otherwise together than alone, so its requests do not share calls
+        yield Gate(scoring, folder, scoring.register("iris", iris), "slow", "rows.cumsum(axis=0)", "alone")
+
+
+def test_requests_that_come_during_a_call_share_the_next_and_a_poisonous_row_is_only_its_own_fault(
+    tmp_path: Path, iris: Any
+) -> None:
+    for scoring in running(tmp_path):
+        answer = "(1 / 0) if (rows == 99).any() else rows * 2"
+        gate = Gate(scoring, tmp_path, scoring.register("iris", iris), "doubling", answer, "shared")
+
+        def told() -> tuple[float, float]:
+            calls, requests = (
+                samples(scoring, f"fitq_scoring_batch_requests_{what}")[()]  # noqa: B023
+                for what in ("count", "sum")
+            )
+            return calls, requests
+
+        before, rows = told(), [[[float(i), 1.0, 1.0, 1.0]] for i in range(16)]
+        assert [a.json() for a in gate.behind_one(rows)] == (2 * np.array(rows)).tolist()
+        after = told()
+        assert after[0] - before[0] <= 3
+        assert after[1] - before[1] == 17
+        gate.unused()
+        rows[5][0][3] = 99.0
+        answers = gate.behind_one(rows)
+        assert_one_error_shape(answers.pop(5), 500)
+        assert [a.json() for a in answers] == (2 * np.array(rows[:5] + rows[6:])).tolist()
 
 
 def samples(scoring: Scoring, metric: str) -> dict[tuple[str, ...], float]:
@@ -109,6 +149,8 @@ def test_a_request_too_many_is_a_429_that_says_when_to_come_back(gate: Gate) -> 
         assert told["curl"]
         assert 1 <= int(answer.headers["retry-after"]) <= 30
         assert samples(gate.scoring, "fitq_scoring_waiting")["slow", "1"] == WAITING
+    gate.let_pass(1)
+    assert_explained(gate.scoring, answer)
     assert samples(gate.scoring, "fitq_scoring_rejections_total")["queue_full",] == before + 1
 
 

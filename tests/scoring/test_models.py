@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from bodies_lab.kinds import Kind
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_diabetes, load_iris
@@ -26,6 +27,7 @@ from sklearn.svm import SVC
 
 from tests.conftest import eventually
 from tests.scoring.conftest import Scoring, assert_one_error_shape, running
+from tests.scoring.test_batch import settled
 
 IRIS, LABELS = load_iris(return_X_y=True)
 TEN = IRIS[::15].tolist()
@@ -274,3 +276,27 @@ def test_models_beyond_the_memory_bound_take_turns_and_all_answer(tmp_path: Path
         eventually(
             lambda link=link: len(link.models) < 3, what="what was loaded last has taken another's place"
         )
+
+
+def test_of_three_models_where_two_fit_the_one_not_asked_for_the_longest_is_unloaded(tmp_path: Path) -> None:
+    padding = 8_000_000
+    for scoring in running(tmp_path):
+        scorer = scoring.service.scorer
+
+        def ask(name: str) -> None:
+            """Once nothing more is asked of it in the background."""
+            scoring.score(name, [[1.0]], method="predict")  # noqa: B023
+            settled(scoring, name, "predict")  # noqa: B023
+
+        for name in "abc":
+            model = LinearRegression().fit([[0.0], [1.0]], [0.0, 1.0])
+            model.padding = name.encode() * padding
+            scoring.serve(Kind(name, model, [[1.0]]))
+        ask("a")
+        ask("b")
+        scorer._models_bytes = sum(scorer.loaded_bytes.values()) + padding - 1  # no room for a third
+        ask("a")
+        ask("c")
+        asked: Any = scoring.client.portal
+        assert asked.call(scorer.ping)["models"] == ["a:1", "c:1"]
+        assert "fitq_scoring_model_evictions_total 1.0" in scoring.get("/metrics").text

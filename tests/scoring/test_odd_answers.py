@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -64,11 +63,11 @@ ODD = {
 
 
 @pytest.fixture(scope="module")
-def served(scoring: Scoring, iris: Any) -> Iterator[Scoring]:
+def served(scoring: Scoring, iris: Any) -> Scoring:
     record: ModelRecord = scoring.register("iris", iris)
     for name, odd in ODD.items():
         keep_like(scoring, name.replace(" ", "-"), expression(odd.answer), record, "transform")
-    yield scoring
+    return scoring
 
 
 @pytest.mark.parametrize("name", ODD)

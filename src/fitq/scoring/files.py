@@ -56,7 +56,8 @@ class ModelFiles:
     def know(self, record: ModelRecord) -> None:
         """Remember which files a version of a model has."""
         more = record.entry.models if record.entry else []
-        self._of[record.id] = [Stored(m.object_key, m.sha256) for m in (record, *more)]
+        own = Stored(record.object_key, record.sha256)
+        self._of[record.id] = [own, *(Stored(m.object_key, m.sha256) for m in more)]
 
     @contextlib.asynccontextmanager
     async def held(self, model: ModelFile) -> AsyncIterator[None]:

@@ -61,7 +61,7 @@ def _check_texts(array: NDArray[Any]) -> None:
 
 
 def write(predictions: Any) -> bytes:
-    """The predictions as an array file; texts as numpy's fixed-width strings, a missing one as an empty one."""
+    """The predictions as an array file; texts are of fixed width, one that is missing is empty."""
     array = as_array(predictions)
     if array.dtype == object:
         array = np.where(array == None, "", array).astype(str)  # noqa: E711  # element by element

@@ -88,7 +88,9 @@ def _method(body: dict[str, Any]) -> object:
     ):
         if not isinstance(part.get(name), bool | None):
             raise wrong(f"{at}.{name}", "true or false", json.dumps(part[name])[:100])
-    return one_method(("$.parameters.method", parameters.get("method")), ("$.outputs[0].name", output.get("name")))
+    return one_method(
+        ("$.parameters.method", parameters.get("method")), ("$.outputs[0].name", output.get("name"))
+    )
 
 
 def output_of(body: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,6 @@ four bytes.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import msgspec
