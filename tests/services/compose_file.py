@@ -23,7 +23,9 @@ REQUIRED = (
     "FITQ_S3_WORKER_KEY",
     "FITQ_S3_SCORING_KEY",
 )
-_VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::(?P<kind>[-?])(?P<rest>[^}]*))?\}")
+_VARIABLE = re.compile(
+    r"\$(?:(?P<dollar>\$)|(?P<plain>\w+)|\{(?P<name>\w+)(?::(?P<kind>[-?])(?P<rest>[^}]*))?\})"
+)
 
 
 class MissingVariable(Exception):
@@ -31,10 +33,12 @@ class MissingVariable(Exception):
 
 
 def interpolated(text: str, variables: Mapping[str, str]) -> str:
-    """`text` with `${NAME}`, `${NAME:-default}` and `${NAME:?message}` filled in."""
+    """`text` with `$NAME`, `${NAME}`, `${NAME:-default}` and `${NAME:?message}` filled in; `$$` is a dollar."""
 
     def value(match: re.Match[str]) -> str:
-        given = variables.get(match["name"], "")
+        if match["dollar"]:
+            return "$"
+        given = variables.get(match["plain"] or match["name"], "")
         if given or match["kind"] is None:
             return given
         if match["kind"] == "?":

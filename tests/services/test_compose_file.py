@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 import redis
 import yaml
@@ -146,29 +147,60 @@ def test_only_who_needs_a_secret_has_it() -> None:
 def test_the_stores_keep_their_data_in_volumes() -> None:
     file = read(GIVEN)
     assert {"redis-data", "minio-data"} <= set(file["volumes"])
-    config = file["configs"]["redis"]["content"]
-    assert file["services"]["redis"]["configs"][0]["mode"] == 0o444  # the server is not root
-    assert "appendonly yes" in config
-    assert "maxmemory-policy noeviction" in config
-    assert f"requirepass {GIVEN['FITQ_REDIS_PASSWORD']}" in config
+    assert file["services"]["redis"]["volumes"] == ["redis-data:/data"]
+    assert file["services"]["minio"]["volumes"] == ["minio-data:/data"]
 
 
-def test_redis_reads_its_configuration(tmp_path: Path) -> None:
-    """The inline file, on a Valkey of ours instead of the image's Redis."""
+def test_a_read_only_service_is_given_files_only() -> None:
+    """Compose writes inline text into the container's root, and refuses where that is read-only."""
+    file = read(GIVEN)
+    for name, service in file["services"].items():
+        for kind in ("configs", "secrets"):
+            for given in service.get(kind, []):
+                source = given if isinstance(given, str) else given["source"]
+                assert not service.get("read_only") or set(file[kind][source]) == {"file"}, (name, source)
+
+
+@pytest.mark.parametrize("name", ["minio", "minio-users"])
+def test_the_object_store_s_programs_have_a_home_that_they_may_write_to(name: str) -> None:
+    """Their user is not in the image, so that its home would be `/`; both stop when they cannot write there."""
+    service = read(GIVEN)["services"][name]
+    assert service["environment"]["HOME"] in service["tmpfs"]
+    assert service["environment"]["MC_CONFIG_DIR"].startswith("/tmp/")
+
+
+def test_redis_starts_as_its_command_says(tmp_path: Path) -> None:
+    """That very command, on a Valkey of ours in the place of the image's Redis."""
+    service = read(GIVEN)["services"]["redis"]
+    password = GIVEN["FITQ_REDIS_PASSWORD"]
     (port,) = free_ports(1)
-    content = read(GIVEN)["configs"]["redis"]["content"]
-    here = content.replace("bind * -::*", f"bind 127.0.0.1\nport {port}").replace("/data", str(tmp_path))
-    (tmp_path / "fitq.conf").write_text(here)
-    command = [str(get_binary_path()), str(tmp_path / "fitq.conf")]
-    server = Process("redis", command, environment=plain_environment(), log=tmp_path / "log")
-    server.start()
-    try:
-        with redis.Redis(port=port, password=GIVEN["FITQ_REDIS_PASSWORD"]) as client:
-            server.wait_until(lambda: _answers(client), seconds=20)
-            assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
-            assert client.config_get("appendonly") == {"appendonly": "yes"}
-    finally:
-        server.stop(seconds=10)
+    program = tmp_path / "redis-server"
+    program.write_text(f'#!/bin/sh\nexec "{get_binary_path()}" "$@" --bind 127.0.0.1 --port {port}\n')
+    program.chmod(0o755)
+    (tmp_path / "data").mkdir()
+    here = {"/data": str(tmp_path / "data"), "/tmp/": f"{tmp_path}/"}
+    *shell, script = service["command"]
+    for there, mapped in here.items():
+        script = script.replace(there, mapped)
+    environment = {**service["environment"], "PATH": f"{tmp_path}:/usr/bin:/bin"}
+    server = Process("redis", [f"/bin/{shell[0]}", *shell[1:], script], environment=environment, log=tmp_path / "log")
+    with redis.Redis(port=port, password=password) as client:
+        for kept in (None, b"1"):  # started anew, it has what was written
+            server.start()
+            try:
+                server.wait_until(lambda: _answers(client), seconds=20)
+                assert client.get("x") == kept
+                client.set("x", "1")
+                assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+                assert client.config_get("appendonly") == {"appendonly": "yes"}
+                words = psutil.Process(server.pid).cmdline()
+                assert "valkey" in words[0], "the shell has made way, so that it is told to stop"
+                assert not [word for word in words if password in word]
+                with pytest.raises(redis.AuthenticationError), redis.Redis(port=port) as stranger:
+                    stranger.ping()
+            finally:
+                server.stop(seconds=10)
+    assert (tmp_path / "redis.conf").stat().st_mode & 0o777 == 0o600
 
 
 def _answers(client: redis.Redis) -> bool:
@@ -181,4 +213,5 @@ def _answers(client: redis.Redis) -> bool:
 def test_interpolation_here_is_docker_s() -> None:
     assert interpolated("a${X}b${Y:-c}", {"X": "1"}) == "a1bc"
     assert interpolated("${Y:-c}", {"Y": ""}) == "c"
+    assert interpolated("$X $$X $${X}", {"X": "1"}) == "1 $X ${X}"
     assert yaml.safe_load(COMPOSE.read_text())["name"] == "fitq"
