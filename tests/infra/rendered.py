@@ -20,10 +20,32 @@ Object = dict[str, Any]
 
 def render(overlay: str, folder: Path) -> list[Object]:
     """All objects of an overlay, with the example's secrets."""
+    return _kustomize(_tree(folder) / "overlays" / overlay)
+
+
+def render_with(components: list[str], folder: Path) -> list[Object]:
+    """All objects of the base with these components, in namespace `fitq`, without any Secret."""
+    tree = _tree(folder)
+    made = tree / "overlays" / "made"
+    made.mkdir()
+    kustomization = {
+        "namespace": "fitq",
+        "resources": ["../../base"],
+        "components": [f"../../components/{c}" for c in components],
+    }
+    (made / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    return _kustomize(made)
+
+
+def _tree(folder: Path) -> Path:
     tree = shutil.copytree(KUBERNETES, folder / "kubernetes")
     for example in tree.rglob("secrets.env.example"):
         example.rename(example.with_name("secrets.env"))
-    words = [str(KUBECTL), "kustomize", str(tree / "overlays" / overlay)]
+    return tree
+
+
+def _kustomize(folder: Path) -> list[Object]:
+    words = [str(KUBECTL), "kustomize", str(folder)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "deprecated" not in done.stderr.lower(), done.stderr

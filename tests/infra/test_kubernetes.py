@@ -132,7 +132,7 @@ def test_every_selector_finds_something(things: list[Object]) -> None:
                 if kind == "Service"
                 else spec.get("selector", spec.get("podSelector"))
             )
-            if name.startswith(("stores", "to-redis", "to-objects")) and kind == "NetworkPolicy":
+            if name.endswith(("redis", "objects")) and kind == "NetworkPolicy":
                 continue  # for the component stores, which an overlay may have or not
             assert any(matches(selector, found) for found in labels.values()), f"{kind} {name}"
     for name, scaler in named(things, "HorizontalPodAutoscaler").items():
@@ -225,7 +225,14 @@ def test_probes_ask_what_the_programs_answer(things: list[Object]) -> None:
                     default = getattr(Settings(), f"{container['name']}_port")
                     assert ports[asked["httpGet"]["port"]] == default, who
     names = {e["name"]: e.get("value") for e in _container(things, "api")["env"]}
+    assert names["FITQ_SCORING_INSIDE_URL"] == _address(things, "scoring")
     assert names["FITQ_ALLOWED_HOSTS"].startswith("$(POD_IP),"), "probes and Prometheus call by address"
+
+
+def _address(things: list[Object], name: str) -> str:
+    """Of a Service, as those in its namespace say it."""
+    (port,) = named(things, "Service")[name]["spec"]["ports"]
+    return f"http://{name}:{port['port']}"
 
 
 def _container(things: list[Object], name: str) -> Object:
