@@ -2,25 +2,20 @@
 # Makes the bucket, and for each program of the platform a user who may do what that program does and no more.
 # May be run again: what is there already is brought up to date.
 #
-# Needs `mc` with an alias `minio` that is the server's root (MC_HOST_minio=http://USER:PASSWORD@HOST:9000), and
-# BUCKET, WORKSPACE, CONTROL_KEY, WORKER_KEY, SCORING_KEY. What is below a workspace: src/fitq/store/keys.py.
+#   sh users.sh                      needs `mc` with an alias `minio` that is the server's root
+#                                    (MC_HOST_minio=http://USER:PASSWORD@HOST:9000), and BUCKET, WORKSPACE,
+#                                    CONTROL_KEY, WORKER_KEY, SCORING_KEY, BACKUP_KEY
+#   sh users.sh policy fitq-worker   prints one policy, for an S3 with users of its own: BUCKET, WORKSPACE
+#
+# What is below a workspace: src/fitq/store/keys.py.
 set -eu
 bucket="arn:aws:s3:::$BUCKET"
 at="$bucket/$WORKSPACE"
 
-# A user and the policy of the same name, which comes on standard input. The key goes to mc by standard input too:
-# arguments can be seen.
-make_user() {
-    cat > "/tmp/$1.json"
-    echo "$2" | mc admin user add minio "$1"
-    mc admin policy create minio "$1" "/tmp/$1.json"
-    mc admin policy attach minio "$1" --user "$1"
-}
-
-mc mb --ignore-existing "minio/$BUCKET"
-
-# api and scheduler: everything of the workspace; but nobody deletes history, data, environments or versions.
-make_user fitq-control "$CONTROL_KEY" <<POLICY
+policy() {
+    case "$1" in
+    # api and scheduler: everything of the workspace; but nobody deletes history, data, environments or versions.
+    fitq-control) cat <<POLICY ;;
 {"Version": "2012-10-17", "Statement": [
   {"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": ["$bucket"],
    "Condition": {"StringLike": {"s3:prefix": ["$WORKSPACE/*"]}}},
@@ -32,8 +27,8 @@ make_user fitq-control "$CONTROL_KEY" <<POLICY
                 "$at/endpoints/*", "$at/functions/*", "$at/pools/*", "$at/applied/*"]}]}
 POLICY
 
-# worker: runs, and the models that they register. No alias, endpoint, key, pool or function is its to change.
-make_user fitq-worker "$WORKER_KEY" <<POLICY
+    # worker: runs, and the models that they register. No alias, endpoint, key, pool or function is its to change.
+    fitq-worker) cat <<POLICY ;;
 {"Version": "2012-10-17", "Statement": [
   {"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": ["$bucket"],
    "Condition": {"StringLike": {"s3:prefix": [
@@ -47,8 +42,8 @@ make_user fitq-worker "$WORKER_KEY" <<POLICY
   {"Effect": "Allow", "Action": ["s3:DeleteObject"], "Resource": ["$at/open/*", "$at/changes/*"]}]}
 POLICY
 
-# scoring: reads what it serves, and writes nothing.
-make_user fitq-scoring "$SCORING_KEY" <<POLICY
+    # scoring: reads what it serves, and writes nothing.
+    fitq-scoring) cat <<POLICY ;;
 {"Version": "2012-10-17", "Statement": [
   {"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": ["$bucket"],
    "Condition": {"StringLike": {"s3:prefix": [
@@ -57,3 +52,36 @@ make_user fitq-scoring "$SCORING_KEY" <<POLICY
    "Resource": ["$at/format.json", "$at/models/*", "$at/endpoints/*", "$at/secrets/endpoint-keys",
                 "$at/snapshots/*", "$at/environments/*"]}]}
 POLICY
+
+    # backup: reads everything of the workspace, and writes nothing. A restore is fitq-control's.
+    fitq-backup) cat <<POLICY ;;
+{"Version": "2012-10-17", "Statement": [
+  {"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": ["$bucket"],
+   "Condition": {"StringLike": {"s3:prefix": ["$WORKSPACE/*"]}}},
+  {"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": ["$at/*"]}]}
+POLICY
+
+    *) echo "No user '$1': fitq-control, fitq-worker, fitq-scoring, fitq-backup." >&2; exit 2 ;;
+    esac
+}
+
+# A user and the policy of the same name. The key goes to mc by standard input: arguments can be seen.
+make_user() {
+    policy "$1" > "/tmp/$1.json"
+    echo "$2" | mc admin user add minio "$1"
+    mc admin policy create minio "$1" "/tmp/$1.json"
+    mc admin policy attach minio "$1" --user "$1"
+}
+
+if [ "${1:-}" = policy ]; then
+    # Amazon's answer for a key that is not there is 403, unless its reader may list the bucket: a GET has no
+    # prefix, which `IfExists` lets pass.
+    printed=$(policy "${2:-}")
+    echo "$printed" | sed 's/"StringLike"/"StringLikeIfExists"/'
+    exit
+fi
+mc mb --ignore-existing "minio/$BUCKET"
+make_user fitq-control "$CONTROL_KEY"
+make_user fitq-worker "$WORKER_KEY"
+make_user fitq-scoring "$SCORING_KEY"
+make_user fitq-backup "$BACKUP_KEY"

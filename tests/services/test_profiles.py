@@ -24,7 +24,11 @@ from fitq.local.process import Process, last_lines, plain_environment
 from tests.services.compose_file import REQUIRED, ROOT, read
 from tests.services.containers import Container
 
-PROFILES = {"monitoring": {"prometheus", "grafana"}, "tls": {"tls", "tls-volume"}}
+PROFILES = {
+    "monitoring": {"prometheus", "grafana"},
+    "tls": {"tls", "tls-volume"},
+    "backup": {"backup", "restore"},
+}
 FILE = read(dict.fromkeys(REQUIRED, "x" * 32))
 SERVICES: dict[str, Any] = FILE["services"]
 BOARD = json.loads((ROOT / "infra/monitoring/fitq.json").read_text())

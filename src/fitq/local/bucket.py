@@ -1,19 +1,15 @@
 """The object store of a platform, for what works on it from outside.
 
-It is the one that `FITQ_S3_…` variables name, or the embedded one of a data folder, which is started for it
-if the platform is not running.
+It is the one that `FITQ_S3_…` variables name, or the embedded one of a data folder: `folder_bucket.py`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from collections.abc import Iterator, Mapping
 
 from fitq.backend import open_objects
-from fitq.errors import Conflict
 from fitq.local.home import Home
-from fitq.local.objects import EmbeddedObjects, url_of
 from fitq.settings import Settings, variable
 from fitq.store.objects import S3Objects
 
@@ -31,40 +27,12 @@ def bucket_of(home: Home, environment: Mapping[str, str], *, alone: bool) -> Ite
     """
     settings = Settings.from_environment(environment)
     if environment.get(variable("s3_url")):
-        yield _open(settings), settings.workspace
+        objects = open_objects(settings)
+        objects.ensure_bucket()
+        yield objects, settings.workspace
         return
-    kept = home.secrets(environment) if home.folder.exists() else None
-    if home.is_held and not alone and kept:
-        url = url_of(home.folder / "objects")
-        told = dataclasses.replace(
-            settings, s3_url=url, s3_access_key=kept.s3_access_key, s3_secret_key=kept.s3_secret_key
-        )
-        yield _open(told), settings.workspace
-        return
-    if alone:
-        _check_alone(home)
-    home.claim()
-    try:
-        kept = home.secrets(environment)
-        keys = (kept.s3_access_key, kept.s3_secret_key)
-        with EmbeddedObjects(home.folder / "objects", *keys, log=home.logs / "seaweedfs.log") as server:
-            told = dataclasses.replace(
-                settings, s3_url=server.url, s3_access_key=keys[0], s3_secret_key=keys[1]
-            )
-            yield _open(told), settings.workspace
-    finally:
-        home.release()
+    # Here, because the images of the services hold no embedded server, and back up as well.
+    from fitq.local.folder_bucket import objects_of_folder
 
-
-def _check_alone(home: Home) -> None:
-    if (home.folder / "redis").exists():
-        raise Conflict(
-            f"{home.folder} has been used: its Redis would tell another story than the restored bucket.",
-            hint="Restore into a new folder: fitq restore FILE --data NEW_FOLDER",
-        )
-
-
-def _open(settings: Settings) -> S3Objects:
-    objects = open_objects(settings)
-    objects.ensure_bucket()
-    return objects
+    with objects_of_folder(home, environment, settings, alone=alone) as objects:
+        yield objects, settings.workspace
