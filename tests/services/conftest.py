@@ -43,14 +43,22 @@ class Compose:
         self.token = variables["FITQ_TOKEN"]
         self.up: dict[str, Container] = {}
 
-    def start(self, service: str, command: list[str] | None = None, **changed: str) -> Container:
-        """Start a service as the file says; `command` and `changed` variables are for what differs."""
+    def start(
+        self, service: str, command: list[str] | None = None, home: Path | None = None, **changed: str
+    ) -> Container:
+        """Start a service as the file says; `command` and `changed` variables are for what differs.
+
+        Containers of one service share a volume in their `home`; a new one if None.
+        """
         written = self._file["services"][service]
         environment = self.environment(service) | changed
         folder = self._folder / f"{service}-{len(self.up)}-{random.randrange(1 << 30)}"
         folder.mkdir()
         health = written["healthcheck"]["test"]
         command = command or written["command"]
+        home = home or folder / "home"
+        home.mkdir(exist_ok=True)
+        environment["HOME"] = str(home)
         container = Container(service, command, environment, health, self.programs(service), folder)
         container.process.start()
         self.up[folder.name] = container
@@ -110,6 +118,7 @@ def compose(variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory)
         hosts = {
             "redis:6379": f"127.0.0.1:{redis.port}",
             "minio:9000": urlsplit(objects.url).netloc,
+            "scoring:8701": f"127.0.0.1:{scoring}",
             "0.0.0.0": "127.0.0.1",
             "8700": str(api),
             "8701": str(scoring),

@@ -45,12 +45,9 @@ class Container:
         self._programs = programs
         self.folder = lay_out(service, folder / "srv")
         self.health = health
-        home = folder / "home"
-        home.mkdir()
         # What the image adds to what the compose file says.
         self.environment = environment | {
             "PATH": f"{programs}{os.pathsep}{os.defpath}",
-            "HOME": str(home),
             "LANG": "C.UTF-8",
             "PYTHONUNBUFFERED": "1",
             "PYTHONDONTWRITEBYTECODE": "1",

@@ -81,6 +81,8 @@ def test_each_program_does_its_part_with_the_rights_of_its_own_user(
         "/api/v1/service/dummies/score", json={"data": [[1.0]]}, headers={"Authorization": f"Bearer {key}"}
     )
     assert (answer.status_code, answer.json()) == (200, [[1.0]]), answer.text
+    endpoint = "/v1/endpoints/dummies"  # the API asks scoring where the file says that it is
+    eventually(lambda: api.get(endpoint).json()["state"] == "Healthy", what="a healthy endpoint")
     documents = {"documents": [{"kind": "Pool", "name": "night", "max_workers": 1}], "label": "compose"}
     assert api.post("/v1/apply", json=documents).status_code == 200
     for path in ("pools/night", "endpoints/dummies", "models/dummy/aliases/prod", "models/dummy/versions/1"):
@@ -102,6 +104,28 @@ def test_the_dramatiq_command_line_runs_the_same_worker(
 
     left = worker.stop_like_docker(seconds=40)
     assert left == [], worker.tail()
+
+
+def test_workers_that_are_scaled_share_their_volume_and_the_runs(
+    api: httpx2.Client, compose: Any, tmp_path: Path
+) -> None:
+    """`docker compose up --scale worker=3`: one volume for what they keep, each run in one of them, once."""
+    home, code = tmp_path / "home", tmp_path / "code"
+    workers = [compose.start("worker", home=home, FITQ_POOL="scaled") for _ in range(3)]
+    eventually(lambda: api.get("/v1/pools/scaled").json()["workers"] == 3, seconds=60, what="three workers")
+    code.mkdir()
+    (code / "hello.py").write_text("import time\nprint('once')\ntime.sleep(0.3)\n")
+    snapshot = api.post("/v1/snapshots", content=pack(code).data).raise_for_status().json()["id"]
+    asked = {"snapshot": snapshot, "script": "hello.py", "pool": "scaled"}
+    submitted = [api.post("/v1/runs", json=asked).raise_for_status().json()["id"] for _ in range(12)]
+
+    ended = [_wait_for_end(api, run_id) for run_id in submitted]
+    assert [(r["status"], r["attempt"]) for r in ended] == [("Completed", 1)] * 12
+    assert all(api.get(f"/v1/runs/{i}/logs").text.split().count("once") == 1 for i in submitted)
+    assert len({r["worker"] for r in ended}) > 1
+    assert all(w.stop_like_docker(seconds=40) == [] for w in workers)
+    kept = home / ".cache" / "fitq" / "work"
+    assert [folder for folder in kept.iterdir() if (folder / "lock").exists()] == [], "folders of runs"
 
 
 @pytest.mark.parametrize("name", OURS)
