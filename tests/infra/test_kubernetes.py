@@ -272,6 +272,25 @@ def _container(things: list[Object], name: str) -> Object:
     return next(c for _, p in pods(things) for c in p["spec"]["containers"] if c["name"] == name)
 
 
+def test_what_comes_from_outside_streams_and_sees_no_numbers(prod: list[Object]) -> None:
+    usual, metrics = (named(prod, "Ingress")[name] for name in ("fitq", "fitq-metrics"))
+    said = usual["metadata"]["annotations"]
+    for what in ("proxy-buffering", "proxy-request-buffering"):
+        assert said[f"nginx.ingress.kubernetes.io/{what}"] == "off"
+    closed = {"nginx.ingress.kubernetes.io/whitelist-source-range": "127.0.0.1/32"}
+    assert metrics["metadata"]["annotations"] == closed
+    assert [r["host"] for r in metrics["spec"]["rules"]] == [r["host"] for r in usual["spec"]["rules"]]
+    for rule in metrics["spec"]["rules"]:
+        assert [(p["path"], p["pathType"]) for p in rule["http"]["paths"]] == [("/metrics", "Prefix")]
+
+
+def test_pods_that_fill_a_disk_ask_for_room_on_one(things: list[Object]) -> None:
+    for who, pod in pods(things):
+        (container,) = pod["spec"]["containers"]
+        if container["name"] in ("worker", "backup"):
+            assert "ephemeral-storage" in container["resources"]["requests"], who
+
+
 def test_keda_asks_our_api_for_a_number_that_it_has(prod: list[Object]) -> None:
     routes = [r for r in ROUTES if isinstance(r, Route)]
     (api,) = [s for n, s in named(prod, "Service").items() if n == "api"]

@@ -242,6 +242,7 @@ def test_both_addresses_are_served_over_tls_under_their_names(proxy: Proxy, comp
     assert pools.headers["strict-transport-security"] == "max-age=31536000"
     assert proxy.ask(API, "/v1/pools").status == 401
     assert proxy.ask(SCORING, "/").data == b"Healthy"
+    assert {proxy.ask(host, "/metrics", **token).status for host in (API, SCORING)} == {403}, "inside only"
 
 
 def test_another_name_is_not_served(proxy: Proxy) -> None:
