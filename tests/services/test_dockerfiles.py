@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from tests.services.compose_file import OURS, ROOT, stages
+from tests.services.compose_file import OURS, ROOT, instructions, stages
 from tests.services.images import pinned
 
 #: The extra that a service's image holds, where it is not named like the service.
@@ -71,6 +72,31 @@ def test_the_pins_hold_the_extra_and_agree_with_the_tests(service: str) -> None:
     asked = _asked_by(EXTRA.get(service, service))
     assert asked <= set(pins)
     assert pins.items() <= pinned("local").items()
+
+
+@pytest.mark.skipif("FITQ_TEST_INDEX" not in os.environ, reason="asks the package index: FITQ_TEST_INDEX=1")
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_every_pin_can_be_installed_without_a_compiler(service: str, machine: str, tmp_path: Path) -> None:
+    """What the build stage asks for: the index has wheels of it all, that agree, for the image's Python."""
+    done = _dry_run(service, machine, tmp_path)
+    assert done.returncode == 0, done.stderr
+    would = set(re.findall(r"^ \+ ([\w.-]+)==", done.stderr, re.MULTILINE))
+    assert {"minio", "msgspec", "hatchling"} <= would
+    (tmp_path / "more.txt").write_text("inference-schema==0.0.1\n")
+    assert _dry_run(service, machine, tmp_path, "-r", str(tmp_path / "more.txt")).returncode == 1
+
+
+def _dry_run(service: str, machine: str, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    (base,) = [i.rest for i in instructions(service) if i.word == "ARG"]
+    version = re.fullmatch(r"BASE=python:([\d.]+)-slim", base)
+    assert version is not None
+    words = ["--target", folder / "packages", "--python-version", version[1], *more]
+    words += ["--python-platform", f"{machine}-manylinux_2_28", "--only-binary", ":all:"]
+    for name in ("build", service):
+        words += ["-r", ROOT / "requirements" / f"{name}.txt"]
+    uv = Path(sys.executable).with_name("uv")
+    command = [uv, "pip", "install", "--dry-run", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
 
 def test_an_image_has_no_embedded_server(service: str) -> None:

@@ -112,7 +112,9 @@ def test_workers_that_are_scaled_share_their_volume_and_the_runs(
     """`docker compose up --scale worker=3`: one volume for what they keep, each run in one of them, once."""
     home, code = tmp_path / "home", tmp_path / "code"
     workers = [compose.start("worker", home=home, FITQ_POOL="scaled") for _ in range(3)]
-    eventually(lambda: api.get("/v1/pools/scaled").json()["workers"] == 3, seconds=60, what="three workers")
+    eventually(
+        lambda: api.get("/v1/pools/scaled").json().get("workers") == 3, seconds=60, what="three workers"
+    )
     code.mkdir()
     (code / "hello.py").write_text("import time\nprint('once')\ntime.sleep(0.3)\n")
     snapshot = api.post("/v1/snapshots", content=pack(code).data).raise_for_status().json()["id"]
