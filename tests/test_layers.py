@@ -66,6 +66,7 @@ MODULES = {
         "printed",
         "pinging",
         "twice",
+        "heartbeat",
     },
     "things": {
         "records",

@@ -19,6 +19,7 @@ from fitq.backend import open_backend, open_objects
 from fitq.credentials import hide_this_process
 from fitq.errors import FitqError, InvalidRequest, Unavailable
 from fitq.forks import keep_forks
+from fitq.heartbeat import Heartbeat
 from fitq.settings import Settings, variable
 from fitq.store.keys import ObjectKeys
 from fitq.store.protocols import ObjectStore
@@ -105,7 +106,7 @@ def run_scheduler(settings: Settings) -> None:
     _begin("scheduler", settings)
     backend = open_backend(settings)
     _check_format(settings, backend.objects, formats.agree)
-    Scheduler(backend, settings.lease_seconds).run()
+    Scheduler(backend, settings.lease_seconds, Heartbeat(settings.heartbeat)).run()
 
 
 def exit_code_of(program: Callable[[Settings], None], settings: Settings | Mapping[str, str]) -> int:

@@ -172,6 +172,13 @@ class Settings:
         "disk for model files that scoring has fetched; those loaded the longest ago go first, and those of "
         "loaded models stay",
     )
+    # How programs are run
+    heartbeat: str = _setting(
+        "",
+        "file that a worker or scheduler touches while its loop turns, for `python -m fitq.heartbeat`; "
+        "none if empty",
+        example="/work/heartbeat",
+    )
     # Logs
     log_format: str = _setting("text", "text or json", example="json")
     log_level: str = _setting("info", "debug, info, warning or error", example="info")

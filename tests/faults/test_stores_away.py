@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
+import yaml
 
 from fitq.backend import open_backend
 from fitq.errors import Unavailable
 from fitq.local.objects import EmbeddedObjects
 from fitq.local.redis import EmbeddedRedis
 from fitq.records import RunStatus
-from tests.conftest import Servers, eventually, settings_for
+from fitq.settings import Settings
+from tests.conftest import ROOT, Servers, eventually, settings_for
 from tests.faults.conftest import Field
 
 GOES_ON = """
@@ -113,3 +120,64 @@ def test_a_worker_that_lost_redis_stops_when_told(own: tuple[Servers, Field], tm
     worker.terminate()
     assert worker.wait(60) == 0
     assert not field.processes_of(run)
+
+
+def live(program: str, heartbeat: Path) -> bool:
+    """What the kubelet would find, by the probe as it is written."""
+    written = next(yaml.safe_load_all((ROOT / f"infra/kubernetes/base/{program}.yaml").read_text()))
+    (container,) = written["spec"]["template"]["spec"]["containers"]
+    python, *words = container["livenessProbe"]["exec"]["command"]
+    assert python == "python"
+    told = {"FITQ_HEARTBEAT": str(heartbeat)}
+    return (
+        subprocess.run([sys.executable, *words], env=told, capture_output=True, check=False).returncode == 0
+    )
+
+
+def age(heartbeat: Path) -> None:
+    os.utime(heartbeat, (0, 0))
+
+
+def test_without_redis_a_worker_stays_live_and_one_that_hangs_does_not(
+    own: tuple[Servers, Field], tmp_path: Path
+) -> None:
+    servers, field = own
+    heartbeat = tmp_path / "heartbeat"
+    heartbeat.touch()
+    age(heartbeat)  # of a container before this one
+    worker = field.start_worker(heartbeat=str(heartbeat))
+    eventually(lambda: "worker_ready" in said(tmp_path))
+    servers.redis.stop()
+    eventually(lambda: "report_failed" in said(tmp_path) or "store_unavailable" in said(tmp_path))
+    age(heartbeat)
+    eventually(lambda: heartbeat.stat().st_mtime, what="a sign of life without Redis")
+    assert live("worker", heartbeat)
+    worker.send_signal(signal.SIGSTOP)
+    eventually(lambda: psutil.Process(worker.pid).status() == psutil.STATUS_STOPPED)
+    age(heartbeat)
+    assert not live("worker", heartbeat)
+
+
+def test_without_any_store_a_scheduler_is_live(tmp_path: Path) -> None:
+    heartbeat = tmp_path / "heartbeat"
+    nothing = Settings(
+        redis_url="redis://127.0.0.1:1/0",
+        s3_url="http://127.0.0.1:1",
+        heartbeat=str(heartbeat),
+        lease_seconds=1,
+    )
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("FITQ_")}
+    with (tmp_path / "scheduler.log").open("wb") as log:
+        scheduler = subprocess.Popen(
+            [sys.executable, "-m", "fitq", "scheduler"],
+            env={**inherited, **nothing.to_environment()},
+            stderr=log,
+        )
+    try:
+        eventually(lambda: "round_skipped" in (tmp_path / "scheduler.log").read_text())
+        age(heartbeat)
+        eventually(lambda: heartbeat.stat().st_mtime, what="a sign of life without any store")
+        assert live("scheduler", heartbeat)
+    finally:
+        scheduler.kill()
+        scheduler.wait()

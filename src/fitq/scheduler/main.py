@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from fitq.backend import Backend
 from fitq.errors import Unavailable
+from fitq.heartbeat import Heartbeat
 from fitq.logs import get_logger
 from fitq.scheduler.care import Care, patience
 from fitq.scheduler.leftovers import Leftovers
@@ -29,8 +30,9 @@ _LEFTOVERS_SECONDS = 60.0
 class Scheduler:
     """Rounds of care while it leads."""
 
-    def __init__(self, backend: Backend, lease_seconds: float) -> None:
+    def __init__(self, backend: Backend, lease_seconds: float, heart: Heartbeat | None = None) -> None:
         self._backend = backend
+        self._heart = heart or Heartbeat()
         self._lease_seconds = lease_seconds
         self._period_seconds = min(_ROUND_SECONDS, lease_seconds / 4)
         self._care = Care(backend, lease_seconds)
@@ -46,8 +48,10 @@ class Scheduler:
         """Work until SIGTERM or SIGINT."""
         told = threading.Event()
         set_on_signals(told)
+        self._heart.begin()
         log.info("scheduler_started", id=self._id)
         while not told.wait(self._period_seconds):
+            self._heart.beat()
             self.round()
 
     def round(self) -> None:

@@ -24,6 +24,7 @@ from fitq.backend import Backend, open_backend
 from fitq.credentials import hide_this_process
 from fitq.environments.opening import open_environments
 from fitq.errors import InvalidRequest, Unavailable
+from fitq.heartbeat import Heartbeat
 from fitq.isolation.family import adopt_orphans
 from fitq.isolation.ladder import RUNGS, Ladder, find_ladder
 from fitq.logs import get_logger
@@ -67,6 +68,8 @@ class Worker(Middleware):
                 hint="Name the folder that holds your training functions.",
             )
         self.settings = settings
+        self._heart = Heartbeat(settings.heartbeat)
+        self._heart.begin()
         self.backend: Backend = open_backend(settings, [self])
         self.broker = self.backend.queue.broker
         self._environments = open_environments(settings, self.backend.objects)
@@ -191,7 +194,7 @@ class Worker(Middleware):
         self.executor = self._new_executor()
         if self.settings.warm_start and not self.settings.one_shot:  # one run would not wait for it
             self.executor.starter.keep_warm(self.settings.slots)
-        self._start_thread(self.executor.keep_leases)
+        self._start_thread(self._keep_leases)
         threading.Thread(target=sweep, args=(Path(self._work),), daemon=True).start()
 
     def after_worker_boot(self, broker: object, worker: object) -> None:  # noqa: ARG002
@@ -237,6 +240,11 @@ class Worker(Middleware):
                 step()
             except Unavailable as exc:
                 log.warning("report_failed", error=exc.message)
+
+    def _keep_leases(self) -> None:
+        """Whose runs are kept lives, so this is what beats."""
+        self._heart.beat()
+        self.executor.keep_leases()
 
     def _tell_the_pool(self) -> None:
         self._report()
