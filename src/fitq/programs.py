@@ -29,8 +29,10 @@ if TYPE_CHECKING:  # workers and schedulers do without a web server
 
     from fitq.scoring.peers import Peers
 
-#: For requests that have begun when SIGTERM comes. Less than the 30 s after which Kubernetes kills.
+#: For requests that have begun when SIGTERM comes.
 _SHUTDOWN_SECONDS = 25
+#: After SIGTERM, until no process of API or scoring is left. Whoever kills has to wait for longer.
+STOP_SECONDS = _SHUTDOWN_SECONDS + 3
 
 
 def run_api(settings: Settings) -> None:
@@ -73,7 +75,7 @@ def run_scoring(settings: Settings) -> None:
                     Peers(Path(folder), number, count),
                     _bind(host, port, "scoring_port", shared=True),
                 ),
-                stop_seconds=_SHUTDOWN_SECONDS + 3,
+                stop_seconds=STOP_SECONDS,
             )
 
 
