@@ -76,7 +76,9 @@ def test_a_script_runs_as_run_script(backend: Backend, tmp_path: Path) -> None:
 
 def test_a_run_of_a_pool_without_workers_says_what_it_waits_for(backend: Backend) -> None:
     alone = submission.submit(backend, RunRequest(function="iris"))
-    assert "no worker in pool default" in alone.timeline[0].reason
+    assert (
+        alone.timeline[0].reason == "no worker in pool default; it gets one so: FITQ_POOL=default fitq worker"
+    )
     backend.state.report_worker(
         WorkerRecord(id="w", pool="default", slots=1, seen_at=now(), started_at=now())
     )

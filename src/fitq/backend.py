@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from dramatiq.middleware import Middleware
 
+from fitq.names import check_name
 from fitq.queue import Queue, open_queue
 from fitq.recently import Recently
 from fitq.settings import Settings
@@ -31,6 +32,10 @@ class Backend:
     archives: Recently[bytes] = field(default_factory=lambda: Recently(seconds=600, most=32))
     #: Pools that somebody worked in.
     attended: Recently[bool] = field(default_factory=lambda: Recently(seconds=1, most=1000))
+    #: Pools that get workers from something else than `fitq up` when runs wait.
+    scaled_pools: frozenset[str] = frozenset()
+    #: How a pool gets a worker here, with `{pool}` for its name.
+    start_worker: str = Settings.start_worker
 
     @property
     def keys(self) -> ObjectKeys:
@@ -40,6 +45,10 @@ class Backend:
     def catalog(self) -> Catalog:
         """Models and endpoints, for reading."""
         return Catalog(self.objects, self.workspace)
+
+    def worker_for(self, pool: str) -> str:
+        """What somebody does who wants a worker in a pool."""
+        return self.start_worker.replace("{pool}", pool)
 
     def note_change(self, model: str) -> None:
         """Tell scoring, after the fact, that something of a model is other than before."""
@@ -60,4 +69,8 @@ def open_backend(settings: Settings, middleware: list[Middleware] | None = None)
         queue=open_queue(
             settings.redis_url, settings.workspace, middleware, lease_seconds=settings.lease_seconds
         ),
+        scaled_pools=frozenset(
+            check_name("pool", name.strip()) for name in settings.scaled_pools.split(",") if name.strip()
+        ),
+        start_worker=settings.start_worker,
     )

@@ -48,14 +48,16 @@ def live_functions(backend: Backend) -> list[FunctionRecord]:
 
 
 def list_pools(backend: Backend) -> list[PoolRecord]:
-    """Every pool that has settings, workers, functions or ever had a run."""
+    """Every pool that has settings, workers, functions, ever had a run, or is scaled by something else: that
+    asks for its demand before anybody else knows of it."""
     settings = backend.state.list_pools()
     alive = live_workers(backend)
     workers = Counter(w.pool for w in alive)
     loads = backend.state.pool_load()
     functions = live_functions(backend)
     unlisted = _with_unlisted_code(backend, functions)
-    names = {"default", *settings, *loads, *workers, *unlisted, *(f.pool for f in functions)}
+    used = {*settings, *loads, *workers, *unlisted, *(f.pool for f in functions)}
+    names = {"default", *backend.scaled_pools, *used}
     return [
         _as_workers_have_it(
             _pool(
@@ -137,7 +139,7 @@ def find_pool(backend: Backend, name: str) -> PoolRecord:
     if name not in known:
         raise NotFound(
             f"There is no pool {name!r}. {did_you_mean(name, known)}".strip(),
-            hint=f"Start a worker for it: fitq up --pool {name}=1, or FITQ_POOL={name} fitq worker.",
+            hint=f"It gets a worker so: {backend.worker_for(name)}",
             pools=sorted(known),
         )
     return known[name]

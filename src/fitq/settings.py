@@ -179,6 +179,16 @@ class Settings:
         "none if empty",
         example="/work/heartbeat",
     )
+    scaled_pools: str = _setting(
+        "",
+        "pools whose workers are started by something else when runs wait, such as KEDA, separated by ','",
+        example="default,cpu",
+    )
+    start_worker: str = _setting(
+        "FITQ_POOL={pool} fitq worker",
+        "what people are told who submit to a pool without workers: how it gets one; {pool} is its name",
+        example="fitq pools scale {pool} 1",
+    )
     # Logs
     log_format: str = _setting("text", "text or json", example="json")
     log_level: str = _setting("info", "debug, info, warning or error", example="info")

@@ -374,9 +374,9 @@ def _queued(backend: Backend, pool: str, at: datetime) -> TimelineEntry:
 
 def _no_worker(backend: Backend, pool: str) -> str:
     settings = backend.state.list_pools().get(pool)
-    if settings and (settings.max_workers or settings.min_workers):
+    if pool in backend.scaled_pools or (settings and (settings.max_workers or settings.min_workers)):
         return "waiting for a worker to start"
-    return f"no worker in pool {pool}; start one with: fitq up --pool {pool}=1"
+    return f"no worker in pool {pool}; it gets one so: {backend.worker_for(pool)}"
 
 
 def _digest(data: bytes) -> str:

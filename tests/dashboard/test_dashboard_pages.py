@@ -232,7 +232,7 @@ def test_a_pool_that_nobody_reads_says_so(client: TestClient, memory_backend: Ba
     submitted(memory_backend)
     page = client.get("/pools").text
     assert "1 run waits in pool default, and no worker reads it." in page
-    assert "fitq up --pool default=1" in page
+    assert "FITQ_POOL=default fitq worker" in page
     assert "nobody works" in client.get("/").text
     working(memory_backend)
     memory_backend.state.put_pool("gpu", PoolSettings())

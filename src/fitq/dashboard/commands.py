@@ -77,8 +77,3 @@ def call(function: FunctionRecord) -> str:
 
 def _typed(value: JsonScalar) -> str:
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def start_worker(pool: str) -> str:
-    """How a pool gets a worker on this machine."""
-    return f"fitq up --pool {shlex.quote(pool)}=1"

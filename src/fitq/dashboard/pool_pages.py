@@ -41,5 +41,6 @@ def listing(request: Request) -> Response:
         function_count=len(functions),
         workers=workers[:_MOST_WORKERS],
         worker_count=len(workers),
-        start_worker=commands.start_worker,
+        scaled=site.backend.scaled_pools,
+        start_worker=site.backend.worker_for,
     )

@@ -136,6 +136,7 @@ class Stack:
             api_port=api,
             scoring_port=scoring,
             functions=str(self._functions or ""),
+            start_worker="fitq pools scale {pool} 1",  # heeded here
             work_dir=given.work_dir or str(self.home.folder / "work"),
             secrets_folder=given.secrets_folder or str(self.home.folder / "secrets"),
             environments=given.environments or str(self.home.folder / "environments"),
