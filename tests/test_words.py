@@ -105,7 +105,7 @@ def test_a_bad_setting_names_variable_value_and_a_good_one() -> None:
 
 def test_secrets_are_never_printed() -> None:
     secret = {f.name: "hunter2" for f in dataclasses.fields(Settings) if f.metadata["secret"]}
-    assert set(secret) == {"redis_url", "s3_secret_key", "token"}
+    assert set(secret) == {"redis_url", "s3_secret_key", "token", "scaler_token"}
     assert "hunter2" not in repr(Settings(**secret))
 
 

@@ -39,6 +39,11 @@ class Settings:
         "", "scoring as the API reaches it, where clients use another address", example="http://scoring:8701"
     )
     token: str = _setting("", "bearer token that opens everything", secret=True)
+    scaler_token: str = _setting(
+        "",
+        "bearer token that reads pools, GET /v1/pools/NAME, and opens nothing else; none if empty",
+        secret=True,
+    )
     # Where programs listen
     api_host: str = _setting("127.0.0.1", "address the API binds", example="0.0.0.0")
     api_port: int = _setting(8700, "port of API and dashboard", example="8700")

@@ -40,6 +40,22 @@ def test_a_wrong_token_is_refused(api: TestClient, header: str) -> None:
     refused(answer, 401, "unauthorized")
 
 
+@pytest.mark.parametrize(("path", "method"), PROTECTED)
+def test_what_starts_workers_may_read_pools_and_nothing_else(
+    settings: Settings, memory_backend: Backend, path: str, method: str
+) -> None:
+    told = dataclasses.replace(settings, scaler_token="of-the-scaler")
+    with TestClient(create_app(memory_backend, told), base_url="http://127.0.0.1:8700") as api:
+        address = path.replace("{path:path}", "x").replace("{pool}", "default")
+        answer = api.request(method, address, headers={"authorization": "Bearer of-the-scaler"})
+    if (path, method) in (("/v1/pools/{pool}", "GET"), ("/v1/pools/{pool}", "HEAD")):
+        assert answer.status_code == 200
+    else:
+        assert answer.status_code == 403
+    if method == "GET" and answer.status_code == 403:
+        refused(answer, 403, "forbidden")
+
+
 def test_health_needs_none(api: TestClient) -> None:
     del api.headers["authorization"]
     assert api.get("/healthz").json() == {"status": "ok"}

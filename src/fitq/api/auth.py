@@ -26,7 +26,7 @@ class Gate:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
-        self._token = settings.token
+        self._token, self._scaler_token = settings.token, settings.scaler_token
         self._hosts = allowed_hosts(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,9 +61,21 @@ class Gate:
         if path in _OPEN or not path.startswith(_TOKEN):
             return None
         given = bearer(request.headers.get("authorization"))
-        if not same_secret(given, self._token):
-            return Unauthorized("The token is not valid." if given else "There is no token.")
-        return None
+        if same_secret(given, self._token):
+            return None
+        if same_secret(given, self._scaler_token):
+            return (
+                None
+                if _reads_a_pool(request)
+                else Forbidden(
+                    "This token reads pools and opens nothing else.", hint="Send the platform's token."
+                )
+            )
+        return Unauthorized("The token is not valid." if given else "There is no token.")
+
+
+def _reads_a_pool(request: Request) -> bool:
+    return request.method in ("GET", "HEAD") and request.url.path.startswith("/v1/pools/")
 
 
 def allowed_hosts(settings: Settings) -> set[str]:

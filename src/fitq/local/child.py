@@ -15,9 +15,9 @@ from fitq.settings import Settings
 #: What a program has no use for is not told to it: secrets above all.
 _NOT_TOLD: dict[str, tuple[str, ...]] = {
     "api": ("secrets_folder",),
-    "scheduler": ("token", "secrets_folder"),
-    "scoring": ("redis_url", "secrets_folder"),
-    "worker": ("token",),
+    "scheduler": ("token", "scaler_token", "secrets_folder"),
+    "scoring": ("redis_url", "scaler_token", "secrets_folder"),
+    "worker": ("token", "scaler_token"),
 }
 
 

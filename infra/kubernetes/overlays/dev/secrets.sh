@@ -13,5 +13,5 @@ printf 'REDIS_PASSWORD=%s\nMINIO_ROOT_USER=fitq\nMINIO_ROOT_PASSWORD=%s\n' "$red
 for user in control worker scoring backup; do
     printf 'FITQ_S3_ACCESS_KEY=fitq-%s\nFITQ_S3_SECRET_KEY=%s\n' "$user" "$(new)" > "objects-$user.env"
 done
-echo "FITQ_TOKEN=$(new)" > token.env
+printf 'FITQ_TOKEN=%s\nFITQ_SCALER_TOKEN=%s\n' "$(new)" "$(new)" > token.env
 echo "Next: kubectl apply -k $PWD" >&2
