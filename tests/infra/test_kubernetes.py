@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from base64 import b64decode
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
@@ -14,8 +15,11 @@ import pytest
 from cloudcoil.models.keda import v1alpha1
 from starlette.routing import Route
 
+from fitq import pools, submission
 from fitq.api.app import ROUTES
-from fitq.records import PoolRecord
+from fitq.backend import Backend, open_backend
+from fitq.programs import STOP_SECONDS
+from fitq.records import FunctionRecord, PoolRecord, RunRequest
 from fitq.settings import Settings, variable
 from tests.infra.rendered import OVERLAYS, ROOT, Object, matches, named, pods, render
 from tests.services.compose_file import last
@@ -27,7 +31,7 @@ KEDA: dict[str, Any] = {
 }
 #: Made by hand, or by what keeps a company's secrets; infra/kubernetes/README.md lists them.
 BY_HAND = {
-    "fitq-token": {"FITQ_TOKEN"},
+    "fitq-token": {"FITQ_TOKEN", "FITQ_SCALER_TOKEN"},
     "fitq-redis": {"FITQ_REDIS_URL"},
     **{
         f"fitq-objects-{user}": {"FITQ_S3_ACCESS_KEY", "FITQ_S3_SECRET_KEY"}
@@ -246,6 +250,59 @@ def test_programs_get_only_settings_that_exist_and_images_of_this_repository(thi
             assert last(container["name"], "USER") == user, "the user of the image"
 
 
+@pytest.mark.parametrize("name", ["api", "scoring"])
+def test_what_people_call_follows_its_load_outlives_a_node_and_ends_in_order(
+    prod: list[Object], name: str
+) -> None:
+    deployment, scaler = (named(prod, kind)[name] for kind in ("Deployment", "HorizontalPodAutoscaler"))
+    assert "replicas" not in deployment["spec"], "an apply would undo what the autoscaler did"
+    assert scaler["spec"]["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": name}
+    assert 2 <= scaler["spec"]["minReplicas"] < scaler["spec"]["maxReplicas"]
+    assert scaler["spec"]["metrics"]
+    assert_kept_apart(prod, name)
+    pod = deployment["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert {"startupProbe", "livenessProbe", "readinessProbe"} <= container.keys()
+    assert container["livenessProbe"]["httpGet"]["path"] == "/healthz", "what asks no store"
+    assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+    command, seconds = container["lifecycle"]["preStop"]["exec"]["command"]
+    assert command == "sleep"
+    assert pod["terminationGracePeriodSeconds"] >= float(seconds) + STOP_SECONDS + 5
+
+
+def test_there_are_two_schedulers_apart_from_each_other(prod: list[Object]) -> None:
+    assert named(prod, "Deployment")["scheduler"]["spec"]["replicas"] == 2, "it has no autoscaler"
+    assert "scheduler" not in named(prod, "HorizontalPodAutoscaler")
+    assert_kept_apart(prod, "scheduler")
+
+
+def assert_kept_apart(things: list[Object], name: str) -> None:
+    """A node that is drained leaves one, and they are spread over nodes."""
+    template = named(things, "Deployment")[name]["spec"]["template"]
+    labels = template["metadata"]["labels"]
+    budget = named(things, "PodDisruptionBudget")[name]["spec"]
+    assert budget["minAvailable"] == 1
+    assert matches(budget["selector"], labels)
+    (spread,) = template["spec"]["topologySpreadConstraints"]
+    assert (spread["topologyKey"], spread["maxSkew"]) == ("kubernetes.io/hostname", 1)
+    assert matches(spread["labelSelector"], labels)
+
+
+def test_no_program_is_restarted_because_a_store_is_away(things: list[Object]) -> None:
+    """tests/faults has a worker whose Redis is away live by this very command."""
+    for who, pod in pods(things):
+        for container in pod["spec"]["containers"]:
+            if container["name"] not in OURS:
+                continue
+            probe = container["livenessProbe"]
+            if container["name"] in ("api", "scoring"):
+                assert probe["httpGet"]["path"] == "/healthz", who
+                continue
+            assert probe["exec"]["command"] == ["python", "-m", "fitq.heartbeat"], who
+            (file,) = [e["value"] for e in container["env"] if e["name"] == "FITQ_HEARTBEAT"]
+            assert str(Path(file).parent) in [m["mountPath"] for m in container["volumeMounts"]], who
+
+
 def test_probes_ask_what_the_programs_answer(things: list[Object]) -> None:
     routes = {r.path for r in ROUTES if isinstance(r, Route)}
     for who, pod in pods(things):
@@ -311,10 +368,37 @@ def test_keda_asks_our_api_for_a_number_that_it_has(prod: list[Object]) -> None:
         assert trigger["authenticationRef"]["name"] in named(prod, "TriggerAuthentication")
 
 
+def test_a_run_of_a_pool_at_zero_waits_for_a_worker_and_keda_is_answered_before(
+    prod: list[Object], settings: Settings
+) -> None:
+    (config,) = named(prod, "ConfigMap").values()
+    told = Settings.from_environment(config["data"])
+    backend = open_backend(
+        dataclasses.replace(settings, scaled_pools=told.scaled_pools, start_worker=told.start_worker)
+    )
+    backend.objects.ensure_bucket()
+    for scaled in named(prod, "ScaledJob").values():
+        (container,) = scaled["spec"]["jobTargetRef"]["template"]["spec"]["containers"]
+        (pool,) = [e["value"] for e in container["env"] if e["name"] == "FITQ_POOL"]
+        assert pool in backend.scaled_pools
+        assert pools.find_pool(backend, pool).demand == 0, "not 404: its ScaledJob would not be ready"
+        assert reason_in(backend, pool) == "waiting for a worker to start"
+    elsewhere = reason_in(backend, "elsewhere")
+    assert "ScaledJob with FITQ_POOL=elsewhere" in elsewhere
+    assert "fitq up" not in elsewhere, "nothing here would heed it"
+
+
+def reason_in(backend: Backend, pool: str) -> str:
+    """What a run is told that is submitted to a pool without workers."""
+    backend.state.publish_functions(pool, [FunctionRecord(name=f"fit_{pool}", pool=pool)])
+    return submission.submit(backend, RunRequest(function=f"fit_{pool}", pool=pool)).timeline[0].reason
+
+
 def test_a_job_takes_one_run_and_is_left_alone_while_it_does(prod: list[Object]) -> None:
     for scaled in named(prod, "ScaledJob").values():
         spec = scaled["spec"]
         assert spec["rollout"] == {"strategy": "gradual"}
+        assert 1 <= spec["successfulJobsHistoryLimit"] <= spec["failedJobsHistoryLimit"] <= 100
         assert spec["jobTargetRef"]["backoffLimit"] == 0
         pod = spec["jobTargetRef"]["template"]
         assert pod["spec"]["restartPolicy"] == "Never"
