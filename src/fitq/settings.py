@@ -157,12 +157,14 @@ class Settings:
     score_rows: int = _setting(100_000, "most rows in one scoring request", example="100000")
     score_seconds: float = _setting(60.0, "longest one prediction may take", example="60")
     score_waiting: int = _setting(
-        512, "requests that may wait for one model; more are answered 429", example="512"
+        512,
+        "requests that may wait for one model, or for it to be loaded; more are answered 429",
+        example="512",
     )
     scorer_idle_seconds: float = _setting(
         900.0,
-        "a scorer of another environment than scoring's own, or of an entry script, ends when nobody asked "
-        "for so long",
+        "a model that nobody asked for so long is unloaded, unless FITQ_WARM_MODELS names it; a scorer of "
+        "another environment than scoring's own, or of an entry script, then ends",
     )
     scorer_memory_bytes: int = _setting(
         8_000_000_000,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from sklearn.preprocessing import FunctionTransformer
 
 from fitq.scorer.facts import ModelFacts
 from fitq.scoring.batch import AT_ONCE
@@ -152,6 +153,55 @@ def test_a_request_too_many_is_a_429_that_says_when_to_come_back(gate: Gate) -> 
     gate.let_pass(1)
     assert_explained(gate.scoring, answer)
     assert samples(gate.scoring, "fitq_scoring_rejections_total")["queue_full",] == before + 1
+
+
+class _Opened:
+    """A function that is there once a byte came through a pipe: loading takes as long as a test wants."""
+
+    def __init__(self, pipe: Path) -> None:
+        self.pipe = pipe
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        text = f"open({str(self.pipe)!r}, 'rb', buffering=0).read(1) and (lambda rows, **_: rows)"
+        return eval, (text,)
+
+    def __call__(self, rows: Any, **_: Any) -> Any:
+        return rows
+
+
+def test_while_a_model_is_loaded_so_many_wait_as_may_and_others_are_told_to_come_back(
+    tmp_path: Path, iris: Any
+) -> None:
+    """Before the first answer, and again after it was unloaded because nobody asked."""
+    most = 3
+    os.mkfifo(tmp_path / "pipe")
+    pipe = os.open(tmp_path / "pipe", os.O_RDWR | os.O_NONBLOCK)
+    for scoring in running(tmp_path, score_waiting=most, scorer_idle_seconds=0.2):
+        like = scoring.register("iris", iris)
+        facts = ModelFacts(methods=["transform"], default_method="transform", input_schema=like.input_schema)
+        scoring.keep("slow", saved(FunctionTransformer(_Opened(tmp_path / "pipe"))), facts)
+        for _ in range(2):
+            flood(scoring, most + AT_ONCE + 2, lambda: os.write(pipe, b"."))
+            eventually(lambda s=scoring: not s.service.scorer.loaded_bytes)  # type: ignore[misc]
+    os.close(pipe)
+
+
+def flood(scoring: Scoring, count: int, open_gate: Callable[[], object]) -> None:
+    """So many at once, two more than may wait: those that are answered before the model is loaded are 429."""
+    with ThreadPoolExecutor(count) as many:
+        asked = [many.submit(scoring.post, "/models/slow/score", {"data": ROWS}) for _ in range(count)]
+        try:
+            early = eventually(
+                lambda: refused if len(refused := [a for a in asked if a.done()]) > 1 else None
+            )
+            for answer in early:
+                assert_one_error_shape(answer.result(), 429)
+                assert answer.result().headers["retry-after"]
+        finally:
+            open_gate()
+        statuses = [a.result().status_code for a in asked]
+    assert set(statuses) == {200, 429}
+    assert "x-cold-start-ms" in " ".join(h for a in asked for h in a.result().headers)
 
 
 def test_what_is_not_answered_in_the_callers_own_time_is_not_computed(gate: Gate) -> None:

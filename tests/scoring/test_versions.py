@@ -21,6 +21,7 @@ from fitq.scorer.inspection import inspect_model
 from tests.conftest import eventually
 from tests.scoring.conftest import TOKEN, Scoring, assert_one_error_shape, running
 from tests.scoring.test_faults import expression, keep_like
+from tests.scoring.test_load import samples
 
 ROWS = load_iris().data[::10].tolist()
 #: Run by the older environment: a forest with what it answers there, and models that tell where they are.
@@ -191,7 +192,11 @@ def test_a_scorer_that_nobody_asks_ends_and_starts_again(
         scorer, own = other_scorer(scoring, older), scoring.service.scorer.pid
         eventually(lambda scorer=scorer: scorer.pid is None, what="the idle scorer is gone")  # type: ignore[misc]
         assert scoring.service.scorer.pid == own
-        assert (np.array(scoring.score("forest", ROWS)) == np.load(made / "answers.npy")).all()
+        again = scoring.post("/models/forest/score", {"data": ROWS})
+        assert (np.array(again.json()) == np.load(made / "answers.npy")).all()
+        assert float(again.headers["x-cold-start-ms"]) > 0, "it waited for a process and a model"
+        told = samples(scoring, "fitq_scoring_cold_start_seconds_count")
+        assert told == {(): 2}, "the first request, and the first one after the rest"
 
 
 def test_a_model_that_wants_more_memory_than_it_may_have_is_answered_with_the_reason(

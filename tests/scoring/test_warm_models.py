@@ -45,6 +45,26 @@ def test_ready_is_said_when_the_list_is_loaded_and_not_before(tmp_path: Path, ir
         assert "x-cold-start-ms" not in answer.headers
 
 
+def test_models_that_nobody_asks_leave_memory_and_those_of_the_list_stay(tmp_path: Path, iris: Any) -> None:
+    kept = MemoryObjects()
+    objects: Any = _Away(kept)
+    objects.is_away = True
+    settings = Settings(token=TOKEN, warm_models="kept", scorer_idle_seconds=0.2)
+    with TestClient(create_app(settings, objects, Peers(tmp_path)), raise_server_exceptions=False) as client:
+        scoring = Scoring(client, kept, tmp_path)
+        for name in ("kept", "bored"):
+            scoring.register(name, iris)
+        objects.is_away = False
+        answers = scoring.score("bored", ROWS)
+        scorer = scoring.service.scorer
+        process = scorer.pid
+        eventually(lambda: scorer.loaded_bytes.keys() == {"kept:1"}, what="only the one of the list")
+        again = scoring.post("/models/bored/score", {"data": ROWS})
+        assert (again.json(), scorer.pid) == (answers, process)
+        assert float(again.headers["x-cold-start-ms"]) > 0
+        assert "x-cold-start-ms" not in scoring.post("/models/kept/score", {"data": ROWS}).headers
+
+
 def test_what_is_kept_is_in_use_without_being_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     async def look(key: str) -> str:
         return key

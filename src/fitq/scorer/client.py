@@ -12,7 +12,7 @@ import functools
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -43,9 +43,6 @@ _BLAMED_TOO_OFTEN = 3
 _FULL_TOO_OFTEN = 3
 
 
-AnswerT = TypeVar("AnswerT")
-
-
 class ModelFile(NamedTuple):
     """A model on this machine's disk, its bytes already checked."""
 
@@ -63,6 +60,10 @@ class Outcome(NamedTuple):
 
     predictions: Any  #: one entry per row: an array of shape (n, …), or a list
     seconds: float  #: inside the method
+    cold_seconds: float | None = None  #: that the request waited for its model to be loaded, if it did
+
+
+AnswerT = TypeVar("AnswerT", Outcome, EntryAnswer)
 
 
 #: Holds the files of a model while it is being loaded.
@@ -194,7 +195,7 @@ class Scorer:
         self, link: Link, model: ModelFile, described: dict[str, str], body: bytes
     ) -> asyncio.Future[EntryAnswer]:
         assert model.entry is not None
-        self._asked = time.monotonic()
+        link.asked[model.key] = self._asked = time.monotonic()
         header = msgspec.json.encode(
             {"op": "predict", "model": model.key, "method": "run", "rows": described}
         )
@@ -211,18 +212,21 @@ class Scorer:
 
     async def _cold(self, model: ModelFile, send: Callable[[Link], asyncio.Future[AnswerT]]) -> AnswerT:
         """Load first. Until the question is on its way, the model makes no room for others."""
+        began = time.monotonic()
         link = await self._live()
         self._wanted[model.key] += 1
+        cold_seconds = None
         try:
             while not self._is_loaded(link, model):
                 await self._loaded(link, model)
+                cold_seconds = time.monotonic() - began
             asked = send(link)
         finally:
             self._wanted[model.key] -= 1
             if not self._wanted[model.key]:
                 del self._wanted[model.key]
         self._make_room(link)
-        return await asked
+        return (await asked)._replace(cold_seconds=cold_seconds)
 
     def _is_hot(self, link: Link, model: ModelFile) -> bool:
         """Whether a model is loaded and nothing speaks against asking it."""
@@ -237,7 +241,7 @@ class Scorer:
 
     def _sent(self, link: Link, model: ModelFile, method: str, rows: Rows) -> asyncio.Future[Outcome]:
         what = f"{method} of {model.key}"
-        self._asked = time.monotonic()
+        link.asked[model.key] = self._asked = time.monotonic()
         read = functools.partial(self._outcome, link, model.key)
         header, payload = self._written(model, method, rows)
         return link.send(header, payload, read, seconds=self._seconds, what=what, model=model.key)
@@ -360,6 +364,7 @@ class Scorer:
         serving = msgspec.convert(answer["versions"], type=Versions)
         replay = await self._replayed(link, model, serving) if model.golden else None
         link.sizes[model.key] = max(answer["memory_bytes"], model.path.stat().st_size)
+        link.asked[model.key] = time.monotonic()
         self.loads += 1
         return replay
 
@@ -380,10 +385,7 @@ class Scorer:
         return _logged(model.key, compared(golden, answers, serving))
 
     def _make_room(self, link: Link) -> None:
-        """Unload models until the others fit, those first that were not asked for the longest.
-
-        Nobody waits for that: the child does it after what it was asked before, and before what comes next.
-        """
+        """Unload models until the others fit, those first that were not asked for the longest."""
         while len(link.sizes) > 1 and (
             len(link.sizes) > _MAX_MODELS or sum(link.sizes.values()) > self._models_bytes
         ):
@@ -391,13 +393,29 @@ class Scorer:
             key = next(loaded, None)
             if key is None:
                 return
-            del link.models[key], link.sizes[key]
+            self._unload(link, key)
             self.evictions += 1
-            log.info("model_unloaded", model=key)
-            header = msgspec.json.encode({"op": "unload", "model": key})
-            what = f"Unloading {key}"
-            unloading = link.send(header, b"", _nothing, seconds=self._seconds, what=what, model=key)
-            unloading.add_done_callback(lambda done: done.exception())  # where it ended, nothing is loaded
+
+    def unload_idle(self, seconds: float, kept: Set[str]) -> None:
+        """Unload models that nobody asked for in so long, except those that are kept. A script's child ends
+        with its model."""
+        link = self._link
+        if link is None or not link.is_alive or self._program == process.ENTRY:
+            return
+        before = time.monotonic() - seconds
+        idle = {key for key in link.sizes if link.asked[key] < before}
+        for key in idle - self._wanted.keys() - kept:
+            self._unload(link, key)
+
+    def _unload(self, link: Link, key: str) -> None:
+        """Nobody waits for that: the child does it after what it was asked before, and before what comes
+        next."""
+        del link.models[key], link.sizes[key], link.asked[key]
+        log.info("model_unloaded", model=key)
+        header = msgspec.json.encode({"op": "unload", "model": key})
+        what = f"Unloading {key}"
+        unloading = link.send(header, b"", _nothing, seconds=self._seconds, what=what, model=key)
+        unloading.add_done_callback(lambda done: done.exception())  # where it ended, nothing is loaded
 
 
 def _what_to_load(model: ModelFile) -> dict[str, Any]:

@@ -39,6 +39,7 @@ class EntryAnswer(NamedTuple):
     headers: list[tuple[bytes, bytes]]
     body: bytes
     seconds: float  #: inside the script
+    cold_seconds: float | None = None  #: that the request waited for its model to be loaded, if it did
 
 
 def lay_out(script: str, packed: bytes, files: Mapping[str, Path], folder: Path) -> EntryCode:

@@ -46,6 +46,7 @@ class Link(asyncio.Protocol):
         self._blame = blame
         self.models: OrderedDict[str, asyncio.Future[Any]] = OrderedDict()  #: least recently used first
         self.sizes: dict[str, int] = {}  #: model → bytes of memory, about
+        self.asked: dict[str, float] = {}  #: model → when it was last, on the monotonic clock
         self.full: Counter[str] = Counter()  #: model → how often it found no memory left
         self.is_alive = True
         self._loop = asyncio.get_running_loop()

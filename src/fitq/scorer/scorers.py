@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Set
 from pathlib import Path
 
 from fitq.scorer import process
@@ -29,17 +29,20 @@ class Scorers:
         memory_bytes: int = 0,
         models_bytes: int = 2_000_000_000,
         held: Holding = already_here,
+        kept: Callable[[], Set[str]] = frozenset,
     ) -> None:
         """
         Args:
             seconds: longest one prediction may take.
-            idle_seconds: a child that nobody asked for so long is ended; the program's own stays.
+            idle_seconds: a model that nobody asked for so long is unloaded, and a child without any other is
+                ended; the program's own stays.
             memory_bytes: most of its own memory that a child may have; 0 for any amount.
             models_bytes: what the models loaded in a child may take of it, before some are unloaded.
             held: while a model is being loaded, its files are there.
+            kept: models that are not to be unloaded because nobody asks.
         """
         self._seconds, self._idle, self._memory = seconds, idle_seconds, memory_bytes
-        self._models, self._held = models_bytes, held
+        self._models, self._held, self._kept = models_bytes, held, kept
         self.own = Scorer(seconds=seconds, memory_bytes=memory_bytes, models_bytes=models_bytes, held=held)
         self._others: dict[str, Scorer] = {}
 
@@ -81,6 +84,10 @@ class Scorers:
     async def _rest(self) -> None:
         while True:
             await asyncio.sleep(min(_LOOK_SECONDS, self._idle))
-            for scorer in self._others.values():
-                if scorer.idle_seconds > self._idle:
+            kept = self._kept()
+            for scorer in self.all.values():
+                is_bored = scorer.idle_seconds > self._idle and not kept & scorer.loaded_bytes.keys()
+                if is_bored and scorer is not self.own:
                     scorer.rest()
+                else:
+                    scorer.unload_idle(self._idle, kept)

@@ -190,7 +190,8 @@ def _share(batch: list[_Request], whole: Outcome) -> None:
     for request in batch:
         end = start + request.rows.size
         if not request.answer.done():
-            request.answer.set_result(Outcome(whole.predictions[start:end], whole.seconds))
+            part = Outcome(whole.predictions[start:end], whole.seconds, whole.cold_seconds)
+            request.answer.set_result(part)
         start = end
 
 

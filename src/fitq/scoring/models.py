@@ -35,8 +35,6 @@ from fitq.store.catalog import Catalog
 #: A model that does not load is not tried again for so long.
 _RETRY_SECONDS = 10.0
 _NOTHING = InputSchema(columns=[])
-#: Requests that may wait for one model to be loaded, whatever it takes.
-_MAX_ARRIVING = 512
 #: Makes the queue of a model that is asked in a scorer.
 OpenQueue = Callable[[Scorer, ModelFile], Batches]
 
@@ -154,12 +152,24 @@ class ServedModel:
 class Models:
     """Finds and loads models of one workspace."""
 
-    def __init__(self, catalog: Catalog, homes: Homes, files: ModelFiles, open_queue: OpenQueue) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        homes: Homes,
+        files: ModelFiles,
+        open_queue: OpenQueue,
+        most_arriving: int = 512,
+    ) -> None:
+        """
+        Args:
+            most_arriving: requests that may wait for one model to be found and loaded.
+        """
         self.watch: Watch[tuple[str, str], ServedModel] = Watch(self._look)
         self._catalog = catalog
         self._homes = homes
         self._files = files
         self._open_queue = open_queue
+        self._most_arriving = most_arriving
         self._arriving: Counter[str] = Counter()  #: requests that wait for a model to be found and loaded
         self._served: dict[tuple[str, int], ServedModel] = {}
         self._locks: dict[str, asyncio.Lock] = {}
@@ -183,9 +193,9 @@ class Models:
 
     @contextlib.contextmanager
     def _arrival(self, name: str) -> Iterator[None]:
-        if self._arriving[name] >= _MAX_ARRIVING:
+        if self._arriving[name] >= self._most_arriving:
             raise TooManyRequests(
-                f"{_MAX_ARRIVING} requests wait for model {name!r} to be loaded already.",
+                f"{self._most_arriving} requests wait for model {name!r} to be loaded already.",
                 reason="queue_full",
                 retry_after=2,
             )
@@ -206,6 +216,11 @@ class Models:
     def loaded(self) -> list[str]:
         """`name:version` of what has been loaded."""
         return [s.record.id for s in self._served.values() if s.loaded_at]
+
+    @property
+    def kept(self) -> set[str]:
+        """`name:version` of what stays loaded whether or not somebody asks."""
+        return {served.record.id for served in self.watch.kept()}
 
     async def _look(self, key: tuple[str, str]) -> ServedModel:
         name, version = key

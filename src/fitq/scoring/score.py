@@ -39,6 +39,7 @@ def scoring(*dialects: Dialect, tables: Dialect | None = None, protocol: str = "
         if call.rows > call.service.settings.score_rows:
             raise _too_many(call.rows, call.service.settings.score_rows)
         outcome = await _predicted(call, method, asked.rows)
+        call.target = call.target.waited(outcome.cold_seconds)
         reply = Reply(served.record, method, asked.body)
         kind, body, own = _written(call.header("accept"), asked.dialect, outcome, reply)
         return Answer(body, content_type=kind, headers=[*call.target.headers(outcome.seconds), *own])

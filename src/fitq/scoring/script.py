@@ -46,6 +46,7 @@ async def ask(call: Call) -> Answer:
     except ModelUnhealthy as exc:  # or it answered otherwise than before
         served.problem = exc
         raise
+    call.target = call.target.waited(answer.cold_seconds)
     headers = [*call.target.headers(answer.seconds), *answer.headers]
     return Answer(answer.body, answer.status, answer.content_type, headers)
 

@@ -54,12 +54,13 @@ class Service:
             memory_bytes=settings.scorer_memory_bytes,
             models_bytes=settings.models_memory_bytes,
             held=self.files.held,
+            kept=lambda: self.models.kept,
         )
         self.scorer = self.scorers.own
         self.homes = Homes(self.scorers, open_environments(settings, objects))
         #: address → who answers there and with which parameters of the path; of models that were scored
         self.doors: dict[str, tuple[ASGIApp, dict[str, str]]] = {}
-        self.models = Models(self.catalog, self.homes, self.files, self._open_queue)
+        self.models = Models(self.catalog, self.homes, self.files, self._open_queue, settings.score_waiting)
         self.warming = Warming(self.models, settings.warm_models)
         self.measures = Measures()
         self.measures.beside(Levels(self.models, self.scorers, self.measures.labels))

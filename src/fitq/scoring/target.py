@@ -24,7 +24,7 @@ class Target(NamedTuple):
     served: ServedModel
     path: str  #: where rows are posted: /models/iris/score
     method: str | None = None  #: an endpoint's own default
-    cold_seconds: float | None = None  #: set on the request that loaded the model
+    cold_seconds: float | None = None  #: set on a request that waited for the model to be loaded
     title: str = ""  #: the endpoint's name, where there is one
 
     @property
@@ -38,6 +38,10 @@ class Target(NamedTuple):
         if record.entry is not None or record.example_body is None:
             return record.example_body
         return {"data": self.served.schema.example}
+
+    def waited(self, seconds: float | None) -> Target:
+        """The same for a request that waited so long for the model to be loaded again, if it did."""
+        return self if seconds is None else self._replace(cold_seconds=(self.cold_seconds or 0.0) + seconds)
 
     @property
     def told(self) -> list[tuple[bytes, bytes]]:

@@ -47,6 +47,10 @@ class Watch(Generic[K, T]):
         """From now on it is in use whether or not somebody asks for it."""
         self._kept.add(key)
 
+    def kept(self) -> list[T]:
+        """What is in use for ever, as far as it is known."""
+        return [self._known[key] for key in self._kept if key in self._known]
+
     def hot(self, key: K) -> T | None:
         """The value where it is hot, else None."""
         now = time.monotonic()
