@@ -30,6 +30,14 @@ class Serving:
         self._url = url
         self._headers = {"authorization": f"Bearer {token}"}
 
+    def version(self) -> str | None:
+        """Its version of fitq; None if it does not answer. Never raises."""
+        try:
+            answer = httpx2.get(f"{self._url}/v2", headers=self._headers, timeout=_SECONDS, trust_env=False)
+            return str(answer.raise_for_status().json()["version"])
+        except (httpx2.HTTPError, ValueError, KeyError):
+            return None
+
     def model(self, name: str, version: str | int) -> Health:
         """One version of a model. Never raises: what cannot be asked is not known."""
         url = f"{self._url}/models/{quote(name, safe='')}/versions/{version}"

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fitq import __version__, formats, pools
-from fitq.api.responses import backend_of, json_response
+from fitq.api.responses import backend_of, json_response, serving_of
 
 
 def get_versions(request: Request) -> Response:
@@ -22,6 +22,13 @@ def get_versions(request: Request) -> Response:
             "written_by": found.written_by,
             "understood": formats.FORMAT,
             "api": __version__,
+            "scheduler": _of_leader(backend.state.leader()),
+            "scoring": serving_of(request).version(),
             "workers": dict(workers),
         }
     )
+
+
+def _of_leader(leader: str | None) -> str | None:
+    """What the scheduler that leads says of itself; None if none leads."""
+    return None if leader is None else leader.partition(" ")[2] or "unknown"

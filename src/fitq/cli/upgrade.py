@@ -31,7 +31,7 @@ def upgrade(check: bool, as_json: bool) -> int:
     for problem in problems:
         say(f"Note: {problem}")
     if problems:
-        next_step("docker compose pull && docker compose up --detach", "fitq upgrade --check")
+        next_step("docker compose up --build --detach --wait", "fitq upgrade --check")
         return YOU_CAN_FIX_IT
     say("Nothing has to be upgraded." if check else "Nothing had to be upgraded.")
     return OK
@@ -44,6 +44,8 @@ def _show(found: dict[str, Any]) -> None:
             ("Format", f"{found['format']}, of {found['understood']} that the API understands"),
             ("Written by", f"fitq {found['written_by']}"),
             ("API", found["api"]),
+            ("Scheduler", found.get("scheduler") or "none leads"),
+            ("Scoring", found.get("scoring") or "does not answer"),
             ("Workers", ", ".join(workers) or "none"),
             ("This command", __version__),
         ]
@@ -54,10 +56,10 @@ def _problems(found: dict[str, Any]) -> list[str]:
     problems = []
     if found["format"] < found["understood"]:
         problems.append(f"The bucket has format {found['format']} of {found['understood']}.")
-    versions = {*found["workers"], __version__} - {"unknown"}
+    versions = {*found["workers"], found.get("scheduler"), found.get("scoring"), __version__}
     problems += [
         f"fitq {version} is more than a minor version away from the API's {found['api']}."
-        for version in sorted(versions)
+        for version in sorted(v for v in versions if v and v != "unknown")
         if not are_neighbours(version, found["api"])
     ]
     return problems

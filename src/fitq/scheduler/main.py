@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from fitq import __version__
 from fitq.backend import Backend
 from fitq.errors import Unavailable
 from fitq.heartbeat import Heartbeat
@@ -37,7 +38,7 @@ class Scheduler:
         self._period_seconds = min(_ROUND_SECONDS, lease_seconds / 4)
         self._care = Care(backend, lease_seconds)
         self._leftovers = Leftovers(backend)
-        self._id = f"{socket.gethostname()}-{os.getpid()}"
+        self._id = f"{socket.gethostname()}-{os.getpid()} {__version__}"  # who leads, and in which version
         self._leads, self._looked_at = False, 0.0
         self._was_away = False  #: Redis was, in the round before
         self._leads_since = 0.0  #: by the clock of care; since Redis was last found empty, if that is later
