@@ -63,6 +63,16 @@ def test_services_have_no_more_rights_than_they_need() -> None:
         assert service["UMask"] == "0077"
 
 
+def test_what_a_start_cannot_mend_is_not_started_again(tmp_path: Path) -> None:
+    service = unit("fitq.service")
+    assert (service["Restart"], service["RestartPreventExitStatus"]) == ("on-failure", "2")
+    environment = {**os.environ, "FITQ_SLOTS": "two"}
+    refused = subprocess.run(
+        words(service["ExecStart"], tmp_path), env=environment, capture_output=True, text=True, check=False
+    )
+    assert (refused.returncode, "FITQ_SLOTS is 'two'" in refused.stderr) == (2, True), refused.stderr
+
+
 def test_the_service_starts_is_backed_up_and_stops_as_the_units_say(tmp_path: Path) -> None:
     service, backup = unit("fitq.service"), unit("fitq-backup.service")
     assert service["KillMode"] == "mixed", "only the main process is told; it stops the others in order"
