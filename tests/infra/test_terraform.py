@@ -133,3 +133,25 @@ def test_every_module_says_which_versions_it_needs_and_what_its_variables_mean(f
             if name.strip('"') in ("token", "password", "key"):
                 assert said["sensitive"] is True
                 assert "default" not in said
+
+
+@pytest.mark.parametrize("folder", [f for f in FOLDERS if "examples" in f.parts], ids=NAMES.get)
+def test_an_example_configures_every_provider_that_its_modules_need(folder: Path) -> None:
+    blocks = read(folder)
+    configured = {name.strip('"') for provider in blocks["provider"] for name in provider}
+    for module in blocks["module"]:
+        for called in module.values():
+            source = (folder / called["source"].strip('"')).resolve()
+            assert source in FOLDERS, "modules are those of this repository"
+            assert _needed(read(source)) <= configured & _needed(blocks)
+
+
+def _needed(blocks: dict[str, list[Any]]) -> set[str]:
+    """Names of the providers that a module requires."""
+    (terraform,) = blocks["terraform"]
+    return {
+        name
+        for required in terraform.get("required_providers", [])
+        for name, provider in required.items()
+        if isinstance(provider, dict)
+    }

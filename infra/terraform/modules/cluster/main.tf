@@ -1,5 +1,6 @@
 # KEDA, then fitq's manifests as kustomize renders them: first namespaces and the like, then what lives in them, then
-# what waits for others. The Secrets that infra/kubernetes/README.md lists must be there.
+# what waits for others. Pods wait for the Secrets that infra/kubernetes/README.md lists.
+# The kinds of KEDA must be known before the overlay can be planned: examples/cluster applies in two steps.
 
 resource "helm_release" "keda" {
   name             = "keda"
