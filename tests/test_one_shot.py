@@ -16,6 +16,7 @@ from fitq.backend import Backend
 from fitq.records import FunctionRequest, RunRequest, RunStatus
 from fitq.settings import Settings
 from fitq.snapshots import pack
+from tests.conftest import eventually
 
 Start = Callable[[], "subprocess.Popen[bytes]"]
 
@@ -49,8 +50,10 @@ def statuses(backend: Backend, *ids: str) -> list[RunStatus]:
     return [runs.find(backend, i).status for i in ids]
 
 
-def test_an_empty_queue_ends_it_at_once(worker: Start, backend: Backend) -> None:
-    assert worker().wait(timeout=120) == 0
+def test_an_empty_queue_ends_it_at_once(worker: Start, backend: Backend, tmp_path: Path) -> None:
+    job = worker()
+    eventually(lambda: "worker_ready" in (tmp_path / "worker.log").read_text(), seconds=120)
+    assert job.wait(timeout=10) == 0, "an extra job is to cost next to nothing"
     assert pools.live_workers(backend) == [], "it leaves the pool when it ends"
 
 

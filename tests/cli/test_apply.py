@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fitq.cli.written import read_written
 from fitq.errors import InvalidRequest
+from fitq.local.ports import free_ports
+from fitq.local.stack import Stack
+from fitq.records import PoolSettings
+from fitq.sdk.client import Client
 from tests.cli.conftest import Fitq
 from tests.conftest import ROOT
 
@@ -55,6 +60,38 @@ def test_from_files_to_the_platform_and_back(fitq: Fitq, deploy: Path) -> None:
     actions = {c["name"]: c["action"] for c in json.loads(pruned.out)["changes"]}
     assert actions == {"night": "replace", "day": "remove"}
     assert fitq("apply", "-f", "deploy", "--label", "cli", "--prune").code == 0
+
+
+def test_what_was_changed_since_the_plan_is_not_written_over(
+    fitq: Fitq, deploy: Path, platform: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody scales a pool in the moment between what is shown and what is applied."""
+    (deploy / "pools.yaml").write_text(POOLS.replace("night", "evening").replace("day", "noon"))
+    assert fitq("apply", "-f", "deploy").code == 0
+    (deploy / "pools.yaml").write_text("kind: Pool\nname: evening\nmax_workers: 7\n")
+    planned = Client.plan
+
+    def plan_and_wait(client: Client, *given: Any, **more: Any) -> Any:
+        plan = planned(client, *given, **more)
+        client.configure_pool("evening", PoolSettings(max_workers=5))
+        return plan
+
+    monkeypatch.setattr(Client, "plan", plan_and_wait)
+    refused = fitq("apply", "-f", "deploy")
+    monkeypatch.undo()
+    assert refused.code == 2
+    assert "Pool 'evening' was changed since the plan was made." in refused.err
+    with Client(platform.settings.url, platform.settings.token) as client:
+        assert {p.name: p.max_workers for p in client.pools()}["evening"] == 5
+
+
+def test_a_comparison_that_reaches_nobody_says_to_try_again(
+    fitq: Fitq, deploy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (port,) = free_ports(1)
+    monkeypatch.setenv("FITQ_URL", f"http://127.0.0.1:{port}")
+    told = fitq("diff", "-f", "deploy")
+    assert (told.code, told.out) == (3, ""), told.err
 
 
 def test_everything_wrong_is_named_with_file_and_line(fitq: Fitq, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from hypothesis import given, settings
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 
 from fitq import data
 from fitq.backend import Backend
+from fitq.cli.written import as_text, read_written
 from fitq.declared.applying import apply
 from fitq.declared.exporting import export
 from fitq.declared.planning import plan
@@ -132,6 +135,19 @@ def test_an_export_changes_nothing_and_makes_the_same_elsewhere(documents: list[
     assert plan(here, asked(written)).is_empty
     apply(elsewhere, asked(written))
     assert export(elsewhere) == written
+
+
+@ANY_SPEED
+@given(documents=DOCUMENTS)
+def test_an_export_as_text_is_read_as_what_it_says(documents: list[dict[str, Any]]) -> None:
+    """Whatever stands in descriptions and tags: colons, tabs, numbers, `yes`, line ends of every kind."""
+    backend = workspace()
+    apply(backend, asked(documents))
+    exported = export(backend)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "fitq.yaml")
+        file.write_text(as_text(exported), encoding="utf-8")
+        assert [w.document for w in (read_written([file]) if exported else [])] == exported
 
 
 @ANY_SPEED

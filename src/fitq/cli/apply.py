@@ -13,7 +13,7 @@ from fitq.cli.connect import platform
 from fitq.cli.contents import Contents
 from fitq.cli.output import OK, next_step, result, result_json, say
 from fitq.cli.plan_text import plan_lines, summary
-from fitq.cli.written import Written, read_written
+from fitq.cli.written import Written, as_text, read_written
 from fitq.documents import Plan
 from fitq.errors import FitqError, InvalidRequest
 from fitq.records import to_builtins
@@ -111,10 +111,7 @@ def export(label: str | None, as_json: bool) -> None:
     if as_json:
         result_json(found)
         return
-    import yaml
-
-    texts = (yaml.safe_dump(d, sort_keys=False, allow_unicode=True, width=100).rstrip() for d in found)
-    result("\n---\n".join(texts))
+    result(as_text(found))
     next_step("fitq diff -f fitq.yaml")
 
 

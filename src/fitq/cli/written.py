@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,6 +42,12 @@ def read_written(given: Sequence[Path]) -> list[Written]:
             hint="Write one, or start from what is there: fitq export > fitq.yaml",
         )
     return found
+
+
+def as_text(documents: Iterable[dict[str, Any]]) -> str:
+    """Documents as a file would have them."""
+    texts = (yaml.safe_dump(d, sort_keys=False, allow_unicode=True, width=100).rstrip() for d in documents)
+    return "\n---\n".join(texts)
 
 
 def _files(path: Path) -> list[Path]:
