@@ -46,8 +46,20 @@ def read_written(given: Sequence[Path]) -> list[Written]:
 
 def as_text(documents: Iterable[dict[str, Any]]) -> str:
     """Documents as a file would have them."""
-    texts = (yaml.safe_dump(d, sort_keys=False, allow_unicode=True, width=100).rstrip() for d in documents)
-    return "\n---\n".join(texts)
+    style: dict[str, Any] = {"sort_keys": False, "allow_unicode": True, "width": 100}
+    return "\n---\n".join(yaml.dump(d, Dumper=_Dumper, **style).rstrip() for d in documents)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Escapes all that YAML would take for the end of a line: PyYAML writes three of them as they are."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = '"' if set("\x85\u2028\u2029").intersection(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
 
 
 def _files(path: Path) -> list[Path]:
