@@ -16,20 +16,10 @@ from fitq.errors import FitqError, InvalidRequest, UnsupportedMediaType
 from fitq.schema import ArraySchema, Rows
 from fitq.scoring import large
 from fitq.scoring.call import Call
-from fitq.scoring.dialects import azure, choose, csv_rows, npy, oip, oip_binary
-from fitq.scoring.dialects.form import Dialect, Input
+from fitq.scoring.dialects import choose
+from fitq.scoring.dialects.form import JSON, Accepted, Dialect, Input, Table
 from fitq.scoring.models import ServedModel
 from fitq.twice import refuse_twice
-
-_JSON = "application/json"
-_TABLES = (csv_rows.MEDIA_TYPE, npy.MEDIA_TYPE)
-
-
-class Accepted(NamedTuple):
-    """What an address takes."""
-
-    dialects: tuple[Dialect, ...]  #: bodies of JSON
-    tables: Dialect | None = None  #: how CSV and array files are answered, where they are taken
 
 
 class Asked(NamedTuple):
@@ -58,48 +48,36 @@ def read(call: Call, body: bytes, accepted: Accepted) -> Asked:
 
 def _read(call: Call, body: bytes, accepted: Accepted, served: ServedModel) -> Asked:
     schema = served.schema
-    kind = _media_type(call, accepted)
-    if kind in _TABLES and accepted.tables:
-        content_type = call.header("content-type")
-        given = csv_rows.read(body, schema, content_type) if kind == csv_rows.MEDIA_TYPE else npy.read(body)
-        return Asked(_rows(schema, given), None, accepted.tables)
-    if kind == oip_binary.MEDIA_TYPE:
-        decoded = oip_binary.read(body, call.header(oip_binary.JSON_BYTES))
-        dialect, given = choose.read(decoded, accepted.dialects)
-        return Asked(_rows(schema, given), given.method, dialect, decoded)
+    for framing in accepted.framings:
+        if told := call.header(framing.header):
+            return _chosen(framing.decode(body, told), accepted, schema)
+    if (table := _table(call, accepted)) is not None:
+        assert accepted.answers is not None
+        given = table.read(body, schema, call.header("content-type"))
+        return Asked(_rows(schema, given), None, accepted.answers)
     if len(body) >= large.LARGE_BYTES:
-        asked = _read_large(body, schema, accepted.dialects)
+        asked = _read_large(body, schema, accepted)
         if asked is not None:
             return asked
-    if azure.DIALECT in accepted.dialects:
-        asked = _read_usual(body, served)
-        if asked is not None:
-            return asked
-    elif oip.DIALECT in accepted.dialects and (usual := oip.read_usual(body, schema)):
-        return Asked(usual[0], None, oip.DIALECT, usual[1])
+    own = accepted.dialects[0]
+    quick = served.quick_reader(own)
+    if quick is not None and (usual := quick(body)) is not None:
+        return Asked(usual.rows, usual.method, own, usual.body)
     decoded = _decoded(body)
     refuse_twice(body, decoded)
+    return _chosen(decoded, accepted, schema)
+
+
+def _chosen(decoded: Any, accepted: Accepted, schema: ArraySchema) -> Asked:
     dialect, given = choose.read(decoded, accepted.dialects)
     return Asked(_rows(schema, given), given.method, dialect, decoded)
 
 
-def _read_usual(body: bytes, served: ServedModel) -> Asked | None:
-    """Azure's body, decoded straight to rows; None if it is another, or wrong."""
-    try:
-        usual = served.fast_decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    if body.count(b":") != 1 + (usual.method is not None):
-        return None  # a field may stand in it twice
-    rows = served.schema.pack(usual.data)
-    return Asked(rows, usual.method, azure.DIALECT) if rows.exact else None
-
-
-def _read_large(body: bytes, schema: ArraySchema, accepted: tuple[Dialect, ...]) -> Asked | None:
+def _read_large(body: bytes, schema: ArraySchema, accepted: Accepted) -> Asked | None:
     """A body that is plainly numbers; what is not, or is wrong, is read and explained as every other."""
     with contextlib.suppress(FitqError, RecursionError):
         decoded = large.decode(body)
-        dialect, given = choose.read(decoded, accepted)
+        dialect, given = choose.read(decoded, accepted.dialects)
         if isinstance(given.value, np.ndarray):
             rows = schema.pack_array(given.value, given.columns, given.path)
             return Asked(rows, given.method, dialect, decoded) if rows else None
@@ -116,21 +94,24 @@ def _rows(schema: ArraySchema, given: Input) -> Rows:
     return schema.check(value, columns=given.columns, path=given.path)
 
 
-def _media_type(call: Call, accepted: Accepted) -> str:
+def _table(call: Call, accepted: Accepted) -> Table | None:
+    """The table that the content type names; None for JSON.
+
+    Raises:
+        UnsupportedMediaType: it is neither.
+    """
     given = call.header("content-type")
-    if oip.DIALECT in accepted.dialects and call.header(oip_binary.JSON_BYTES):
-        return oip_binary.MEDIA_TYPE
-    if given == _JSON:
-        return given
+    if given == JSON:
+        return None
     kind = given.partition(";")[0].strip().lower()
-    if not kind or kind == _JSON or kind.endswith("+json"):
-        return _JSON
-    if accepted.tables and kind in _TABLES:
-        return kind
+    if not kind or kind == JSON or kind.endswith("+json"):
+        return None
+    if kind in accepted.taken:
+        return accepted.taken[kind]
     raise UnsupportedMediaType(
         "Expects Content-Type to be application/json",
         at="header content-type",
-        expected=" or ".join([_JSON, *(_TABLES if accepted.tables else ())]),
+        expected=" or ".join([JSON, *accepted.taken]),
         got=given[:100],
     )
 

@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from fitq.errors import ModelUnhealthy, ModelUnusable, NotFound, ScoringFailed, TooManyRequests
 from fitq.names import check_name, version_number
 from fitq.records import EntryScript, InputSchema, ModelRecord, from_json
@@ -25,7 +23,7 @@ from fitq.scorer.entry import EntryCode, lay_out
 from fitq.scorer.golden import Golden, Replay
 from fitq.scoring.batch import Batches
 from fitq.scoring.calls import Calls
-from fitq.scoring.dialects import azure
+from fitq.scoring.dialects.form import Dialect, QuickReader
 from fitq.scoring.files import ModelFiles, no_disk
 from fitq.scoring.homes import Homes
 from fitq.scoring.turns import Turns
@@ -59,6 +57,7 @@ class ServedModel:
         self._open_queue = open_queue
         self._queue: Batches | None = None
         self._calls: dict[str, Calls] = {}
+        self._quick: dict[Callable[[ArraySchema], QuickReader], QuickReader] = {}
 
     def check(self) -> None:
         """Pass if the model answers.
@@ -143,10 +142,14 @@ class ServedModel:
             )
         return ArraySchema(self.record.input_schema)
 
-    @functools.cached_property
-    def fast_decoder(self) -> msgspec.json.Decoder[Any]:
-        """For bodies that are as they should be."""
-        return azure.fast_decoder(self.schema)
+    def quick_reader(self, dialect: Dialect) -> QuickReader | None:
+        """For bodies that are as they should be; None where this wire format has none."""
+        make = dialect.quick
+        if make is None:
+            return None
+        if make not in self._quick:
+            self._quick[make] = make(self.schema)
+        return self._quick[make]
 
 
 class Models:

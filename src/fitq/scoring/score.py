@@ -6,23 +6,22 @@ from fitq.errors import InputRejected, InvalidRequest, ModelUnhealthy, ModelUnus
 from fitq.schema import Rows, shown
 from fitq.scorer.client import Outcome
 from fitq.scoring import script
-from fitq.scoring.answers import Answer, to_json
-from fitq.scoring.bodies import Accepted, read
+from fitq.scoring.answers import Answer
+from fitq.scoring.bodies import read
 from fitq.scoring.call import Call, Handler
-from fitq.scoring.dialects import azure, choose, csv_rows, kserve, mlflow, npy, oip, oip_binary, sagemaker
-from fitq.scoring.dialects.form import Dialect, Reply
+from fitq.scoring.dialects import addresses
+from fitq.scoring.dialects.form import Accepted, Dialect, Reply, Written
 from fitq.scoring.fault import at_its_row
 from fitq.scoring.models import unusable_here
 from fitq.scoring.target import Target
 
 
-def scoring(*dialects: Dialect, tables: Dialect | None = None, protocol: str = "") -> Handler:
-    """A handler that takes these wire formats, and CSV and array files where `tables` says how to answer.
+def scoring(accepted: Accepted, protocol: str = "") -> Handler:
+    """A handler that takes these wire formats.
 
     Args:
         protocol: whose address this is, if it says more than where to post a body: no entry script speaks it.
     """
-    accepted = Accepted(dialects, tables)
 
     async def handler(call: Call) -> Answer:
         assert call.target is not None
@@ -41,35 +40,25 @@ def scoring(*dialects: Dialect, tables: Dialect | None = None, protocol: str = "
         outcome = await _predicted(call, method, asked.rows)
         call.target = call.target.waited(outcome.cold_seconds)
         reply = Reply(served.record, method, asked.body)
-        kind, body, own = _written(call.header("accept"), asked.dialect, outcome, reply)
-        return Answer(body, content_type=kind, headers=[*call.target.headers(outcome.seconds), *own])
+        written = _written(call.header("accept"), asked.dialect, accepted, outcome, reply)
+        headers = [*call.target.headers(outcome.seconds), *written.headers]
+        return Answer(written.body, content_type=written.media_type, headers=headers)
 
     return handler
 
 
-score = scoring(*choose.ALL, tables=azure.DIALECT)
-predict_v1 = scoring(kserve.DIALECT, protocol="KServe V1")
-invocations = scoring(*mlflow.DIALECTS, sagemaker.DIALECT, tables=mlflow.INSTANCES)
-infer = scoring(oip.DIALECT, protocol="the Open Inference Protocol")
+score = scoring(addresses.SCORE)
+predict_v1 = scoring(addresses.KSERVE_V1, "KServe V1")
+infer = scoring(addresses.OPEN_INFERENCE, "the Open Inference Protocol")
+invocations = scoring(addresses.INVOCATIONS)
 
 
-def _written(
-    accept: str, dialect: Dialect, outcome: Outcome, reply: Reply
-) -> tuple[str, bytes, tuple[tuple[bytes, bytes], ...]]:
-    """The answer, in which media type, and headers of its own: JSON, unless another form is asked for."""
-    if dialect is oip.DIALECT:
-        if oip_binary.is_wanted(reply.request):
-            head, data = oip_binary.write(outcome.predictions, reply)
-            return (
-                oip_binary.MEDIA_TYPE,
-                head + data,
-                ((oip_binary.JSON_BYTES.encode(), str(len(head)).encode()),),
-            )
-    elif csv_rows.MEDIA_TYPE in accept:
-        return csv_rows.MEDIA_TYPE, csv_rows.write(outcome.predictions), ()
-    elif npy.MEDIA_TYPE in accept:
-        return npy.MEDIA_TYPE, npy.write(outcome.predictions), ()
-    return "application/json", to_json(dialect.write(outcome.predictions, reply)), ()
+def _written(accept: str, dialect: Dialect, accepted: Accepted, outcome: Outcome, reply: Reply) -> Written:
+    """The answer: in the dialect of the request, unless another form is asked for."""
+    for table in accepted.tables:
+        if table.media_type in accept and dialect.as_table:
+            return Written(table.write(outcome.predictions), table.media_type)
+    return dialect.write(outcome.predictions, reply)
 
 
 def _method(asked: object, target: Target) -> str:

@@ -1,1 +1,1 @@
-"""Wire formats, one small file each; `choose` tells by a body which one it is."""
+"""Wire formats, a small file each. `addresses` lists which address takes which; `choose` tells by a body."""

@@ -7,13 +7,10 @@ from typing import Any
 import numpy as np
 
 from fitq.errors import InvalidRequest
-from fitq.scoring.dialects import azure, mlflow, oip
 from fitq.scoring.dialects.form import Dialect, Input
 
-ALL: tuple[Dialect, ...] = (azure.DIALECT, azure.NAMED, oip.DIALECT, *mlflow.DIALECTS)
 
-
-def read(body: object, accepted: tuple[Dialect, ...] = ALL) -> tuple[Dialect, Input]:
+def read(body: object, accepted: tuple[Dialect, ...]) -> tuple[Dialect, Input]:
     """Which dialect a decoded body speaks, and what it asks.
 
     Raises:

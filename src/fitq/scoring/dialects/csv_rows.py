@@ -16,9 +16,9 @@ from typing import Any
 from fitq.errors import InvalidRequest
 from fitq.records import Column
 from fitq.schema import ArraySchema
-from fitq.scoring.dialects.form import Input
+from fitq.scoring.dialects.form import Input, Table
 
-MEDIA_TYPE = "text/csv"
+_MEDIA_TYPE = "text/csv"
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _HEADER = re.compile(r";\s*header\s*=\s*\"?([^;\"]*)", re.IGNORECASE)
 #: What people call a column begins like this, and is no word for a value that is missing or odd.
@@ -26,7 +26,7 @@ _NAME = re.compile(r"[^\W\d].*", re.DOTALL)
 _NO_NAMES = {"nan", "inf", "infinity", "na", "n/a", "nat", "null", "none", "nil", "missing", "true", "false"}
 
 
-def read(body: bytes, schema: ArraySchema, content_type: str = MEDIA_TYPE) -> Input:
+def _read(body: bytes, schema: ArraySchema, content_type: str) -> Input:
     """Rows of a CSV body.
 
     Raises:
@@ -52,14 +52,14 @@ def read(body: bytes, schema: ArraySchema, content_type: str = MEDIA_TYPE) -> In
     return Input(rows, "$", names if schema.names else None)
 
 
-def write(predictions: Any) -> bytes:
+def _write(predictions: Any) -> bytes:
     """A line per row; missing and infinite values are empty, as they are null in JSON."""
     listed = predictions.tolist() if hasattr(predictions, "tolist") else predictions
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     for row in listed:
         writer.writerow(_flat(row))
-    return out.getvalue().encode()
+    return out.getvalue().encode("utf-8", "replace")
 
 
 def _is_headed(content_type: str) -> bool | None:
@@ -72,7 +72,7 @@ def _is_headed(content_type: str) -> bool | None:
     if value not in known:
         raise InvalidRequest(
             "The content type says something else of a header than whether there is one.",
-            expected=f"{MEDIA_TYPE}; header=present or {MEDIA_TYPE}; header=absent",
+            expected=f"{_MEDIA_TYPE}; header=present or {_MEDIA_TYPE}; header=absent",
             got=content_type[:100],
             at="header content-type",
         )
@@ -98,7 +98,7 @@ def _has_names(first: list[str], schema: ArraySchema, *, is_headed: bool | None)
     if not _can_only_be_names(first, schema.schema.width):
         raise InvalidRequest(
             "The first line is neither a row that the model takes nor surely a line of column names.",
-            hint=f"Say which in the content type: {MEDIA_TYPE}; header=present, or header=absent.",
+            hint=f"Say which in the content type: {_MEDIA_TYPE}; header=present, or header=absent.",
             expected=schema.expected,
             got=",".join(first)[:100],
             at="row 0",
@@ -148,3 +148,6 @@ def _flat(row: Any) -> list[Any]:
         is_none = row is None or (isinstance(row, float) and not math.isfinite(row))
         return ["" if is_none else row]
     return [cell for part in row for cell in _flat(part)]
+
+
+TABLE = Table(_MEDIA_TYPE, _read, _write)

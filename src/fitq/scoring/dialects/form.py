@@ -1,13 +1,22 @@
-"""What a wire format is: how its body is read, and how its answer is written."""
+"""What a wire format is: how its body is read, and how its answer is written.
+
+There are two kinds. A `Dialect` is JSON, told by one of its fields; a `Table` is another media type, told by
+that. Each is a value in a file of its own; `addresses` lists them.
+"""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from fitq.errors import InvalidRequest
 from fitq.records import ModelRecord
-from fitq.schema import shown
+from fitq.schema import ArraySchema, Rows, shown
+from fitq.scoring.answers import Headers, to_json
+
+JSON = "application/json"
 
 
 class Input(NamedTuple):
@@ -19,6 +28,14 @@ class Input(NamedTuple):
     method: object = None  #: the predict-like method it asks for
 
 
+class Usual(NamedTuple):
+    """What a quick reader makes of a body that is as it should be."""
+
+    rows: Rows  #: checked
+    method: object = None
+    body: Any = None  #: what the answer repeats of it
+
+
 class Reply(NamedTuple):
     """What an answer may tell besides the predictions."""
 
@@ -27,18 +44,80 @@ class Reply(NamedTuple):
     request: Any  #: the body that is answered
 
 
+class Written(NamedTuple):
+    """Predictions as they go back."""
+
+    body: bytes
+    media_type: str = JSON
+    headers: Headers = []  # noqa: RUF012  # never changed
+
+
+class Framing(NamedTuple):
+    """A form of a dialect's body in which JSON is not all of it."""
+
+    header: str  #: the request header that tells it
+    decode: Callable[[bytes, str], Any]  #: the body, and that header → what JSON would have been decoded to
+
+
+#: A body → what it says, or None if it is not the usual one, or wrong.
+QuickReader = Callable[[bytes], Usual | None]
+
+
 def _any(_: object) -> bool:
     return True
 
 
 class Dialect(NamedTuple):
-    """One wire format."""
+    """A wire format of JSON."""
 
     key: str  #: the field that tells it; empty: the body is the rows themselves
     read: Callable[[dict[str, Any]], Input]
-    write: Callable[[Any, Reply], Any]  #: predictions, one entry per row → what becomes the JSON answer
+    write: Callable[[Any, Reply], Written]  #: predictions, one entry per row
     fields: tuple[str, ...] = ()  #: other fields it may have
     claims: Callable[[object], bool] = _any  #: whether that field's value is its own, where formats share one
+    #: makes the quick reader for a model's rows, where its usual body has one
+    quick: Callable[[ArraySchema], QuickReader] | None = None
+    framing: Framing | None = None
+    as_table: bool = True  #: whether it is answered in another media type where `Accept` asks for that
+
+
+class Table(NamedTuple):
+    """A wire format that is no JSON."""
+
+    media_type: str
+    read: Callable[[bytes, ArraySchema, str], Input]  #: the last is the content type as it came
+    write: Callable[[Any], bytes]
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What an address takes, and how it may be answered."""
+
+    dialects: tuple[Dialect, ...]  #: the first is the address's own: refusals speak of it
+    tables: tuple[Table, ...] = ()  #: what `Accept` may ask for
+    answers: Dialect | None = (
+        None  #: tables are taken as bodies too, and answered so if `Accept` asks nothing
+    )
+
+    @functools.cached_property
+    def framings(self) -> list[Framing]:
+        """Forms of these dialects in which JSON is not all of the body."""
+        return [d.framing for d in self.dialects if d.framing is not None]
+
+    @functools.cached_property
+    def taken(self) -> dict[str, Table]:
+        """Media type → table, of those that are taken as bodies."""
+        return {t.media_type: t for t in self.tables} if self.answers is not None else {}
+
+
+def bare(predictions: Any, _: Reply) -> Written:
+    """The predictions and nothing else."""
+    return Written(to_json(predictions))
+
+
+def wrapped(predictions: Any, _: Reply) -> Written:
+    """`{"predictions": …}`."""
+    return Written(to_json({"predictions": predictions}))
 
 
 def one_method(*asked: tuple[str, object]) -> object:
@@ -57,16 +136,6 @@ def one_method(*asked: tuple[str, object]) -> object:
             message = f"{at} asks for another method than {given[0][0]}."
             raise InvalidRequest(message, expected=first, got=shown(method), at=at)
     return given[0][1] if given else None
-
-
-def bare(predictions: Any, _: Reply) -> Any:
-    """The predictions and nothing else."""
-    return predictions
-
-
-def wrapped(predictions: Any, _: Reply) -> Any:
-    """`{"predictions": …}`."""
-    return {"predictions": predictions}
 
 
 def split_frame(value: object, path: str, method: object = None) -> Input:

@@ -10,17 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fitq.errors import InvalidRequest
+from fitq.schema import ArraySchema
 from fitq.scoring.dialects.arrays import as_array
-from fitq.scoring.dialects.form import Input
+from fitq.scoring.dialects.form import Input, Table
 
-MEDIA_TYPE = "application/x-npy"
 #: What numpy raises for a file that is none; the header is Python, and so are the names of types in it.
 _REFUSED = (
     ValueError, OSError, EOFError, TypeError, MemoryError, OverflowError, TokenError, SyntaxError,
 )  # fmt: skip
 
 
-def read(body: bytes) -> Input:
+def _read(body: bytes, _: ArraySchema, __: str) -> Input:
     """Rows of an array of shape (n, width), or of shape (n,) whose fields are the columns.
 
     Raises:
@@ -60,7 +60,7 @@ def _check_texts(array: NDArray[Any]) -> None:
                 raise ValueError("a text with something in it that is no character")
 
 
-def write(predictions: Any) -> bytes:
+def _write(predictions: Any) -> bytes:
     """The predictions as an array file; texts are of fixed width, one that is missing is empty."""
     array = as_array(predictions)
     if array.dtype == object:
@@ -68,3 +68,6 @@ def write(predictions: Any) -> bytes:
     out = io.BytesIO()
     np.save(out, array, allow_pickle=False)
     return out.getvalue()
+
+
+TABLE = Table("application/x-npy", _read, _write)

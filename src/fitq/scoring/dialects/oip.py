@@ -15,9 +15,11 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from fitq.schema import ArraySchema, Rows
-from fitq.scoring.dialects.form import Dialect, Input, Reply, one_method
-from fitq.scoring.dialects.tensors import parameters_of, tensor_of, values_of, wrong
+from fitq.schema import ArraySchema
+from fitq.scoring.answers import to_json
+from fitq.scoring.dialects import oip_binary
+from fitq.scoring.dialects.form import Dialect, Input, QuickReader, Reply, Usual, Written, one_method
+from fitq.scoring.dialects.tensors import output_of, parameters_of, tensor_of, values_of, wrong
 
 
 class _Floats(msgspec.Struct, forbid_unknown_fields=True):
@@ -32,26 +34,32 @@ class _Usual(msgspec.Struct, forbid_unknown_fields=True):
     id: str = ""
 
 
-_decoder = msgspec.json.Decoder(_Usual)
+_decode = msgspec.json.Decoder(_Usual).decode
 
 
-def read_usual(body: bytes, schema: ArraySchema) -> tuple[Rows, dict[str, str]] | None:
-    """The usual body, one flat tensor of floats, straight to rows, and what its answer repeats; None if it is
-    another, or wrong."""
-    if not schema.is_of_floats:
-        return None
-    try:
-        usual = _decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    (tensor,) = usual.inputs
-    (size, width), data = tensor.shape, tensor.data
-    is_whole = size > 0 and width == schema.schema.width and size * width == len(data)
-    if not is_whole or body.count(b":") != (6 if usual.id else 5):  # or a field may stand in it twice
-        return None
-    rows = schema.pack([tuple(data[i : i + width]) for i in range(0, len(data), width)])
-    # what no float32 holds is far from exact as a float64
-    return (rows, {"id": usual.id}) if rows.exact else None
+def _quick(schema: ArraySchema) -> QuickReader:
+    """Decodes the usual body, one flat tensor of floats, straight to rows."""
+    columns = schema.schema.width
+
+    def read(body: bytes) -> Usual | None:
+        try:
+            usual = _decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        (tensor,) = usual.inputs
+        (size, width), data = tensor.shape, tensor.data
+        is_whole = size > 0 and width == columns and size * width == len(data)
+        if not is_whole or body.count(b":") != (6 if usual.id else 5):  # or a field may stand in it twice
+            return None
+        rows = schema.pack([tuple(data[i : i + width]) for i in range(0, len(data), width)])
+        # what no float32 holds is far from exact as a float64
+        return Usual(rows, None, {"id": usual.id}) if rows.exact else None
+
+    return read if schema.is_of_floats else _nothing
+
+
+def _nothing(_: bytes) -> None:
+    """For models that take other things than floats."""
 
 
 def _read(body: dict[str, Any]) -> Input:
@@ -93,29 +101,15 @@ def _method(body: dict[str, Any]) -> object:
     )
 
 
-def output_of(body: dict[str, Any]) -> dict[str, Any]:
-    """The one output that is asked for; empty if none is.
-
-    Raises:
-        InvalidRequest: there are several, or it is none.
-    """
-    outputs = body.get("outputs")
-    if outputs is None or outputs == []:
-        return {}
-    if not isinstance(outputs, list) or len(outputs) > 1 or not isinstance(outputs[0], dict):
-        raise wrong("$.outputs", "one output, named for a method", json.dumps(outputs)[:100])
-    output: dict[str, Any] = outputs[0]
-    return output
-
-
-def written(predictions: Any, reply: Reply) -> dict[str, Any]:
-    """The answer, with the predictions as a tensor."""
+def _write(predictions: Any, reply: Reply) -> Written:
     answer = {
         "model_name": reply.model.name,
         "model_version": str(reply.model.version),
         "outputs": [tensor_of(predictions, reply.method)],
     }
-    return {**answer, "id": str(reply.request["id"])} if reply.request.get("id") else answer
+    if reply.request.get("id"):
+        answer["id"] = str(reply.request["id"])
+    return oip_binary.written(answer) if oip_binary.is_wanted(reply.request) else Written(to_json(answer))
 
 
 def _are_tensors(inputs: object) -> bool:
@@ -125,4 +119,13 @@ def _are_tensors(inputs: object) -> bool:
     )
 
 
-DIALECT = Dialect("inputs", _read, written, fields=("id", "parameters", "outputs"), claims=_are_tensors)
+DIALECT = Dialect(
+    "inputs",
+    _read,
+    _write,
+    fields=("id", "parameters", "outputs"),
+    claims=_are_tensors,
+    quick=_quick,
+    framing=oip_binary.FRAMING,
+    as_table=False,
+)

@@ -12,9 +12,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from fitq.scoring.dialects.form import Reply
-from fitq.scoring.dialects.oip import output_of, written
-from fitq.scoring.dialects.tensors import DTYPES, check_datatype, parameters_of, wrong
+from fitq.scoring.dialects.form import Framing, Written
+from fitq.scoring.dialects.tensors import DTYPES, check_datatype, output_of, parameters_of, wrong
 from fitq.twice import refuse_twice
 
 MEDIA_TYPE = "application/octet-stream"
@@ -22,7 +21,7 @@ JSON_BYTES = "inference-header-content-length"  #: the header
 _MOST_DIGITS = 18
 
 
-def read(body: bytes, json_bytes: str) -> Any:
+def _decode(body: bytes, json_bytes: str) -> Any:
     """A body, decoded, with the tensors' values as arrays or texts in `data`.
 
     Raises:
@@ -81,14 +80,15 @@ def _texts(data: bytes, path: str) -> list[str]:
 
 
 def is_wanted(body: dict[str, Any]) -> bool:
-    """Whether the answer's values are asked for in this form; `oip` has checked the body."""
+    """Whether an answer's values are asked for in this form; the body was checked."""
+    if not body.get("parameters") and not body.get("outputs"):
+        return False
     wanted = parameters_of(output_of(body), "$.outputs[0]").get("binary_data")
     return bool(parameters_of(body, "$").get("binary_data_output") if wanted is None else wanted)
 
 
-def write(predictions: Any, reply: Reply) -> tuple[bytes, bytes]:
-    """The JSON of an answer, and the values that follow it. A text that is missing is empty."""
-    answer = written(predictions, reply)
+def written(answer: dict[str, Any]) -> Written:
+    """An answer with one output, whose values follow the JSON. A text that is missing is empty."""
     tensor = answer["outputs"][0]
     values = tensor.pop("data")
     if tensor["datatype"] == "BYTES":
@@ -97,4 +97,8 @@ def write(predictions: Any, reply: Reply) -> tuple[bytes, bytes]:
     else:
         data = values.astype(DTYPES[tensor["datatype"]]).tobytes()
     tensor["parameters"] = {"binary_data_size": len(data)}
-    return msgspec.json.encode(answer), data
+    head = msgspec.json.encode(answer)
+    return Written(head + data, MEDIA_TYPE, [(JSON_BYTES.encode(), str(len(head)).encode())])
+
+
+FRAMING = Framing(JSON_BYTES, _decode)

@@ -95,6 +95,21 @@ def parameters_of(part: dict[str, Any], path: str) -> dict[str, Any]:
     return parameters or {}
 
 
+def output_of(body: dict[str, Any]) -> dict[str, Any]:
+    """The one output that a body asks for; empty if it names none.
+
+    Raises:
+        InvalidRequest: there are several, or it is none.
+    """
+    outputs = body.get("outputs")
+    if outputs is None or outputs == []:
+        return {}
+    if not isinstance(outputs, list) or len(outputs) > 1 or not isinstance(outputs[0], dict):
+        raise wrong("$.outputs", "one output, named for a method", json.dumps(outputs)[:100])
+    output: dict[str, Any] = outputs[0]
+    return output
+
+
 def _holds(datatype: str, value: Any) -> bool:
     bounds = _BOUNDS.get(datatype)
     return type(value) in _TYPES[datatype] and (bounds is None or bounds[0] <= value <= bounds[1])
