@@ -272,6 +272,16 @@ def test_a_queued_run_without_a_message_gets_one(
     assert memory_backend.queue.sent == [("default", "iris", queued.id)]
 
 
+def test_a_queued_run_that_somebody_asked_to_cancel_is_canceled_and_not_woken(
+    memory_backend: Backend, queued: RunRecord, clock: Clock
+) -> None:
+    asked = msgspec.structs.replace(queued, cancel_requested=True, sequence=queued.sequence + 1)
+    assert memory_backend.state.replace_run(asked)
+    clock.forward(11)
+    assert Care(memory_backend, LEASE_SECONDS).send_missing_messages() == 0
+    assert status(memory_backend, queued) is RunStatus.CANCELED
+
+
 def test_every_queued_run_is_looked_at_however_many_there_are(
     memory_backend: Backend, queued: RunRecord, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -336,6 +336,54 @@ def test_a_canceled_run_leaves_no_process_and_keeps_its_outputs(bench: Bench) ->
     assert "outputs/so-far.txt" in bench.files(ended)
 
 
+def test_a_cancel_is_not_swallowed_by_a_worker_that_stops(bench: Bench) -> None:
+    run, thread = bench.start(
+        "import time; open('outputs/so-far.txt', 'w').write('x'); print('ready'); time.sleep(1000)"
+    )
+    eventually(lambda: "ready" in bench.log(run))
+    runs.cancel(bench.backend, run.id)
+    bench.executor.stopping.set()
+    thread.join(10)
+    ended = runs.find(bench.backend, run.id)
+    assert (ended.status, ended.attempt) == (RunStatus.CANCELED, 1)
+    assert "outputs/so-far.txt" in bench.files(ended)
+
+
+def test_nothing_is_executed_of_a_run_that_was_canceled_while_it_was_preparing(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, mark = RunFolder.make, tmp_path / "mark"
+    run = bench.submit(f"open({str(mark)!r}, 'w')")
+
+    def canceled_meanwhile(folder: RunFolder, backend: Backend) -> None:
+        make(folder, backend)
+        assert runs.cancel(backend, run.id).status is RunStatus.PREPARING
+
+    monkeypatch.setattr(RunFolder, "make", canceled_meanwhile)
+    bench.executor.execute(run.id)
+    assert runs.find(bench.backend, run.id).status is RunStatus.CANCELED
+    assert not mark.exists()
+
+
+def test_a_cancel_that_was_answered_holds_although_the_script_ended_by_itself_before_it_was_seen(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "_LOOK_SECONDS", 300.0)
+    gate = tmp_path / "gate"
+    run, thread = bench.start(
+        "import os, time; print('ready')\n"
+        f"while not os.path.exists({str(gate)!r}): time.sleep(0.01)\n"
+        "open('outputs/all.txt', 'w').write('x')\n"
+    )
+    eventually(lambda: "ready" in bench.log(run))
+    assert runs.cancel(bench.backend, run.id).status is RunStatus.RUNNING
+    gate.touch()
+    thread.join(30)
+    ended = runs.find(bench.backend, run.id)
+    assert ended.status is RunStatus.CANCELED
+    assert "outputs/all.txt" in bench.files(ended)
+
+
 def test_time_and_memory_limits_hold(bench: Bench) -> None:
     slow = bench.run("import time; time.sleep(1000)", timeout_seconds=0.5)
     assert slow.failure is not None

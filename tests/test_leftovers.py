@@ -25,7 +25,7 @@ def lost_once(backend: Backend) -> tuple[RunRecord, str]:
     """A run whose first attempt left a file and was lost; and that file."""
     held = running(backend, submitted(backend))
     key = with_a_file(backend, held)
-    return attempts.hand_back(backend, held, "worker w was lost", losses=1), key
+    return attempts.lose(backend, held), key
 
 
 @pytest.fixture

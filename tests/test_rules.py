@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from fitq import attempts, pools, restoring, runs, submission
-from fitq.attempts import Fenced
+from fitq.attempts import LOG_PATH, Fenced
 from fitq.backend import Backend
 from fitq.errors import Conflict, FitqError, InvalidParameters, InvalidRequest, NotFound, Unavailable
 from fitq.queue import NullQueue
@@ -426,6 +427,64 @@ def test_a_cancel_that_meets_a_claim_still_ends_the_run_as_canceled(
     run = attempts.change(backend, run, lambda r: attempts.step(r, RunStatus.FINALIZING))
     assert attempts.finish(backend, run, RunStatus.COMPLETED).status is RunStatus.CANCELED
     assert runs.find(backend, queued.id).status is RunStatus.CANCELED
+
+
+def test_a_canceled_run_is_not_handed_back(backend: Backend, queued: RunRecord) -> None:
+    """Its worker was told to stop in the same moment, or lost a store, or could not confine it."""
+    run = running(backend, queued)
+    backend.state.append_log(run.id, b"so far\n")
+    backend.state.append_metrics(run.id, [MetricPoint(name="a", value=1, at=now())])
+    runs.cancel(backend, queued.id)
+    ended = attempts.hand_back(backend, run, "the worker was stopped")
+    assert runs.find(backend, queued.id) == ended
+    assert (ended.status, ended.timeline[-1].reason) == (
+        RunStatus.CANCELED,
+        "Canceled; the worker was stopped.",
+    )
+    assert runs.read_log(backend, queued.id).data == b"so far\n"
+    assert list(runs.metrics(backend, ended)) == ["a"]
+    assert len(sent(backend)) == 1
+    assert backend.objects.get(backend.keys.open_run(run.id)) is None
+    assert backend.state.list_leases() == {}
+    with pytest.raises(Fenced):
+        attempts.hand_back(backend, run, "the worker was stopped")
+
+
+@pytest.mark.parametrize("max_attempts", [1, 3])
+def test_a_canceled_run_of_a_lost_worker_is_canceled_also_if_whoever_noticed_had_not_heard_of_it(
+    backend: Backend, max_attempts: int
+) -> None:
+    run = running(backend, submission.submit(backend, RunRequest(function="iris", max_attempts=max_attempts)))
+    runs.cancel(backend, run.id)
+    assert attempts.lose(backend, run).status is RunStatus.CANCELED
+
+
+def asked_to_cancel(backend: Backend, queued: RunRecord) -> RunRecord:
+    """Queued all the same, as workers of an older version left it."""
+    asked = msgspec.structs.replace(queued, cancel_requested=True, sequence=queued.sequence + 1)
+    assert backend.state.replace_run(asked)
+    return asked
+
+
+def test_a_queued_run_that_was_asked_to_stop_is_not_started(backend: Backend, queued: RunRecord) -> None:
+    asked_to_cancel(backend, queued)
+    assert attempts.claim(backend, queued.id, "w1") is None
+    assert runs.find(backend, queued.id).status is RunStatus.CANCELED
+
+
+def test_a_queued_run_that_was_asked_to_stop_can_be_canceled(backend: Backend, queued: RunRecord) -> None:
+    asked_to_cancel(backend, queued)
+    assert runs.cancel(backend, queued.id).status is RunStatus.CANCELED
+
+
+def test_a_canceled_run_keeps_the_log_of_its_last_attempt(backend: Backend, queued: RunRecord) -> None:
+    first = running(backend, queued)
+    backend.state.append_log(first.id, b"so far\n")
+    attempts.hand_back(backend, first, "the worker was stopped")
+    ended = runs.cancel(backend, queued.id)
+    backend.objects.put(backend.keys.attempt_file(first, LOG_PATH), b"uploaded late by the first")
+    assert runs.read_log(backend, ended.id).data == b"so far\n"
+    assert [a.path for a in runs.artifacts(backend, ended)] == [LOG_PATH]
 
 
 def test_a_canceled_run_stays_canceled_when_redis_is_lost(backend: Backend, queued: RunRecord) -> None:

@@ -69,6 +69,9 @@ def claim(
         return run
     if run is None or run.status is not RunStatus.QUEUED:
         return None
+    if run.cancel_requested:
+        cancel_queued(backend, run)
+        return None
     waited = (now() - run.created_at).total_seconds()
     taken = msgspec.structs.replace(
         run,
@@ -119,7 +122,7 @@ def change(backend: Backend, held: RunRecord, update: Callable[[RunRecord], RunR
     Raises:
         Fenced: the attempt is no longer the current one.
     """
-    current = held  # mostly nobody else has changed it since: then nothing need be read
+    current, is_read = held, False  # mostly nobody else has changed it since: then nothing need be read
     while True:
         updated = update(current)
         if updated is not current:
@@ -127,9 +130,9 @@ def change(backend: Backend, held: RunRecord, update: Callable[[RunRecord], RunR
                 updated = msgspec.structs.replace(updated, sequence=current.sequence + 1)
             if backend.state.replace_run(updated, claimed_as=held.claim_id):
                 return updated
-        elif current is not held:
+        elif is_read:
             return current
-        current = _newest(backend, held)
+        current, is_read = _newest(backend, held), True
 
 
 def _newest(backend: Backend, held: RunRecord) -> RunRecord:
@@ -168,25 +171,15 @@ def is_held(run: RunRecord) -> bool:
 HELD = (RunStatus.PREPARING, RunStatus.RUNNING, RunStatus.FINALIZING)
 
 
-def hand_back(backend: Backend, held: RunRecord, reason: str, *, losses: int = 0) -> RunRecord:
+def hand_back(backend: Backend, held: RunRecord, reason: str) -> RunRecord:
     """Give a run back to its queue for another attempt, because the worker cannot go on.
 
-    Args:
-        losses: how many more attempts count as lost. One that a worker hands back in order does not.
+    One that somebody asked to cancel ends instead.
 
     Raises:
         Fenced: it was given back before, or the attempt is no longer the current one.
     """
-
-    def again(run: RunRecord) -> RunRecord:
-        if not is_held(run):
-            raise Fenced(run.id)
-        return step(run, RunStatus.QUEUED, reason, worker="", losses=run.losses + losses)
-
-    queued = change(backend, held, again)
-    backend.state.drop_lease(lease_of(held))
-    backend.queue.send(pool=queued.pool, actor=queued.actor, run_id=queued.id)
-    return queued
+    return _give_back(backend, held, reason, losses=0)
 
 
 def lose(backend: Backend, held: RunRecord) -> RunRecord:
@@ -198,27 +191,58 @@ def lose(backend: Backend, held: RunRecord) -> RunRecord:
     kept = backend.objects.get(backend.keys.final(held.id))
     if kept is not None:  # the worker ended it, and was lost before it could say so
         return adopt(backend, from_json(kept, FinalRecord))
-    reason = f"worker {held.worker} was lost"
+    return _give_back(backend, held, f"worker {held.worker} was lost", losses=1)
+
+
+def _give_back(backend: Backend, held: RunRecord, reason: str, *, losses: int) -> RunRecord:
+    """`losses`: how many more attempts count as lost. One that a worker hands back in order does not."""
+
+    def again(run: RunRecord) -> RunRecord:
+        if not is_held(run):
+            raise Fenced(run.id)
+        if _why_no_more(run, reason, losses):
+            return run
+        return step(run, RunStatus.QUEUED, reason, worker="", losses=run.losses + losses)
+
+    given = change(backend, held, again)
+    backend.state.drop_lease(lease_of(held))
+    if end := _why_no_more(given, reason, losses):
+        return _end_for_worker(backend, given, *end)
+    backend.queue.send(pool=given.pool, actor=given.actor, run_id=given.id)
+    return given
+
+
+def _why_no_more(held: RunRecord, reason: str, losses: int) -> tuple[RunStatus, Failure] | None:
+    """How a held run ends that may have no further attempt; None if it may."""
+    if not is_held(held):
+        return None
     if held.cancel_requested:
-        failure = Failure(kind="canceled", message=f"Canceled; {reason}.")
-        return _end_lost(backend, held, RunStatus.CANCELED, failure)
-    if held.losses + 1 < held.max_attempts:
-        return hand_back(backend, held, reason, losses=1)
-    failure = Failure(
+        return RunStatus.CANCELED, Failure(kind="canceled", message=f"Canceled; {reason}.")
+    if losses == 0 or held.losses + losses < held.max_attempts:
+        return None
+    return RunStatus.FAILED, Failure(
         kind="worker_lost",
         message=f"Attempt {held.attempt} was lost with its worker; max_attempts allows no more.",
         hint="Did the run itself bring the machine down? Look at its memory and at the worker's log.",
     )
-    return _end_lost(backend, held, RunStatus.FAILED, failure)
 
 
-def _end_lost(backend: Backend, held: RunRecord, status: RunStatus, failure: Failure) -> RunRecord:
-    """What was seen of the attempt is all there is: its live log and metrics."""
-    data = backend.state.read_log(held.id, 0, 1 << 30)
-    backend.objects.put(backend.keys.attempt_file(held, LOG_PATH), data)
+def _end_for_worker(backend: Backend, run: RunRecord, status: RunStatus, failure: Failure) -> RunRecord:
+    """End a run whose worker keeps nothing of it."""
+    return _publish(backend, _as_seen(backend, run, status, failure), run)
+
+
+def _as_seen(backend: Backend, run: RunRecord, status: RunStatus, failure: Failure) -> FinalRecord:
+    """The end of a run of whose last attempt there is only what was seen of it: its live log and metrics.
+
+    Under a claim of its own, so that nothing which a worker may yet upload lies among it.
+    """
+    ended = step(run, status, failure.message, failure=failure, claim_id=new_claim_id())
+    data = backend.state.read_log(run.id, 0, 1 << 30)
+    backend.objects.put(backend.keys.attempt_file(ended, LOG_PATH), data)
     artifact = ArtifactRecord(path=LOG_PATH, size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
-    metrics = backend.state.read_metrics(held.id)
-    return finish(backend, held, status, failure=failure, artifacts=[artifact], metrics=metrics)
+    metrics = backend.state.read_metrics(run.id)
+    return FinalRecord(run=ended, artifacts=[artifact], metrics=metrics, nonce=secrets.token_hex(8))
 
 
 def finish(
@@ -271,15 +295,15 @@ def cancel_queued(backend: Backend, run: RunRecord) -> RunRecord | None:
     The object store first: once it says Canceled, a worker that takes the run all the same meets that
     record when it ends it. The other way round a lost Redis would bring a canceled run back.
     """
-    failure = Failure(kind="canceled", message="Canceled before it started.")
-    canceled = step(run, RunStatus.CANCELED, failure.message, failure=failure)
-    final = FinalRecord(run=canceled, nonce=secrets.token_hex(8))
-    backend.objects.put_if_absent(backend.keys.final(run.id), to_json(final))
-    if not backend.state.replace_run(canceled):
-        return None
-    forget_live(backend, canceled)
-    backend.objects.delete(backend.keys.open_run(run.id))
-    return canceled
+    if run.attempt:
+        failure = Failure(kind="canceled", message="Canceled while it waited for another attempt.")
+        ours = _as_seen(backend, run, RunStatus.CANCELED, failure)
+    else:
+        failure = Failure(kind="canceled", message="Canceled before it started.")
+        canceled = step(run, RunStatus.CANCELED, failure.message, failure=failure)
+        ours = FinalRecord(run=canceled, nonce=secrets.token_hex(8))
+    backend.objects.put_if_absent(backend.keys.final(run.id), to_json(ours))
+    return adopt(backend, ours, ours.run) if backend.state.replace_run(ours.run) else None
 
 
 def _publish(backend: Backend, final: FinalRecord, current: RunRecord) -> RunRecord:

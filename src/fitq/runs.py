@@ -211,16 +211,18 @@ def cancel(backend: Backend, run_id: str) -> RunRecord:
         Unavailable: Redis lost it, and perhaps a worker has it.
     """
     run = find(backend, run_id)
-    if run.status is RunStatus.CANCELED or run.cancel_requested:
+    if run.status is RunStatus.CANCELED:
         return run
     if run.status.is_final:
         raise Conflict(f"Run {run_id!r} is already {run.status}.", hint="There is nothing to cancel.")
     if backend.state.get_run(run_id) is None:
         raise Unavailable("Redis is being filled again after it lost its data.")
     if run.status is RunStatus.QUEUED:
-        canceled = attempts.cancel_queued(backend, run)
+        attempts.cancel_queued(backend, run)
+    elif run.cancel_requested:
+        return run
     else:
         asked = msgspec.structs.replace(run, cancel_requested=True, sequence=run.sequence + 1)
-        canceled = asked if backend.state.replace_run(asked) else None
-    # Somebody changed the run in between: look again.
-    return canceled if canceled is not None else cancel(backend, run_id)
+        if backend.state.replace_run(asked):
+            return asked
+    return cancel(backend, run_id)  # it is over, or somebody changed it in between: look again

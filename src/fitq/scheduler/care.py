@@ -125,10 +125,20 @@ class Care:
         began, count = now(), 0
         messages = functools.cache(self._backend.queue.messages)
         for run in self._queued():
+            if run.cancel_requested:
+                self._cancel(run)
+                continue
             is_old = began - run.timeline[-1].at > _MESSAGE_AFTER
             if is_old and run.id not in messages(run.pool).waiting:
                 count += self._wake(run, messages(run.pool).fetched.get(run.id))
         return count
+
+    def _cancel(self, run: RunRecord) -> None:
+        """End one that was given back although somebody had asked to cancel it: older workers did that."""
+        try:
+            attempts.cancel_queued(self._backend, run)
+        except Unavailable as exc:  # as in `_lose`
+            log.warning("run_not_canceled", run_id=run.id, error=exc.message)
 
     def _wake(self, run: RunRecord, fetched: str | None) -> bool:
         """Have a worker hear of a run. One that fetched its message would have claimed it long ago, had it

@@ -191,6 +191,8 @@ class Executor:
             isolation=list(self.ladder.rungs),
             warnings=[*environment.warnings, *too_short(secrets)],
         )
+        if run.cancel_requested:  # while it was Preparing: then nothing of it is executed
+            raise Interrupted
         process = self._start_confined(run, folder, program, secrets)
         if self.settings.warm_start and runtime.key != OWN.key:
             self.starter.keep_warm(self.settings.slots, runtime)
@@ -316,12 +318,12 @@ class Executor:
 
     def _hand_back(self, run: RunRecord, reason: str) -> None:
         try:
-            patiently(
+            after = patiently(
                 lambda: attempts.hand_back(self.backend, run, reason),
                 what="hand the run back",
                 seconds=_HAND_BACK_SECONDS,
             )
-            log.info("run_handed_back", run_id=run.id, reason=reason)
+            log.info("run_handed_back", run_id=run.id, reason=reason, now=after.status)
         except Fenced:
             log.warning("run_fenced", run_id=run.id, attempt=run.attempt)
         except Unavailable as exc:

@@ -105,13 +105,15 @@ class Finalizer:
 
     def _failure(self, run: RunRecord) -> Failure | None:
         exit_code = self.watch.process.exit_code or 0
-        if self.ended is Ended.EXITED and exit_code == 0:
+        # A script may end by itself between a cancel, which was answered with 202, and our look at it.
+        ended = Ended.CANCELED if run.cancel_requested and self.ended is Ended.EXITED else self.ended
+        if ended is Ended.EXITED and exit_code == 0:
             return None
         functions = self.settings.functions
         case = diagnosis.Case(
             run=run,
             exit_code=exit_code,
-            ended=self.ended,
+            ended=ended,
             lines=tuple(self.watch.std_log.tail()),
             code=self.folder.code,
             functions=Path(functions) if functions else None,

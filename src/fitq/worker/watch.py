@@ -86,6 +86,8 @@ class Watch:
             self.process.terminate(self._settings.grace_seconds, self.std_log.feed)
             self.seconds = self.process.seconds
         self._drain()
+        if ended is Ended.STOPPED:  # one that was canceled, now or before, is not handed back
+            ended = self._told_to_end() or ended
         return ended
 
     def _watch(self) -> Ended:
