@@ -1,4 +1,4 @@
-"""Rules of runs, without any server: submitting, claiming, ending, canceling, restoring."""
+"""Rules of runs, nearly all without any server: submitting, claiming, ending, canceling, restoring."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import pytest
 
 from fitq import attempts, pools, restoring, runs, submission
 from fitq.attempts import LOG_PATH, Fenced
-from fitq.backend import Backend
+from fitq.backend import Backend, open_backend
 from fitq.errors import Conflict, FitqError, InvalidParameters, InvalidRequest, NotFound, Unavailable
 from fitq.queue import NullQueue
 from fitq.records import (
     TRANSITIONS,
     ArtifactRecord,
+    FinalRecord,
     FunctionRecord,
     MetricPoint,
     Parameter,
@@ -498,6 +499,33 @@ def test_a_running_run_is_asked_to_stop(backend: Backend, queued: RunRecord) -> 
     running(backend, queued)
     assert runs.cancel(backend, queued.id).cancel_requested
     assert runs.cancel(backend, queued.id).cancel_requested
+
+
+@pytest.fixture(params=["memory", "servers"])
+def either(request: pytest.FixtureRequest) -> Backend:
+    """In memory, and on real stores."""
+    if request.param == "memory":
+        return request.getfixturevalue("backend")  # type: ignore[no-any-return]
+    real = open_backend(request.getfixturevalue("settings"))
+    real.objects.ensure_bucket()
+    real.state.publish_functions("default", [IRIS])
+    return real
+
+
+def test_a_queued_run_that_the_object_store_knows_to_have_ended_is_not_canceled(either: Backend) -> None:
+    """An attempt that was overtaken put its end, and died before Redis heard of it."""
+    backend = either
+    queued = submission.submit(backend, RunRequest(function="iris"))
+    first = finalizing(backend, queued)
+    attempts.lose(backend, first)
+    put = FinalRecord(run=attempts.step(first, RunStatus.COMPLETED), nonce="of the first")
+    backend.objects.put(backend.keys.final(queued.id), to_json(put))
+    with pytest.raises(Conflict, match="already Completed"):
+        runs.cancel(backend, queued.id)
+    found = backend.state.get_run(queued.id)
+    assert found is not None
+    assert (found.status, found.attempt_id) == (RunStatus.COMPLETED, first.attempt_id)
+    assert backend.objects.get(backend.keys.open_run(queued.id)) is None
 
 
 def test_a_completed_run_cannot_be_canceled(backend: Backend, queued: RunRecord) -> None:

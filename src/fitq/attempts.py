@@ -290,7 +290,8 @@ def _ended_by(backend: Backend, held: RunRecord) -> RunRecord | None:
 
 
 def cancel_queued(backend: Backend, run: RunRecord) -> RunRecord | None:
-    """End a run that no worker has; None when one took it in between.
+    """End a run that no worker has, as Canceled, or as an attempt ended it that was overtaken and won all the
+    same; None when a worker took it in between.
 
     The object store first: once it says Canceled, a worker that takes the run all the same meets that
     record when it ends it. The other way round a lost Redis would bring a canceled run back.
@@ -302,17 +303,23 @@ def cancel_queued(backend: Backend, run: RunRecord) -> RunRecord | None:
         failure = Failure(kind="canceled", message="Canceled before it started.")
         canceled = step(run, RunStatus.CANCELED, failure.message, failure=failure)
         ours = FinalRecord(run=canceled, nonce=secrets.token_hex(8))
-    backend.objects.put_if_absent(backend.keys.final(run.id), to_json(ours))
-    return adopt(backend, ours, ours.run) if backend.state.replace_run(ours.run) else None
+    final = _put(backend, ours)
+    ended = msgspec.structs.replace(final.run, sequence=run.sequence + 1)
+    return adopt(backend, final, ended) if backend.state.replace_run(ended) else None
 
 
 def _publish(backend: Backend, final: FinalRecord, current: RunRecord) -> RunRecord:
+    return adopt(backend, _put(backend, final), current)
+
+
+def _put(backend: Backend, final: FinalRecord) -> FinalRecord:
+    """The final record that counts: this one, or the one that was there."""
     key = backend.keys.final(final.run.id)
-    if not backend.objects.put_if_absent(key, to_json(final)):
-        kept = from_json(backend.objects.get(key) or b"{}", FinalRecord)
-        # Not necessarily somebody else: an answer to our own put may have been lost.
-        final = final if kept.nonce == final.nonce else kept
-    return adopt(backend, final, current)
+    if backend.objects.put_if_absent(key, to_json(final)):
+        return final
+    kept = from_json(backend.objects.get(key) or b"{}", FinalRecord)
+    # Not necessarily somebody else: an answer to our own put may have been lost.
+    return final if kept.nonce == final.nonce else kept
 
 
 def adopt(backend: Backend, final: FinalRecord, current: RunRecord | None = None) -> RunRecord:
