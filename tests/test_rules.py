@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -11,6 +12,7 @@ import pytest
 from fitq import attempts, pools, restoring, runs, submission
 from fitq.attempts import LOG_PATH, Fenced
 from fitq.backend import Backend, open_backend
+from fitq.dashboard.run_times import waited_seconds
 from fitq.errors import Conflict, FitqError, InvalidParameters, InvalidRequest, NotFound, Unavailable
 from fitq.queue import NullQueue
 from fitq.records import (
@@ -247,6 +249,22 @@ def test_handing_back_queues_the_run_again(backend: Backend, queued: RunRecord) 
     assert again.status is RunStatus.QUEUED
     assert again.timeline[-1].reason == "the worker was stopped"
     assert len(sent(backend)) == 2
+
+
+def test_what_a_run_waited_is_all_of_its_time_in_the_queue_and_nothing_else(
+    backend: Backend, queued: RunRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def later(seconds: float) -> None:
+        monkeypatch.setattr(attempts, "now", lambda: queued.timeline[0].at + timedelta(seconds=seconds))
+
+    later(5)
+    first = held(backend, queued)
+    later(100)
+    attempts.hand_back(backend, first, "the worker was stopped")
+    later(102)
+    second = held(backend, queued)
+    assert (first.usage.queue_seconds, second.usage.queue_seconds) == (5.0, 7.0)
+    assert waited_seconds(second) == 7.0, "pages say the same"
 
 
 def test_a_run_ends_once_and_is_read_from_the_object_store(backend: Backend, queued: RunRecord) -> None:

@@ -72,7 +72,7 @@ def claim(
     if run.cancel_requested:
         cancel_queued(backend, run)
         return None
-    waited = (now() - run.created_at).total_seconds()
+    waited = run.usage.queue_seconds + (now() - run.timeline[-1].at).total_seconds()
     taken = msgspec.structs.replace(
         run,
         attempt=run.attempt + 1,

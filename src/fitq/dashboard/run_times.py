@@ -8,9 +8,10 @@ from fitq.records import RunRecord, RunStatus, now
 
 
 def waited_seconds(run: RunRecord) -> float:
-    """From accepted to first claimed; until now, or until it ended, if it never was."""
-    claimed = _first(run, RunStatus.PREPARING)
-    return ((claimed or ended_at(run) or now()) - run.created_at).total_seconds()
+    """In its queue, before all of its attempts together; until now while it waits."""
+    ends = [*(entry.at for entry in run.timeline[1:]), now()]
+    waits = zip(run.timeline, ends, strict=False)
+    return sum((end - e.at).total_seconds() for e, end in waits if e.status is RunStatus.QUEUED)
 
 
 def duration_seconds(run: RunRecord) -> float | None:
@@ -27,7 +28,3 @@ def duration_seconds(run: RunRecord) -> float | None:
 def ended_at(run: RunRecord) -> datetime | None:
     """When it became final."""
     return run.timeline[-1].at if run.status.is_final and run.timeline else None
-
-
-def _first(run: RunRecord, status: RunStatus) -> datetime | None:
-    return next((e.at for e in run.timeline if e.status is status), None)

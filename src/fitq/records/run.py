@@ -25,7 +25,7 @@ class TimelineEntry(Record, frozen=True, kw_only=True):
 class Usage(Record, frozen=True, kw_only=True):
     """What a run used, measured."""
 
-    queue_seconds: float = 0.0  #: from accepted to claimed
+    queue_seconds: float = 0.0  #: that it waited in its queue, before all of its attempts together
     run_seconds: float = 0.0  #: wall time of the user's process
     cpu_seconds: float = 0.0  #: user + system time of all processes of the run
     peak_memory_bytes: int = 0  #: most that its largest process used, or that all were seen to use together
