@@ -240,10 +240,13 @@ def test_what_was_given_back_already_is_not_lost_once_more(
     held = attempts.claim(memory_backend, queued.id, "w", LEASE_SECONDS)
     assert held is not None
     given_back = attempts.lose(memory_backend, held)
-    for late in (held, given_back):
-        with pytest.raises(attempts.Fenced):
-            attempts.lose(memory_backend, late)
-    assert runs.find(memory_backend, queued.id) == given_back
+    assert attempts.lose(memory_backend, held) == given_back
+    with pytest.raises(attempts.Fenced):
+        attempts.lose(memory_backend, given_back)
+    held_by(memory_backend, queued)
+    with pytest.raises(attempts.Fenced):
+        attempts.lose(memory_backend, held)
+    assert runs.find(memory_backend, queued.id).losses == 1
 
 
 def test_leases_of_attempts_that_are_over_are_swept_up(

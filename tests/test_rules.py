@@ -327,6 +327,57 @@ def test_a_claim_whose_answer_was_lost_may_be_made_again(backend: Backend, queue
     assert attempts.claim(backend, queued.id, "w") is None, "another message finds it taken"
 
 
+class _Forgetful(MemoryState):
+    """Applies a change and loses the answer, when it is told to."""
+
+    loses_answer = False
+
+    def replace_run(self, run: RunRecord, *, claimed_as: str = "") -> bool:
+        is_replaced = super().replace_run(run, claimed_as=claimed_as)
+        if self.loses_answer:
+            self.loses_answer = False
+            raise Unavailable("Redis does not answer")
+        return is_replaced
+
+
+@pytest.fixture
+def forgetful() -> tuple[Backend, _Forgetful]:
+    state = _Forgetful()
+    state.publish_functions("default", [IRIS])
+    return Backend("default", state, MemoryObjects(), NullQueue()), state
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_a_hand_back_whose_answer_was_lost_may_be_made_again(
+    forgetful: tuple[Backend, _Forgetful], is_lost: bool
+) -> None:
+    backend, state = forgetful
+    run = running(backend, submission.submit(backend, RunRequest(function="iris")))
+
+    def give_back() -> RunRecord:
+        return attempts.lose(backend, run) if is_lost else attempts.hand_back(backend, run, "no room")
+
+    state.loses_answer = True
+    with pytest.raises(Unavailable):
+        give_back()
+    assert len(sent(backend)) == 1
+    given_back = give_back()
+    assert given_back == runs.find(backend, run.id)
+    assert (given_back.status, given_back.losses) == (RunStatus.QUEUED, int(is_lost))
+    assert len(sent(backend)) == 2, "a worker hears of it at once"
+    assert backend.state.list_leases() == {}
+    held(backend, run)
+    with pytest.raises(Fenced):
+        give_back()
+
+
+def test_a_hand_back_of_somebody_else_is_not_taken_for_our_own(backend: Backend, queued: RunRecord) -> None:
+    run = running(backend, queued)
+    attempts.lose(backend, run)
+    with pytest.raises(Fenced):
+        attempts.hand_back(backend, run, "the worker was stopped")
+
+
 def test_files_of_attempts_never_meet_although_redis_lost_count(backend: Backend, queued: RunRecord) -> None:
     first = attempts.claim(backend, queued.id, "w")
     empty = Backend("default", MemoryState(), backend.objects, NullQueue())

@@ -174,7 +174,7 @@ HELD = (RunStatus.PREPARING, RunStatus.RUNNING, RunStatus.FINALIZING)
 def hand_back(backend: Backend, held: RunRecord, reason: str) -> RunRecord:
     """Give a run back to its queue for another attempt, because the worker cannot go on.
 
-    One that somebody asked to cancel ends instead.
+    One that somebody asked to cancel ends instead. Safe to call again when the answer to it was lost.
 
     Raises:
         Fenced: it was given back before, or the attempt is no longer the current one.
@@ -204,7 +204,10 @@ def _give_back(backend: Backend, held: RunRecord, reason: str, *, losses: int) -
             return run
         return step(run, RunStatus.QUEUED, reason, worker="", losses=run.losses + losses)
 
-    given = change(backend, held, again)
+    try:
+        given = change(backend, held, again)
+    except Fenced:
+        given = _given_back(backend, held, reason)
     backend.state.drop_lease(lease_of(held))
     if end := _why_no_more(given, reason, losses):
         return _end_for_worker(backend, given, *end)
@@ -225,6 +228,23 @@ def _why_no_more(held: RunRecord, reason: str, losses: int) -> tuple[RunStatus, 
         message=f"Attempt {held.attempt} was lost with its worker; max_attempts allows no more.",
         hint="Did the run itself bring the machine down? Look at its memory and at the worker's log.",
     )
+
+
+def _given_back(backend: Backend, held: RunRecord, reason: str) -> RunRecord:
+    """The run as we gave it back ourselves, when the answer to that was lost.
+
+    Raises:
+        Fenced: it was not us.
+    """
+    current = backend.state.get_run(held.id)
+    if (
+        current is None
+        or current.status is not RunStatus.QUEUED
+        or current.attempt_id != held.attempt_id
+        or current.timeline[-1].reason != reason
+    ):
+        raise Fenced(held.id)
+    return current
 
 
 def _end_for_worker(backend: Backend, run: RunRecord, status: RunStatus, failure: Failure) -> RunRecord:
