@@ -117,7 +117,7 @@ class Trial:
     def _gather(self) -> None:
         e, direct = self.evidence, self.stack.direct
         e.accepted, e.registered, e.answered = self.load.accepted, self.load.registered, self.load.violations
-        e.absences = self.breaker.absences
+        e.absences, e.redis_losses = self.breaker.absences, self.breaker.redis_losses
         read_api(e, direct.url, direct.token)
         with self._redis() as client:
             read_redis(e, client)

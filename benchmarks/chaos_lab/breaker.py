@@ -71,6 +71,7 @@ class Breaker:
     ) -> None:
         self.done: Counter[str] = Counter()
         self.absences: list[Absence] = []
+        self.redis_losses: list[float] = []  #: when it was emptied or killed, in seconds since 1970
         self.told: list[str] = []  #: what was done, in order
         self._stack, self._to_redis, self._to_objects = stack, to_redis, to_objects
         self._random = random.Random(seed)
@@ -133,6 +134,8 @@ class Breaker:
             return self._freeze(pid, seconds)
         number = signal.SIGKILL if verb == "kill" else signal.SIGTERM
         os.kill(pid, number)
+        if what == "redis":
+            self.redis_losses.append(time.time())
         self.absences.append(Absence(pid, time.time(), None))
         return f"pid {pid}"
 
@@ -152,7 +155,10 @@ class Breaker:
         with redis.Redis(
             port=self._to_redis.target_port, password=self._redis_password(), socket_timeout=3
         ) as client:
-            client.flushall()
+            try:
+                client.flushall()
+            finally:  # also if the answer does not come
+                self.redis_losses.append(time.time())
         return "everything"
 
     def _redis_password(self) -> str:

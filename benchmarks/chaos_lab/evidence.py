@@ -35,6 +35,7 @@ class Evidence:
     model_versions: dict[int, str] = field(default_factory=dict)  #: version → run, in the bucket
     registered: list[int] = field(default_factory=list)  #: versions that clients were told
     absences: list[Absence] = field(default_factory=list)
+    redis_losses: list[float] = field(default_factory=list)  #: when Redis may have forgotten, since 1970
     living: list[str] = field(default_factory=list)  #: processes of runs that have ended
     answered: list[str] = field(default_factory=list)  #: violations that clients saw
 

@@ -10,24 +10,30 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from chaos_lab.evidence import Evidence, sha256
-from chaos_lab.load import ENDS, FINAL
+from chaos_lab.load import ENDS, FINAL, Cancel
 from fitq.records import TRANSITIONS, RunStatus
 
 HELD = {"Preparing", "Running", "Finalizing"}
+#: Why a run may get another attempt. That its script failed is not among them.
+_NEXT_ATTEMPT = re.compile(
+    r"worker \S+ was lost$|the worker was stopped$|the worker lost a store: |.*could not confine the run"
+)
+#: A FLUSHALL that was sent to a paused Redis, and not waited for, takes effect so much later at most.
+_LATE_SECONDS = 10.0
 
 
 class Violation(NamedTuple):
     """A promise that was broken."""
 
-    kind: str  #: lost, doubled, stuck, mixed, or what was left behind
+    kind: str  #: lost, doubled, stuck, mixed, disobeyed, retried, or what was left behind
     what: str
 
 
 def judge(evidence: Evidence, *, longest_without_holder: float = 45.0) -> list[Violation]:
     """Every broken promise; empty when all were kept."""
     rules = (
-        *(_answers, _every_run_ended, _one_run_per_key, _sides_agree),
-        *(_timelines, _files, _models, nothing_left),
+        *(_answers, _every_run_ended, _cancels, _one_run_per_key, _sides_agree),
+        *(_timelines, _attempts, _files, _models, nothing_left),
     )
     found = [violation for rule in rules for violation in rule(evidence)]
     for run, seconds in times_without_holder(evidence):
@@ -56,6 +62,30 @@ def _every_run_ended(e: Evidence) -> Iterator[Violation]:
             )
         elif submitted.kind == "failing" and run["failure"]["exit_code"] != 3:
             yield Violation("lost", f"{submitted.id} failed for another reason: {run['failure']}")
+
+
+def _cancels(e: Evidence) -> Iterator[Violation]:
+    """A cancel that was answered with 202 holds."""
+    for submitted in e.accepted:
+        run = e.runs.get(submitted.id)
+        if run is None or submitted.cancel is None or run["status"] not in FINAL:
+            continue
+        if said := _wrong_with(submitted.cancel, run, e.redis_losses):
+            yield Violation("disobeyed", f"{submitted.id} {said}")
+
+
+def _wrong_with(cancel: Cancel, run: dict[str, Any], redis_losses: list[float]) -> str:
+    """What became of a cancel, if that was not allowed; else empty."""
+    if not cancel.status:
+        return "had ended otherwise, and is Canceled" if run["status"] == "Canceled" else ""
+    if run["status"] == "Canceled":
+        return ""
+    if cancel.status == "Canceled":  # it stood in the object store
+        return f"was Canceled, and is {run['status']}"
+    if any(loss > cancel.asked_at - _LATE_SECONDS for loss in redis_losses):
+        return ""  # that it was asked stands in Redis alone
+    kept_since = [at for at in _times(run["timeline"], "Finalizing")[-1:] if at <= cancel.answered_at]
+    return "" if kept_since else f"was to be canceled while {cancel.status}, and is {run['status']}"
 
 
 def _one_run_per_key(e: Evidence) -> Iterator[Violation]:
@@ -104,6 +134,35 @@ def wrong_in(timeline: list[dict[str, Any]], status: str) -> str:
     return ""
 
 
+def _attempts(e: Evidence) -> Iterator[Violation]:
+    """Each attempt started the script at most once, and followed on one that was lost or handed back."""
+    for run_id, run in e.runs.items():
+        starts, running = len(_starts(e, run_id)), len(_times(run["timeline"], "Running"))
+        if starts > running:
+            yield Violation("doubled", f"{run_id}: {starts} starts in {running} attempts that were Running")
+        again = [entry["reason"] for entry in run["timeline"][1:] if entry["status"] == "Queued"]
+        if unknown := [reason for reason in again if not _NEXT_ATTEMPT.match(reason)]:
+            yield Violation("retried", f"{run_id}: started again because of {unknown}")
+        lost = sum(reason.endswith(" was lost") for reason in again)
+        if lost != run["losses"]:
+            yield Violation("timeline", f"{run_id}: {run['losses']} losses are counted, and {lost} told")
+
+
+def _starts(e: Evidence, run_id: str) -> list[str]:
+    """What the script printed first, each time that it was started."""
+    log = e.contents.get(run_id, {}).get("user_logs/std_log.txt", b"").decode(errors="replace")
+    return re.findall(r"^start \w+$", log, re.MULTILINE)
+
+
+def _times(timeline: list[dict[str, Any]], status: str) -> list[float]:
+    """When a run got into a status, each time, in seconds since 1970."""
+    return [_seconds(entry["at"]) for entry in timeline if entry["status"] == status]
+
+
+def _seconds(at: str) -> float:
+    return datetime.fromisoformat(at).timestamp()
+
+
 def _files(e: Evidence) -> Iterator[Violation]:
     """Bytes are those that were recorded, and all of one start."""
     for run_id, run in e.runs.items():
@@ -116,8 +175,7 @@ def _files(e: Evidence) -> Iterator[Violation]:
                 marks |= set(data.decode(errors="replace").splitlines())
         if len(marks) > 1:
             yield Violation("mixed", f"{run_id}: files of {sorted(marks)}")
-        log = e.contents.get(run_id, {}).get("user_logs/std_log.txt", b"").decode(errors="replace")
-        last = re.findall(r"^start \w+$", log, re.MULTILINE)[-1:]
+        last = _starts(e, run_id)[-1:]
         if marks and list(marks) != last:
             yield Violation("mixed", f"{run_id}: files of {sorted(marks)}, log of {last}")
         if run["status"] == "Completed" and not marks:
@@ -171,7 +229,7 @@ def times_without_holder(e: Evidence) -> list[tuple[str, float]]:
 
 def _holdings(timeline: list[dict[str, Any]]) -> Iterator[tuple[str, float, float]]:
     """(worker, from, to) for every attempt."""
-    times = [datetime.fromisoformat(entry["at"]).timestamp() for entry in timeline]
+    times = [_seconds(entry["at"]) for entry in timeline]
     for n, entry in enumerate(timeline):
         if entry["status"] == "Preparing" and n + 1 < len(timeline):
             end = next(m for m in range(n + 1, len(timeline)) if timeline[m]["status"] not in HELD)

@@ -55,6 +55,15 @@ ENDS = {
 MODEL = "chaos"
 
 
+@dataclass(frozen=True)
+class Cancel:
+    """A request to cancel a run, and what was answered. Times are seconds since 1970."""
+
+    asked_at: float  #: for the first time
+    answered_at: float
+    status: str  #: that the run had in the answer; empty: 409, it had ended in another way
+
+
 @dataclass
 class Submitted:
     """One run as its client knows it."""
@@ -63,7 +72,7 @@ class Submitted:
     key: str
     kind: str
     at: float = field(default_factory=time.time)
-    cancel_asked: bool = False
+    cancel: Cancel | None = None
 
 
 class Load:
@@ -123,8 +132,9 @@ class Load:
         self.accepted.append(run)
         if kind == "canceled":
             self._over.wait(self._random.uniform(0, 6))
-            run.cancel_asked = True
-            self._ask("POST", f"/v1/runs/{run.id}/cancel", allowed=(409,))
+            asked_at = time.time()
+            answer = self._ask("POST", f"/v1/runs/{run.id}/cancel", allowed=(409,))
+            run.cancel = Cancel(asked_at, time.time(), answer["status"] if "id" in answer else "")
         elif kind == "model":
             self._register(run)
 

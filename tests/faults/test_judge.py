@@ -10,7 +10,9 @@ import pytest
 from chaos_lab.breaker import Absence
 from chaos_lab.evidence import Evidence, sha256
 from chaos_lab.judge import judge, times_without_holder, wrong_in
-from chaos_lab.load import Submitted
+from chaos_lab.load import Cancel, Submitted
+
+from fitq.worker.doctor.diagnosis import not_confined
 
 T0 = 1_800_000_000.0
 
@@ -40,7 +42,7 @@ def sound() -> Evidence:
     }
     run = {
         "id": "r-1", "status": "Completed", "attempt": 2, "tags": {"key": "k"}, "failure": None,
-        "timeline": TIMELINE,
+        "losses": 1, "timeline": TIMELINE,
     }  # fmt: skip
     return Evidence(
         accepted=[Submitted("r-1", "k", "short")],
@@ -85,6 +87,15 @@ def _file_of_another_attempt(e: Evidence) -> None:
     e.artifacts["r-1"][0]["sha256"] = sha256(b"start bb\n")
 
 
+def _started_once_more(contents: dict[str, Any]) -> None:
+    contents["r-1"]["user_logs/std_log.txt"] = b"start cc\nstart bb\n[fitq] attempt 2\nstart aa\ndone\n"
+
+
+def _failed_and_tried_again(runs: dict[str, Any]) -> None:
+    runs["r-1"]["timeline"][3]["reason"] = "exit code 3"
+    runs["r-1"]["losses"] = 0
+
+
 @pytest.mark.parametrize(
     ("kind", "plant"),
     [
@@ -103,6 +114,9 @@ def _file_of_another_attempt(e: Evidence) -> None:
         ("disagreed", planted(redis_runs=lambda r: r.clear())),
         ("disagreed", planted(indexes=lambda i: i.update({"Queued": {"r-1"}}))),
         ("timeline", planted(runs=lambda r: r["r-1"]["timeline"].pop(1))),
+        ("timeline", planted(runs=lambda r: r["r-1"].update(losses=2))),
+        ("doubled", planted(contents=_started_once_more)),
+        ("retried", planted(runs=_failed_and_tried_again)),
         ("left", planted(open_runs=lambda o: o.add("r-1"))),
         ("left", planted(redis_keys=lambda k: k.add("run:r-1:log"))),
         ("left", planted(leases=lambda names: names.add("r-1|2"))),
@@ -115,6 +129,63 @@ def test_a_planted_violation_is_found(kind: str, plant: Callable[[Evidence], Non
     evidence = copy.deepcopy(sound())
     plant(evidence)
     assert kind in {violation.kind for violation in judge(evidence, longest_without_holder=18)}
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "the worker was stopped",
+        "the worker lost a store: The object store does not answer: timed out",
+        not_confined("host-11", "Landlock: EPERM").message,
+    ],
+)
+def test_a_run_that_was_handed_back_is_not_accused(reason: str) -> None:
+    evidence = copy.deepcopy(sound())
+    evidence.runs["r-1"]["timeline"][3]["reason"] = reason
+    evidence.runs["r-1"]["losses"] = 0
+    assert judge(evidence) == []
+
+
+def canceled(asked: float, answered: float, said: str, *, ended: str = "Completed") -> Evidence:
+    """The sound run, which was Running from 24 s and Finalizing from 30 s, asked to be canceled."""
+    evidence = sound()
+    evidence.accepted = [Submitted("r-1", "k", "canceled", cancel=Cancel(T0 + asked, T0 + answered, said))]
+    if ended != "Completed":
+        evidence.runs["r-1"].update(status=ended, timeline=[*TIMELINE[:-1], step(ended, 31, 2)])
+        evidence.indexes = {ended: {"r-1"}}
+    return evidence
+
+
+@pytest.mark.parametrize(
+    ("evidence", "redis_loss"),
+    [
+        (canceled(25, 26, "Running", ended="Canceled"), None),
+        (canceled(29, 31, "Running"), None),  # its outputs were being kept before that was answered
+        (canceled(30.5, 30.6, "Finalizing"), None),
+        (canceled(25, 26, "Running"), 27),  # Redis was killed or emptied after it was asked
+        (canceled(32, 33, ""), None),  # 409: it had ended
+    ],
+)
+def test_a_cancel_that_was_obeyed_as_far_as_it_could_be_is_no_violation(
+    evidence: Evidence, redis_loss: float | None
+) -> None:
+    evidence.redis_losses = [] if redis_loss is None else [T0 + redis_loss]
+    assert judge(evidence) == []
+
+
+@pytest.mark.parametrize(
+    ("evidence", "redis_loss"),
+    [
+        (canceled(25, 26, "Running"), None),
+        (canceled(5, 6, "Running"), None),  # its worker was lost, and the next attempt went on
+        (canceled(25, 26, "Running"), 12),  # Redis lost something long before
+        (canceled(25, 26, "Canceled"), 27),  # what stands in the object store Redis cannot lose
+        (canceled(32, 33, "", ended="Canceled"), None),
+    ],
+)
+def test_a_cancel_that_was_forgotten_is_found(evidence: Evidence, redis_loss: float | None) -> None:
+    evidence.redis_losses = [] if redis_loss is None else [T0 + redis_loss]
+    assert {violation.kind for violation in judge(evidence)} == {"disobeyed"}
 
 
 @pytest.mark.parametrize(
