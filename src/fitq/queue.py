@@ -46,7 +46,7 @@ class DoorbellBroker(RedisBroker):
     #: Called with the name of an actor that is not declared and the id of the run that its message speaks of:
     #: the last moment to declare it. Dramatiq would put the message among the dead ones.
     on_unknown: Callable[[str, str], None] | None = None
-    is_leaving = False  #: its worker ends, and waits no longer for a Redis that is away
+    is_leaving = False  #: its worker ends: takes no more, and waits no longer for a Redis that is away
     _maintenance = threading.local()  #: a consumer is a thread of its own, and reads one queue
 
     @property
@@ -92,6 +92,8 @@ class DoorbellConsumer(_RedisConsumer):
 
     def __next__(self) -> Any:
         self._freed.clear()
+        if self.broker.is_leaving and self.queue_name in self.broker.get_declared_queues():
+            self.prefetch = 0  # what comes now is for others; delayed messages have a queue beside these
         is_full = self.outstanding_message_count >= self.prefetch  # only this thread makes it grow
         message = super().__next__()  # type: ignore[no-untyped-call]
         if message is None:

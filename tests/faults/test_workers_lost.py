@@ -9,8 +9,17 @@ from pathlib import Path
 from fitq import runs
 from fitq.records import RunStatus
 from tests.conftest import eventually
-from tests.faults.conftest import Field
+from tests.faults.conftest import LEASE_SECONDS, Field
 
+# Saves what it has when it is told to stop, which takes as long as the test wants.
+SAVES = """
+import pathlib, signal, sys, time
+told, gate = pathlib.Path({told!r}), pathlib.Path({gate!r})
+signal.signal(signal.SIGTERM, lambda *_: told.touch())
+print("started", flush=True)
+while not gate.exists():
+    time.sleep(0.02)
+"""
 # The first attempt leaves a mark and waits to be killed; any later one completes.
 FIRST_WAITS = """
 import pathlib, time
@@ -86,6 +95,34 @@ def test_a_worker_that_wakes_up_late_is_silent(field: Field, tmp_path: Path) -> 
     assert field.find(run) == ended
     assert ended.attempt == 2
     assert "outputs/of-the-first.txt" not in [a.path for a in runs.artifacts(field.backend, ended)]
+
+
+def test_a_worker_told_to_stop_takes_nothing_more_and_keeps_what_it_has_until_it_has_handed_it_back(
+    field: Field, tmp_path: Path
+) -> None:
+    """Its script takes its time to stop, longer than a lease."""
+    told, gate = tmp_path / "told", tmp_path / "gate"
+    field.start_scheduler()
+    stopped = field.start_worker(warm_start=0, slots=2, grace_seconds=60.0)
+    run = field.submit(SAVES.format(told=str(told), gate=str(gate)))
+    eventually(lambda: "started" in field.log(run))
+    stopped.terminate()
+    eventually(told.exists, what="its script is told")
+    (lease,) = field.backend.state.list_leases()
+    ended_at = field.backend.state.list_leases()[lease].ends
+    more = [field.submit("print('done')") for _ in range(2)]
+    other = field.start_worker(warm_start=0)
+    for short in more:
+        done = field.wait_until(short, RunStatus.COMPLETED)
+        assert (done.attempt, done.worker.endswith(f"-{other.pid}")) == (1, True)
+    renewed_at = ended_at + 2 * LEASE_SECONDS
+    eventually(lambda: field.backend.state.list_leases()[lease].ends > renewed_at, what="it is renewed")
+    assert stopped.poll() is None
+    gate.touch()
+    assert stopped.wait(30) == 0
+    ended = field.wait_until(run, RunStatus.COMPLETED)
+    assert (ended.attempt, ended.losses) == (2, 0)
+    assert ended.timeline[3].reason == "the worker was stopped"
 
 
 def test_a_worker_told_to_stop_hands_its_run_back_at_once(field: Field, tmp_path: Path) -> None:

@@ -74,6 +74,7 @@ class Worker(Middleware):
         self.broker = self.backend.queue.broker
         self._environments = open_environments(settings, self.backend.objects)
         self._stopping = threading.Event()
+        self._has_stopped = threading.Event()  #: nothing is executed any more
         self._work = settings.work_dir or str(_usual_work_dir())
         self._vault = Vault(_folder(settings.secrets_folder), secrets)
         hide_this_process()
@@ -91,7 +92,7 @@ class Worker(Middleware):
         )
         self._started_at = now()
         self._is_leaving = False
-        self._threads: list[threading.Thread] = []
+        self._telling: threading.Thread | None = None
         self.executor = self._new_executor()
         self._declaring = threading.Lock()
         self.backend.queue.when_unknown(self._declare_for)
@@ -194,25 +195,27 @@ class Worker(Middleware):
         self.executor = self._new_executor()
         if self.settings.warm_start and not self.settings.one_shot:  # one run would not wait for it
             self.executor.starter.keep_warm(self.settings.slots)
-        self._start_thread(self._keep_leases)
+        # Also while this worker stops: what it executes is its own until it has handed it back.
+        self._repeat(self._keep_leases, until=self._has_stopped)
         threading.Thread(target=sweep, args=(Path(self._work),), daemon=True).start()
 
     def after_worker_boot(self, broker: object, worker: object) -> None:  # noqa: ARG002
         """Dramatiq's threads are there."""
         self._publish()
-        self._start_thread(self._tell_the_pool)
+        self._telling = self._repeat(self._tell_the_pool, until=self._stopping)
         log.info("worker_ready", pool=self.settings.pool, functions=sorted(self._functions))
 
     def before_worker_shutdown(self, broker: object, worker: object) -> None:  # noqa: ARG002
         """Runs in progress are handed back to the queue."""
         self._stopping.set()
-        for thread in self._threads:
-            thread.join(timeout=10)
+        if self._telling is not None:
+            self._telling.join(timeout=10)
         with contextlib.suppress(Unavailable):
             self.backend.state.forget_worker(self.executor.worker_id)
 
     def after_worker_shutdown(self, broker: object, worker: object) -> None:  # noqa: ARG002
-        """No run is left that could need it."""
+        """No run is left that could need them."""
+        self._has_stopped.set()
         self.executor.starter.close()
 
     def _publish(self) -> None:
@@ -226,16 +229,17 @@ class Worker(Middleware):
             )
             patiently(self._report, what="report to the pool", stop=stop)
 
-    def _start_thread(self, step: Callable[[], None]) -> None:
-        self._threads.append(threading.Thread(target=self._until_stopped, args=(step,), daemon=True))
-        self._threads[-1].start()
+    def _repeat(self, step: Callable[[], None], *, until: threading.Event) -> threading.Thread:
+        """In a thread of its own: an object store that hangs while functions are looked for must not lose a
+        run."""
+        thread = threading.Thread(target=self._keep_on, args=(step, until), daemon=True)
+        thread.start()
+        return thread
 
-    def _until_stopped(self, step: Callable[[], None]) -> None:
-        """Leases have a thread of their own: an object store that hangs while functions are looked for must
-        not lose a run."""
+    def _keep_on(self, step: Callable[[], None], until: threading.Event) -> None:
         # At least four renewals within a lease: a lost one, or a stall, loses no run.
         period_seconds = min(REPORT_SECONDS, self.settings.lease_seconds / 4)
-        while not self._stopping.wait(period_seconds):
+        while not until.wait(period_seconds):
             try:
                 step()
             except Unavailable as exc:
