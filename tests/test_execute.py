@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from fitq.backend import Backend
 from fitq.environments.opening import open_environments
 from fitq.isolation.ladder import Ladder
 from fitq.queue import NullQueue
-from fitq.records import Resources, RunRecord, RunRequest, RunStatus
+from fitq.records import Resources, RunRecord, RunRequest, RunStatus, now
 from fitq.settings import Settings
 from fitq.snapshots import pack
 from fitq.worker import watch
@@ -382,6 +383,41 @@ def test_a_cancel_that_was_answered_holds_although_the_script_ended_by_itself_be
     ended = runs.find(bench.backend, run.id)
     assert ended.status is RunStatus.CANCELED
     assert "outputs/all.txt" in bench.files(ended)
+
+
+@pytest.mark.parametrize("is_canceled", [True, False])
+def test_a_script_that_is_told_to_stop_has_the_time_to_save_what_it_has(
+    bench: Bench, is_canceled: bool
+) -> None:
+    executor = dataclasses.replace(
+        bench.executor, settings=dataclasses.replace(bench.settings, grace_seconds=60.0)
+    )
+    run = bench.submit(
+        "import signal, subprocess, sys, time\n"
+        "def save(*_):\n"
+        "    time.sleep(0.3)\n"
+        "    open('outputs/saved.txt', 'w').write('x')\n"
+        "    sys.exit()\n"
+        "signal.signal(signal.SIGTERM, save)\n"
+        "subprocess.Popen(['sleep', '1000'])\n"
+        "print('ready', flush=True)\n"
+        "time.sleep(1000)\n",
+        timeout_seconds=None if is_canceled else 2.0,
+    )
+    thread = threading.Thread(target=executor.execute, args=(run.id,))
+    thread.start()
+    eventually(lambda: "ready" in bench.log(run))
+    if is_canceled:
+        asked_at = now()
+        runs.cancel(bench.backend, run.id)
+    thread.join(60)
+    ended = runs.find(bench.backend, run.id)
+    if not is_canceled:
+        asked_at = ended.timeline[2].at + timedelta(seconds=2)
+    assert "outputs/saved.txt" in bench.files(ended)
+    assert ended.failure is not None
+    assert ended.failure.kind == ("canceled" if is_canceled else "timed_out")
+    assert ended.timeline[-1].at - asked_at < timedelta(seconds=5), "as promised"
 
 
 def test_time_and_memory_limits_hold(bench: Bench) -> None:

@@ -65,6 +65,10 @@ class Field:
         self._workers.append(process)
         return process
 
+    def start_scheduler_process(self) -> subprocess.Popen[bytes]:
+        """A scheduler that can be killed."""
+        return self._start(["none", "scheduler"])
+
     def start_scheduler(self, backend: Backend | None = None) -> None:
         """One that reaches the stores by `backend`, if that is given."""
         self._scheduler = threading.Thread(target=self._look_after, args=(backend or self.backend,))

@@ -1,7 +1,7 @@
 """A program that dies, or stops dead, at a named step: python -m tests.faults.dying STEP PROGRAM [ARGUMENTS]
 
 The step is a function of fitq that is wrapped here, so that fitq itself has no such hook. PROGRAM is
-`worker`, or `submit` with a request as JSON and an Idempotency-Key.
+`worker`, `scheduler`, or `submit` with a request as JSON and an Idempotency-Key.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _stop_here(number: signal.Signals) -> None:
 
 def main() -> None:
     from fitq.backend import open_backend
-    from fitq.programs import run_worker
+    from fitq.programs import run_scheduler, run_worker
     from fitq.records import RunRequest, from_json
     from fitq.settings import Settings
     from fitq.submission import submit
@@ -80,6 +80,8 @@ def main() -> None:
     settings = Settings.from_environment(os.environ)
     if program == "worker":
         run_worker(settings)
+    elif program == "scheduler":
+        run_scheduler(settings)
     else:
         submit(open_backend(settings), from_json(words[0], RunRequest), idempotency_key=words[1])
 

@@ -26,6 +26,16 @@ for n in range(3):
     open(f"outputs/part{n}.txt", "w").write(mark)
 """
 
+SECOND_WAITS = """
+import pathlib, time
+first, second = (pathlib.Path(p) for p in {files!r})
+if not first.exists():
+    first.touch()
+else:
+    second.touch()
+    time.sleep(1000)
+"""
+
 
 def assert_whole(field: Field, run: RunRecord) -> None:
     """Files and log are of one attempt, as recorded; of what only a living run needs nothing is left."""
@@ -112,6 +122,25 @@ def test_a_worker_that_slept_past_its_lease_publishes_nothing(field: Field, step
     assert sleeper.wait(60) == 0
     assert field.find(run) == ended
     assert ended.attempt == 2
+    assert_whole(field, ended)
+
+
+def test_of_a_worker_that_slept_and_the_one_that_executes_its_run_one_alone_ends_it(
+    field: Field, tmp_path: Path
+) -> None:
+    """The sleeper had uploaded everything and needed but to say so: it wins, the other script is ended."""
+    first, second = files = [tmp_path / name for name in ("first", "second")]
+    field.start_scheduler()
+    sleeper = field.start_worker("pause-before-the-last-put", warm_start=0)
+    run = field.submit(MARKED + SECOND_WAITS.format(files=list(map(str, files))))
+    field.wait_until(run, RunStatus.FINALIZING)
+    assert first.exists()
+    field.start_worker(warm_start=0)
+    eventually(second.exists, what="the second attempt goes on")
+    sleeper.send_signal(signal.SIGCONT)
+    ended = field.wait_until(run, RunStatus.COMPLETED)
+    assert ended.attempt == 1
+    eventually(lambda: not field.processes_of(run), what="the second script is ended")
     assert_whole(field, ended)
 
 

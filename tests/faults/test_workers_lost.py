@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import signal
+import subprocess
 from pathlib import Path
 
 from fitq import runs
@@ -11,6 +12,17 @@ from fitq.records import RunStatus
 from tests.conftest import eventually
 from tests.faults.conftest import LEASE_SECONDS, Field
 
+# The first attempt goes on for ever; any later one until it is let go.
+EACH_WAITS = """
+import pathlib, time
+mark, gate = pathlib.Path({mark!r}), pathlib.Path({gate!r})
+name = "later" if mark.exists() else "first"
+mark.touch()
+pathlib.Path(f"outputs/of-the-{{name}}.txt").write_text("x")
+print(name, "attempt", flush=True)
+while name == "first" or not gate.exists():
+    time.sleep(0.02)
+"""
 # Saves what it has when it is told to stop, which takes as long as the test wants.
 SAVES = """
 import pathlib, signal, sys, time
@@ -97,6 +109,33 @@ def test_a_worker_that_wakes_up_late_is_silent(field: Field, tmp_path: Path) -> 
     assert "outputs/of-the-first.txt" not in [a.path for a in runs.artifacts(field.backend, ended)]
 
 
+def test_a_worker_that_wakes_up_while_another_executes_its_run_ends_its_own_script_and_no_other(
+    field: Field, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    field.start_scheduler()
+    sleeper = field.start_worker(warm_start=0)
+    run = field.submit(EACH_WAITS.format(mark=str(tmp_path / "mark"), gate=str(gate)))
+    eventually(lambda: "first attempt" in field.log(run))
+    of_the_first = set(field.processes_of(run))
+    assert of_the_first
+    sleeper.send_signal(signal.SIGSTOP)
+    field.start_worker(warm_start=0)
+    eventually(lambda: "later attempt" in field.log(run), what="another worker has the run")
+    sleeper.send_signal(signal.SIGCONT)
+    eventually(lambda: not of_the_first & set(field.processes_of(run)), what="the first script is ended")
+    assert (field.find(run).status, field.find(run).attempt) == (RunStatus.RUNNING, 2)
+    assert field.processes_of(run), "the other one goes on"
+    gate.touch()
+    ended = field.wait_until(run, RunStatus.COMPLETED)
+    assert ended.attempt == 2
+    assert [a.path for a in runs.artifacts(field.backend, ended)] == [
+        "outputs/of-the-later.txt",
+        "user_logs/std_log.txt",
+    ]
+    assert field.log(run) == "first attempt\n[fitq] attempt 2\nlater attempt\n"
+
+
 def test_a_worker_told_to_stop_takes_nothing_more_and_keeps_what_it_has_until_it_has_handed_it_back(
     field: Field, tmp_path: Path
 ) -> None:
@@ -152,6 +191,46 @@ def test_a_script_that_kills_its_worker_does_not_run_for_ever(field: Field) -> N
     ended = field.wait_until(run, RunStatus.FAILED)
     assert ended.failure is not None
     assert (ended.failure.kind, ended.attempt) == ("worker_lost", 2)
+
+
+def test_another_scheduler_takes_over_when_the_one_that_leads_is_killed(field: Field, tmp_path: Path) -> None:
+    schedulers = [field.start_scheduler_process() for _ in range(2)]
+    worker = field.start_worker(warm_start=0)
+    run = field.submit(FIRST_WAITS.format(mark=str(tmp_path / "mark")))
+    eventually(lambda: "first attempt" in field.log(run))
+
+    def leader() -> subprocess.Popen[bytes] | None:
+        name = field.backend.state.leader() or ""
+        return next((s for s in schedulers if name.endswith(f"-{s.pid}")), None)
+
+    first = eventually(leader, what="one of them leads")
+    worker.kill()
+    first.kill()
+    assert first.wait(20) == -signal.SIGKILL
+    field.start_worker(warm_start=0)
+    ended = field.wait_until(run, RunStatus.COMPLETED)
+    assert (ended.attempt, ended.losses) == (2, 1)
+    assert leader() not in (None, first)
+
+
+def test_ten_copies_of_a_message_start_a_script_once_also_one_that_fails(
+    field: Field, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        field.start_worker(warm_start=0, slots=2)
+    eventually(lambda: len(field.backend.state.list_workers()) == 2, what="both workers wait")
+    starts = {code: tmp_path / f"starts{code}" for code in (0, 1)}
+    script = "import sys\nwith open({!r}, 'a') as f: f.write('started\\n')\nsys.exit({})\n"
+    submitted = {code: field.submit(script.format(str(f), code)) for code, f in starts.items()}
+    for _ in range(9):
+        for run in submitted.values():
+            field.backend.queue.send(pool=run.pool, actor=run.actor, run_id=run.id)
+    for code, run in submitted.items():
+        ended = field.wait_until(run, RunStatus.COMPLETED, RunStatus.FAILED)
+        assert (ended.status is RunStatus.FAILED, ended.attempt, ended.max_attempts) == (code == 1, 1, 3)
+    eventually(lambda: field.backend.queue.count("default") == 0, what="every copy is done with")
+    assert [f.read_text() for f in starts.values()] == ["started\n"] * 2
+    assert [field.find(run).attempt for run in submitted.values()] == [1, 1]
 
 
 def test_a_run_that_waited_for_its_worker_keeps_its_lease(field: Field) -> None:
