@@ -16,13 +16,13 @@ from fitq.scoring.access import a_model
 from fitq.scoring.call import Door
 from fitq.scoring.dialects.form import (
     Accepted,
+    Asked,
     Dialect,
     Framing,
     Input,
     QuickReader,
     Reply,
     Table,
-    Usual,
     Written,
 )
 from fitq.scoring.score import scoring as scores
@@ -39,10 +39,10 @@ def read(body: dict[str, Any]) -> Input:
 
 
 def quick(schema: ArraySchema) -> QuickReader:
-    def read(body: bytes) -> Usual | None:
+    def read(body: bytes) -> Asked | None:
         quickly_read.append(body)
         rows = [[float(v) for v in body[9:-2].decode().split("-")]] if body.count(b"-") == 3 else None
-        return Usual(schema.check(rows), body="quick") if rows else None
+        return Asked(schema.check(rows), body="quick") if rows else None
 
     return read
 

@@ -7,7 +7,7 @@ more, slowly, to say what is wrong with it.
 from __future__ import annotations
 
 import contextlib
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -17,22 +17,13 @@ from fitq.schema import ArraySchema, Rows
 from fitq.scoring import large
 from fitq.scoring.call import Call
 from fitq.scoring.dialects import choose
-from fitq.scoring.dialects.form import JSON, Accepted, Dialect, Input, Table
+from fitq.scoring.dialects.form import JSON, Accepted, Asked, Dialect, Input, Table
 from fitq.scoring.models import ServedModel
 from fitq.twice import refuse_twice
 
 
-class Asked(NamedTuple):
-    """A request whose rows have passed every check."""
-
-    rows: Rows
-    method: object
-    dialect: Dialect
-    body: Any = None  #: decoded, for dialects whose answer repeats some of it
-
-
-def read(call: Call, body: bytes, accepted: Accepted) -> Asked:
-    """What a request asks.
+def read(call: Call, body: bytes, accepted: Accepted) -> tuple[Dialect, Asked]:
+    """What a request asks, and the dialect in which it is answered.
 
     Raises:
         InvalidRequest, InputRejected, UnsupportedMediaType: say where it is wrong.
@@ -46,7 +37,7 @@ def read(call: Call, body: bytes, accepted: Accepted) -> Asked:
         ) from exc
 
 
-def _read(call: Call, body: bytes, accepted: Accepted, served: ServedModel) -> Asked:
+def _read(call: Call, body: bytes, accepted: Accepted, served: ServedModel) -> tuple[Dialect, Asked]:
     schema = served.schema
     for framing in accepted.framings:
         if told := call.header(framing.header):
@@ -54,33 +45,33 @@ def _read(call: Call, body: bytes, accepted: Accepted, served: ServedModel) -> A
     if (table := _table(call, accepted)) is not None:
         assert accepted.answers is not None
         given = table.read(body, schema, call.header("content-type"))
-        return Asked(_rows(schema, given), None, accepted.answers)
+        return accepted.answers, Asked(_rows(schema, given))
     if len(body) >= large.LARGE_BYTES:
-        asked = _read_large(body, schema, accepted)
-        if asked is not None:
-            return asked
+        found = _read_large(body, schema, accepted)
+        if found is not None:
+            return found
     own = accepted.dialects[0]
     quick = served.quick_reader(own)
-    if quick is not None and (usual := quick(body)) is not None:
-        return Asked(usual.rows, usual.method, own, usual.body)
+    if quick is not None and (asked := quick(body)) is not None:
+        return own, asked
     decoded = _decoded(body)
     refuse_twice(body, decoded)
     return _chosen(decoded, accepted, schema)
 
 
-def _chosen(decoded: Any, accepted: Accepted, schema: ArraySchema) -> Asked:
+def _chosen(decoded: Any, accepted: Accepted, schema: ArraySchema) -> tuple[Dialect, Asked]:
     dialect, given = choose.read(decoded, accepted.dialects)
-    return Asked(_rows(schema, given), given.method, dialect, decoded)
+    return dialect, Asked(_rows(schema, given), given.method, decoded)
 
 
-def _read_large(body: bytes, schema: ArraySchema, accepted: Accepted) -> Asked | None:
+def _read_large(body: bytes, schema: ArraySchema, accepted: Accepted) -> tuple[Dialect, Asked] | None:
     """A body that is plainly numbers; what is not, or is wrong, is read and explained as every other."""
     with contextlib.suppress(FitqError, RecursionError):
         decoded = large.decode(body)
         dialect, given = choose.read(decoded, accepted.dialects)
         if isinstance(given.value, np.ndarray):
             rows = schema.pack_array(given.value, given.columns, given.path)
-            return Asked(rows, given.method, dialect, decoded) if rows else None
+            return (dialect, Asked(rows, given.method, decoded)) if rows else None
     return None
 
 

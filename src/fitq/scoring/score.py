@@ -10,10 +10,13 @@ from fitq.scoring.answers import Answer
 from fitq.scoring.bodies import read
 from fitq.scoring.call import Call, Handler
 from fitq.scoring.dialects import addresses
-from fitq.scoring.dialects.form import Accepted, Dialect, Reply, Written
+from fitq.scoring.dialects.form import JSON, Accepted, Dialect, Reply, Written
 from fitq.scoring.fault import at_its_row
 from fitq.scoring.models import unusable_here
 from fitq.scoring.target import Target
+
+#: What `Accept` usually says: nothing in particular.
+_ANYTHING = {"", "*/*", JSON}
 
 
 def scoring(accepted: Accepted, protocol: str = "") -> Handler:
@@ -31,7 +34,7 @@ def scoring(accepted: Accepted, protocol: str = "") -> Handler:
             if protocol:
                 raise script.refuse(call.target, protocol)
             return await script.ask(call)
-        asked = read(call, await call.body(), accepted)
+        dialect, asked = read(call, await call.body(), accepted)
         by_path = call.query("method") or None
         method = _method(by_path if asked.method is None else asked.method, call.target)
         call.rows = asked.rows.size
@@ -40,7 +43,7 @@ def scoring(accepted: Accepted, protocol: str = "") -> Handler:
         outcome = await _predicted(call, method, asked.rows)
         call.target = call.target.waited(outcome.cold_seconds)
         reply = Reply(served.record, method, asked.body)
-        written = _written(call.header("accept"), asked.dialect, accepted, outcome, reply)
+        written = _written(call.header("accept"), dialect, accepted, outcome, reply)
         headers = [*call.target.headers(outcome.seconds), *written.headers]
         return Answer(written.body, content_type=written.media_type, headers=headers)
 
@@ -55,9 +58,10 @@ invocations = scoring(addresses.INVOCATIONS)
 
 def _written(accept: str, dialect: Dialect, accepted: Accepted, outcome: Outcome, reply: Reply) -> Written:
     """The answer: in the dialect of the request, unless another form is asked for."""
-    for table in accepted.tables:
-        if table.media_type in accept and dialect.as_table:
-            return Written(table.write(outcome.predictions), table.media_type)
+    if accept not in _ANYTHING and dialect.as_table:
+        for table in accepted.tables:
+            if table.media_type in accept:
+                return Written(table.write(outcome.predictions), table.media_type)
     return dialect.write(outcome.predictions, reply)
 
 

@@ -59,7 +59,9 @@ class Target(NamedTuple):
         Args:
             seconds: inside the model.
         """
-        return [(b"x-ms-run-fn-exec-ms", b"%.3f" % (seconds * 1000)), *self.told]
+        told = self.told
+        told.append((b"x-ms-run-fn-exec-ms", b"%.3f" % (seconds * 1000)))
+        return told
 
     def curl(self, address: str) -> str:
         """A command that works for this very model, with the token in FITQ_TOKEN."""

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from fitq.schema import ArraySchema
-from fitq.scoring.dialects.form import Dialect, Input, QuickReader, Usual, bare, split_frame
+from fitq.scoring.dialects.form import Asked, Dialect, Input, QuickReader, bare, split_frame
 
 
 def _read(body: dict[str, Any]) -> Input:
@@ -28,7 +28,7 @@ def _quick(schema: ArraySchema) -> QuickReader:
     body_type: Any = msgspec.defstruct("AzureBody", fields, forbid_unknown_fields=True)
     decode = msgspec.json.Decoder(body_type).decode
 
-    def read(body: bytes) -> Usual | None:
+    def read(body: bytes) -> Asked | None:
         try:
             usual = decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -36,7 +36,7 @@ def _quick(schema: ArraySchema) -> QuickReader:
         if body.count(b":") != 1 + (usual.method is not None):
             return None  # a field may stand in it twice
         rows = schema.pack(usual.data)
-        return Usual(rows, usual.method) if rows.exact else None
+        return Asked(rows, usual.method) if rows.exact else None
 
     return read
 

@@ -28,12 +28,12 @@ class Input(NamedTuple):
     method: object = None  #: the predict-like method it asks for
 
 
-class Usual(NamedTuple):
-    """What a quick reader makes of a body that is as it should be."""
+class Asked(NamedTuple):
+    """A request whose rows have passed every check."""
 
-    rows: Rows  #: checked
-    method: object = None
-    body: Any = None  #: what the answer repeats of it
+    rows: Rows
+    method: object = None  #: the predict-like method it asks for
+    body: Any = None  #: decoded, or what the answer repeats of it
 
 
 class Reply(NamedTuple):
@@ -60,7 +60,7 @@ class Framing(NamedTuple):
 
 
 #: A body → what it says, or None if it is not the usual one, or wrong.
-QuickReader = Callable[[bytes], Usual | None]
+QuickReader = Callable[[bytes], Asked | None]
 
 
 def _any(_: object) -> bool:

@@ -18,7 +18,7 @@ import numpy as np
 from fitq.schema import ArraySchema
 from fitq.scoring.answers import to_json
 from fitq.scoring.dialects import oip_binary
-from fitq.scoring.dialects.form import Dialect, Input, QuickReader, Reply, Usual, Written, one_method
+from fitq.scoring.dialects.form import Asked, Dialect, Input, QuickReader, Reply, Written, one_method
 from fitq.scoring.dialects.tensors import output_of, parameters_of, tensor_of, values_of, wrong
 
 
@@ -41,7 +41,7 @@ def _quick(schema: ArraySchema) -> QuickReader:
     """Decodes the usual body, one flat tensor of floats, straight to rows."""
     columns = schema.schema.width
 
-    def read(body: bytes) -> Usual | None:
+    def read(body: bytes) -> Asked | None:
         try:
             usual = _decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -53,7 +53,7 @@ def _quick(schema: ArraySchema) -> QuickReader:
             return None
         rows = schema.pack([tuple(data[i : i + width]) for i in range(0, len(data), width)])
         # what no float32 holds is far from exact as a float64
-        return Usual(rows, None, {"id": usual.id}) if rows.exact else None
+        return Asked(rows, None, {"id": usual.id}) if rows.exact else None
 
     return read if schema.is_of_floats else _nothing
 
