@@ -28,6 +28,7 @@ class Kind(enum.Enum):
     BLACK_HOLE = enum.auto()  #: the request is taken and nothing ever comes back
     REFUSE = enum.auto()  #: the connection breaks before anything reaches the server
     LOSE_ANSWER = enum.auto()  #: the server gets the request and does it; its answer is lost
+    CORRUPT = enum.auto()  #: HTTP only: a bit of the answer's body is another, its length is the same
     ANSWER = enum.auto()  #: HTTP only: `status` is answered, and the server hears of nothing
 
 
@@ -109,6 +110,7 @@ class _Connection:
         self._proxy, self._client, self._to_client = proxy, reader, writer
         self._fault: Fault | None = None  #: of the exchange that goes on
         self._answered_bytes: int | None = 0  #: None while the client is the one who talks
+        self._is_corrupted = False  #: the answer that goes on
 
     async def serve(self) -> None:
         to_server: asyncio.StreamWriter | None = None
@@ -140,6 +142,7 @@ class _Connection:
         while piece := await self._client.read(_PIECE_BYTES):
             if self._answered_bytes is not None:
                 self._answered_bytes = None
+                self._is_corrupted = False
                 self._fault = self._draw(piece)
             match self._fault:
                 case Fault(kind=Kind.REFUSE):
@@ -163,6 +166,8 @@ class _Connection:
                 return
             if fault is not None and fault.kind is Kind.DELAY:
                 await asyncio.sleep(fault.seconds)
+            if fault is not None and fault.kind is Kind.CORRUPT and not self._is_corrupted:
+                piece = self._corrupted(piece, is_first=sent == 0)
             if fault is not None and fault.kind in (Kind.CUT, Kind.HALF_CLOSE):
                 left = fault.after_bytes - sent
                 if len(piece) >= left:
@@ -170,6 +175,15 @@ class _Connection:
                     return
             self._to_client.write(piece)
             await self._to_client.drain()
+
+    def _corrupted(self, piece: bytes, *, is_first: bool) -> bytes:
+        """The piece with a bit in the middle of its share of the body turned, if it has one."""
+        head, end, _ = piece.partition(b"\r\n\r\n") if is_first else (b"", b"", b"")
+        body = len(head + end)
+        if body == len(piece):
+            return piece
+        self._is_corrupted, at = True, (body + len(piece)) // 2
+        return piece[:at] + bytes([piece[at] ^ 1]) + piece[at + 1 :]
 
     async def _break_off(self, last: bytes, fault: Fault) -> None:
         self._to_client.write(last)
@@ -207,6 +221,7 @@ SLOW = Fault(kind=Kind.DELAY, seconds=2.0)
 GONE = Fault(kind=Kind.REFUSE)
 DEAF = Fault(kind=Kind.BLACK_HOLE)
 FORGETFUL = Fault(kind=Kind.LOSE_ANSWER)
+ALTERING = Fault(kind=Kind.CORRUPT)
 HALVES = Fault(kind=Kind.CUT, after_bytes=400)
 SLOW_DOWN = Fault(kind=Kind.ANSWER, status=503, code="SlowDown")
 BROKEN = Fault(kind=Kind.ANSWER, status=500, code="InternalError")

@@ -18,6 +18,7 @@ from fitq.errors import InvalidRequest, NotFound, TooLarge
 from fitq.logs import get_logger
 from fitq.names import check_name, did_you_mean, stays_inside, version_number
 from fitq.records import DataContent, DataFile, DataRecord, DataRequest, from_json, now, to_json
+from fitq.store.checked import Altered, open_checked
 from fitq.store.numbers import Numbers, names_below, numbers_below
 from fitq.units import format_bytes
 
@@ -212,14 +213,27 @@ def open_file(backend: Backend, file: DataFile) -> Iterator[bytes]:
 
     Raises:
         NotFound: a part is gone.
+        Altered: a part came with other bytes; its last ones are held back.
     """
     for sha256 in file.parts:
-        pieces = backend.objects.open(backend.keys.data_part(sha256))
+        pieces = open_checked(backend.objects, backend.keys.data_part(sha256), sha256)
         if pieces is None:
             raise NotFound(f"Part {sha256} of {file.path!r} is not in the object store any more.")
         yield from pieces
 
 
 def _read(backend: Backend, name: str, version: int) -> DataRecord | None:
-    data = backend.objects.get(backend.keys.data_version(name, version))
-    return None if data is None else from_json(data, DataRecord)
+    key = backend.keys.data_version(name, version)
+    data = backend.objects.get(key)
+    return None if data is None else _decoded(data, key)
+
+
+def _decoded(data: bytes, key: str) -> DataRecord:
+    """A record as it was kept: with a wrong name of a part, the part would seem to be gone."""
+    try:
+        record = from_json(data, DataRecord)
+    except InvalidRequest as exc:
+        raise Altered(key) from exc
+    if DataContent(files=record.files, is_folder=record.is_folder).digest != record.digest:
+        raise Altered(key)
+    return record

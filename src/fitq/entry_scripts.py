@@ -8,6 +8,7 @@ from fitq.backend import Backend
 from fitq.errors import InvalidRequest, Unavailable
 from fitq.names import did_you_mean
 from fitq.records import EntryModel, EntryRequest, ModelRecord, RunRecord
+from fitq.store.checked import get_checked
 from fitq.submission import files_of_snapshot
 
 
@@ -77,9 +78,9 @@ def code_of(backend: Backend, snapshot: str) -> bytes:
     """The packed folder.
 
     Raises:
-        Unavailable: it is not there.
+        Unavailable: it is not there, or did not arrive as it was kept.
     """
-    data = backend.objects.get(backend.keys.snapshot(snapshot))
+    data = get_checked(backend.objects, backend.keys.snapshot(snapshot), snapshot)
     if data is None:
         raise Unavailable(f"The snapshot {snapshot} is not in the object store.")
     return data

@@ -19,12 +19,13 @@ from fitq.backend import Backend
 from fitq.drafts import publish
 from fitq.environments.builder import Environments
 from fitq.environments.matching import answers_alike
-from fitq.errors import Conflict, InvalidRequest, NotFound, Unavailable
+from fitq.errors import Conflict, InvalidRequest, NotFound
 from fitq.logs import get_logger
 from fitq.made import MODEL_SUFFIXES, maker_of
 from fitq.names import check_name, did_you_mean
 from fitq.provenance import OWN, Provenance, provenance
 from fitq.records import (
+    ArtifactRecord,
     EntryRequest,
     ModelRecord,
     RegisterRequest,
@@ -38,6 +39,7 @@ from fitq.scorer.entry import lay_out
 from fitq.scorer.entry_inspection import inspect_entry
 from fitq.scorer.facts import ModelFacts
 from fitq.scorer.trusted import names_in
+from fitq.store.checked import checked, open_checked
 
 log = get_logger(__name__)
 _FRAMEWORKS = ("Custom", "TensorFlow", "ScikitLearn", "Onnx", "TfKeras", "PyTorch", "Multi")
@@ -167,8 +169,13 @@ def _beside(file: Path) -> bytes:
 
 def _artifact(backend: Backend, source: _Source, path: str) -> bytes:
     assert source.run is not None
-    _, pieces = runs.open_artifact(backend, source.run, path)
-    return b"".join(pieces)
+    return b"".join(_opened(backend, source.run, path)[1])
+
+
+def _opened(backend: Backend, run: RunRecord, path: str) -> tuple[ArtifactRecord, Iterator[bytes]]:
+    """A file of a run that has ended, as it was kept."""
+    artifact, pieces = runs.open_artifact(backend, run, path)
+    return artifact, checked(pieces, f"{path} of run {run.id}", artifact.sha256)
 
 
 def _draft(
@@ -211,10 +218,8 @@ def _from_run(backend: Backend, request: RegisterRequest, folder: Path) -> _Sour
             hint=f"Wait for it: fitq runs logs {run.id} --follow",
         )
     path = meant_file(run.id, [a.path for a in runs.artifacts(backend, run)], request)
-    artifact, pieces = runs.open_artifact(backend, run, path)
-    file = folder / Path(path).name
-    if _write(pieces, file) != artifact.sha256:
-        raise Unavailable(f"File {path!r} of run {run.id!r} did not arrive whole.")
+    artifact, pieces = _opened(backend, run, path)
+    file = _write(pieces, folder / Path(path).name)
     return _Source(file, path, artifact.sha256, run)
 
 
@@ -233,12 +238,10 @@ def _from_model(backend: Backend, request: RegisterRequest, folder: Path) -> tup
 
 def _fetched(backend: Backend, model: ModelRecord, file: Path) -> Path:
     """The file of a registered model."""
-    pieces = backend.objects.open(model.object_key)
+    pieces = open_checked(backend.objects, model.object_key, model.sha256)
     if pieces is None:
         raise NotFound(f"The bytes of model {model.id} are not in the object store any more.", at="model")
-    if _write(pieces, file) != model.sha256:
-        raise Unavailable(f"The file of model {model.id} did not arrive whole.")
-    return file
+    return _write(pieces, file)
 
 
 def _with_environment(backend: Backend, request: RegisterRequest) -> RegisterRequest:
@@ -281,13 +284,10 @@ def meant_file(run_id: str, files: list[str], request: Registration) -> str:
     )
 
 
-def _write(pieces: Iterator[bytes], file: Path) -> str:
-    digest = hashlib.sha256()
+def _write(pieces: Iterator[bytes], file: Path) -> Path:
     with file.open("xb") as out:
-        for piece in pieces:
-            digest.update(piece)
-            out.write(piece)
-    return digest.hexdigest()
+        out.writelines(pieces)
+    return file
 
 
 def _sha256(file: Path) -> str:

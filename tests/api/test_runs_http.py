@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
 import threading
@@ -39,7 +40,10 @@ def to_final(backend: Backend, run: RunRecord, log: bytes = b"") -> RunRecord:
     files = {"outputs/model größe.txt": b"bytes", LOG_PATH: log}
     for path, data in files.items():
         backend.objects.put(backend.keys.attempt_file(run, path), data)
-    artifacts = [ArtifactRecord(path=p, size_bytes=len(d), sha256="0" * 64) for p, d in files.items()]
+    artifacts = [
+        ArtifactRecord(path=p, size_bytes=len(d), sha256=hashlib.sha256(d).hexdigest())
+        for p, d in files.items()
+    ]
     points = [MetricPoint(name="Accuracy", value=v, at=now(), step=n) for n, v in enumerate([0.5, 0.9])]
     return attempts.finish(backend, run, RunStatus.COMPLETED, artifacts=artifacts, metrics=points)
 
@@ -184,6 +188,13 @@ def test_metrics_artifacts_and_log_of_an_ended_run(api: TestClient, backend: Bac
     assert (log.headers["x-fitq-complete"], log.headers["x-fitq-next-offset"]) == ("true", "8")
     body = refused(api.get(f"/v1/runs/{run.id}/artifacts/outputs/nothing"), 404, "not_found")
     assert "outputs/model größe.txt" in body["files"]
+
+
+def test_a_file_that_was_altered_is_not_downloaded(api: TestClient, backend: Backend) -> None:
+    run = to_final(backend, to_running(backend, submitted(api)["id"]))
+    backend.objects.put(backend.keys.attempt_file(run, "outputs/model größe.txt"), b"bytEs")
+    body = refused(api.get(f"/v1/runs/{run.id}/artifacts/outputs/model größe.txt"), 503, "unavailable")
+    assert "outputs/model größe.txt" in body["message"]
 
 
 def test_a_path_of_an_artifact_cannot_leave_the_run(api: TestClient, backend: Backend) -> None:

@@ -12,9 +12,11 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
+from chaos_lab.proxy import Proxy
 
 from fitq import runs, submission
 from fitq.backend import Backend, open_backend
@@ -26,6 +28,7 @@ from tests.conftest import ROOT, Servers, eventually, settings_for
 from tests.faults.web import Web, running
 from tests.scoring.conftest import looked_into, saved
 from tests.scoring.keeping import keep
+from tests.test_execute import Bench
 
 LEASE_SECONDS = 2.0
 
@@ -131,6 +134,24 @@ def field(backend: Backend, settings: Settings, tmp_path: Path) -> Iterator[Fiel
     field = Field(backend, settings, tmp_path)
     yield field
     field.end()
+
+
+@pytest.fixture
+def proxied(settings: Settings) -> Iterator[tuple[Proxy, Settings]]:
+    """The object store behind a proxy."""
+    with Proxy(urlsplit(settings.s3_url).port or 0) as proxy:
+        yield proxy, dataclasses.replace(settings, s3_url=f"http://127.0.0.1:{proxy.port}")
+
+
+@pytest.fixture
+def bench(proxied: tuple[Proxy, Settings], tmp_path: Path) -> Bench:
+    """Executes runs in this process, with that object store."""
+    (tmp_path / "sources").mkdir()
+    _, settings = proxied
+    Path(settings.work_dir).mkdir()
+    backend = open_backend(settings)
+    backend.objects.ensure_bucket()
+    return Bench(backend, settings, tmp_path / "sources")
 
 
 @pytest.fixture(scope="package")

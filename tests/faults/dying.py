@@ -28,7 +28,7 @@ STEPS = {
     "before-claim": Step("fitq.attempts", "claim"),
     "after-claim": Step("fitq.attempts", "claim", is_before=False),
     "environment-half-built": Step("fitq.environments.building", "Building.facts"),
-    "prepared": Step("fitq.worker.folder", "RunFolder.make", is_before=False),
+    "prepared": Step("fitq.worker.folder", "RunFolder.take_snapshot", is_before=False),
     "between-uploads": Step("fitq.worker.collect", "keep_file", call=2),
     "uploaded": Step("fitq.attempts", "finish"),
     "ended-in-the-object-store": Step("fitq.attempts", "adopt"),

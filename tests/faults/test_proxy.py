@@ -10,7 +10,19 @@ from urllib.parse import urlsplit
 
 import pytest
 import redis
-from chaos_lab.proxy import BROKEN, DEAF, FORBIDDEN, FORGETFUL, GONE, HALVES, SLOW, SLOW_DOWN, Fault, Kind
+from chaos_lab.proxy import (
+    ALTERING,
+    BROKEN,
+    DEAF,
+    FORBIDDEN,
+    FORGETFUL,
+    GONE,
+    HALVES,
+    SLOW,
+    SLOW_DOWN,
+    Fault,
+    Kind,
+)
 from chaos_lab.proxy import Proxy as FaultyProxy
 
 from fitq.backend import open_objects
@@ -111,6 +123,20 @@ def test_every_fault_of_the_object_store_is_said_to_be_one(
             objects.put("proxy/test", b"y" * 200_000)
     expected = b"y" if fault is FORGETFUL else b"x"
     assert (objects.get("proxy/test") or b"")[:1] == expected
+
+
+@pytest.mark.parametrize("size_bytes", [1, 100, 300_000])
+def test_one_bit_of_an_object_is_another_and_nothing_says_so(
+    to_objects: tuple[FaultyProxy, ObjectStore], size_bytes: int
+) -> None:
+    proxy, objects = to_objects
+    objects.put("proxy/test", b"x" * size_bytes)
+    with proxy.during(ALTERING):
+        altered = objects.get("proxy/test")
+        assert altered is not None
+    assert len(altered) == size_bytes
+    assert altered.count(b"x") == size_bytes - 1
+    assert objects.get("proxy/test") == b"x" * size_bytes
 
 
 def test_a_conditional_put_whose_answer_was_lost_meets_itself(

@@ -309,9 +309,10 @@ def test_a_model_answers_from_the_moment_it_is_registered(scoring: Scoring, iris
 def test_bytes_that_changed_are_never_loaded(scoring: Scoring, iris_record: ModelRecord, iris: Any) -> None:
     record = scoring.keep("changed", saved(other(iris)), iris_record)
     scoring.objects.put(record.object_key, saved(iris)[:-1] + b"!")
-    told = assert_one_error_shape(scoring.post("/models/changed/score", {"data": ROWS}), 500)
-    assert "SHA-256" in told["message"]
-    assert scoring.get("/models/changed").json()["state"] == "Unhealthy"
+    told = assert_one_error_shape(scoring.post("/models/changed/score", {"data": ROWS}), 503)
+    assert record.object_key in told["message"]
+    about = scoring.get("/models/changed").json()
+    assert (about["state"], about["replay"]) == ("Unhealthy", {"state": "not recorded"})
 
 
 @pytest.mark.parametrize(

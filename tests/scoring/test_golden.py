@@ -239,15 +239,18 @@ def test_a_model_that_answers_at_random_is_served_and_says_so(scoring: Scoring) 
 def test_answers_that_are_lost_or_changed_in_the_store_are_not_passed_over(
     scoring: Scoring, iris: Any
 ) -> None:
-    for name, data in [("lost-golden", None), ("changed-golden", b"{}")]:
+    for name, data, status, said in [
+        ("lost-golden", None, 500, "no longer in the object store"),
+        ("changed-golden", b"{}", 503, "/models/changed-golden/golden/"),
+    ]:
         record = scoring.register(name, iris)
         key = KEYS.model_golden(name, record.golden)
         if data is None:
             scoring.objects.delete(key)
         else:
             scoring.objects.put(key, data)
-        told = assert_one_error_shape(scoring.post(f"/models/{name}/score", {"data": ROWS}), 500)
-        assert "no longer in the object store" in told["message"]
+        told = assert_one_error_shape(scoring.post(f"/models/{name}/score", {"data": ROWS}), status)
+        assert said in told["message"]
 
 
 def test_a_model_without_recorded_answers_is_served_and_says_so(scoring: Scoring, iris: Any) -> None:

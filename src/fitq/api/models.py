@@ -34,6 +34,7 @@ from fitq.records import (
     to_builtins,
 )
 from fitq.store.catalog import ModelSummary
+from fitq.store.checked import open_checked
 
 #: Most JSON beside an uploaded file; as much again is left for the frame around both.
 _METADATA_BYTES = 1 << 20
@@ -131,7 +132,7 @@ def get_version(request: Request) -> Response:
 def get_file(request: Request) -> Response:
     """`GET /v1/models/{name}/versions/{v}/file`."""
     model = _found(request)
-    pieces = backend_of(request).objects.open(model.object_key)
+    pieces = open_checked(backend_of(request).objects, model.object_key, model.sha256)
     if pieces is None:
         raise NotFound(f"The bytes of model {model.id} are not in the object store any more.")
     return download(pieces, Path(model.path).name, model.size_bytes)

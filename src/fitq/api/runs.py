@@ -29,6 +29,7 @@ from fitq.errors import InvalidRequest, NotFound, Unavailable
 from fitq.logs import get_logger
 from fitq.names import check_name
 from fitq.records import RunRequest, RunStatus, to_builtins
+from fitq.store.checked import checked, open_checked
 
 log = get_logger(__name__)
 _FOLLOW_SECONDS = 0.15
@@ -134,6 +135,8 @@ def get_artifact(request: Request) -> Response:
     backend = backend_of(request)
     run = runs.find(backend, request.path_params["run"])
     artifact, pieces = runs.open_artifact(backend, run, request.path_params["path"])
+    if artifact.sha256:  # else the run still writes it
+        pieces = checked(pieces, f"{artifact.path} of run {run.id}", artifact.sha256)
     return download(pieces, artifact.path.rpartition("/")[2], artifact.size_bytes)
 
 
@@ -141,7 +144,8 @@ def get_snapshot(request: Request) -> Response:
     """`GET /v1/runs/{id}/snapshot`."""
     backend = backend_of(request)
     run = runs.find(backend, request.path_params["run"])
-    pieces = backend.objects.open(backend.keys.snapshot(run.snapshot)) if run.snapshot else None
+    key = backend.keys.snapshot(run.snapshot or "")
+    pieces = open_checked(backend.objects, key, run.snapshot) if run.snapshot else None
     if pieces is None:
         raise NotFound(f"Run {run.id!r} has no snapshot: it is a training function.")
     return download(pieces, f"{run.id}.tar.gz")

@@ -20,6 +20,7 @@ from fitq.dashboard.site import Site, site_of
 from fitq.errors import Unavailable
 from fitq.logs import get_logger
 from fitq.records import RunRecord
+from fitq.store.checked import checked
 
 log = get_logger(__name__)
 _POLL_SECONDS = 0.4
@@ -56,6 +57,7 @@ def artifact(request: Request) -> Response:
         "content-security-policy": SANDBOX,
     }
     if found.sha256:  # else it still grows
+        pieces = checked(pieces, f"{found.path} of run {run.id}", found.sha256)
         headers["content-length"] = str(found.size_bytes)
     return StreamingResponse(pieces, media_type="application/octet-stream", headers=headers)
 

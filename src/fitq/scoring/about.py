@@ -56,7 +56,7 @@ def replay_body(target: Target) -> dict[str, Any]:
     served = target.served
     if served.replay is not None:
         return served.replay.to_body()
-    if isinstance(served.problem, ModelUnhealthy):
+    if isinstance(served.problem, ModelUnhealthy) and served.problem.data:
         return {"state": "different", **served.problem.data}
     return {"state": "not recorded" if not served.record.golden else "not asked"}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import hashlib
 import math
 import tempfile
 import time
@@ -24,11 +23,12 @@ from fitq.scorer.golden import Golden, Replay
 from fitq.scoring.batch import Batches
 from fitq.scoring.calls import Calls
 from fitq.scoring.dialects.form import Dialect, QuickReader
-from fitq.scoring.files import ModelFiles, no_disk
+from fitq.scoring.files import ModelFiles, as_kept, no_disk
 from fitq.scoring.homes import Homes
 from fitq.scoring.turns import Turns
 from fitq.scoring.watch import Watch
 from fitq.store.catalog import Catalog
+from fitq.store.checked import Altered, get_checked
 
 #: A model that does not load is not tried again for so long.
 _RETRY_SECONDS = 10.0
@@ -63,7 +63,7 @@ class ServedModel:
         """Pass if the model answers.
 
         Raises:
-            ModelUnhealthy: it answers otherwise here than when it was registered.
+            ModelUnhealthy: it answers otherwise here than when it was registered, or its bytes are others.
             ScoringFailed: it does not load here; the caller cannot mend that.
         """
         if isinstance(self.problem, ModelUnhealthy):
@@ -264,12 +264,16 @@ class Models:
                 served.loaded_at, served.problem = time.monotonic(), None
             except (ModelUnusable, ModelUnhealthy) as exc:
                 served.tried_at, served.problem = time.monotonic(), exc
+            except Altered as exc:  # not fetched for each request: it may be large
+                served.tried_at = time.monotonic()
+                served.problem = ModelUnhealthy(exc.message, hint=exc.hint)
 
     def _laid_out(self, record: ModelRecord, entry: EntryScript) -> EntryCode:
         """The folder that the entry script of this version has for itself."""
-        packed = self._catalog.objects.get(self._catalog.keys.snapshot(entry.snapshot))
-        if packed is None or hashlib.sha256(packed).hexdigest() != entry.snapshot:
-            raise ModelUnusable("The code of its entry script is no longer in the object store as it was.")
+        key = self._catalog.keys.snapshot(entry.snapshot)
+        packed = as_kept(lambda: get_checked(self._catalog.objects, key, entry.snapshot))
+        if packed is None:
+            raise ModelUnusable("The code of its entry script is no longer in the object store.")
         hashes = {m.path: m.sha256 for m in entry.models} or {Path(record.path).name: record.sha256}
         files = {path: self._files.path(sha256) for path, sha256 in hashes.items()}
         try:
@@ -282,8 +286,13 @@ class Models:
         """The answers recorded at registration, only if they are the recorded ones."""
         if not record.golden:
             return None
-        data = self._catalog.golden(record)
-        if data is not None and hashlib.sha256(data).hexdigest() == record.golden:
+        try:
+            data = as_kept(lambda: self._catalog.golden(record))
+        except Altered:
+            if not record.tolerated:
+                raise
+            return None
+        if data is not None:
             return from_json(data, Golden)
         if record.tolerated:
             return None

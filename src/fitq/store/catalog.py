@@ -9,6 +9,7 @@ from typing import NamedTuple
 from fitq.errors import NotFound
 from fitq.names import check_name, did_you_mean, version_number
 from fitq.records import EndpointRecord, ModelAbout, ModelRecord, from_json
+from fitq.store.checked import get_checked
 from fitq.store.keys import ObjectKeys
 from fitq.store.protocols import ObjectStore
 
@@ -88,8 +89,13 @@ class Catalog:
         return None if data is None else from_json(data, ModelRecord)
 
     def golden(self, record: ModelRecord) -> bytes | None:
-        """What a version answered when it was registered, as it was kept then."""
-        return self.objects.get(self.keys.model_golden(record.name, record.golden))
+        """What a version answered when it was registered, as it was kept then.
+
+        Raises:
+            Altered: other bytes came.
+        """
+        key = self.keys.model_golden(record.name, record.golden)
+        return get_checked(self.objects, key, record.golden)
 
     def resolve(self, name: str, version: str | int | None = None) -> int:
         """The version number that a version, an alias or nothing means now."""

@@ -13,6 +13,8 @@ from fitq.logs import get_logger
 
 T = TypeVar("T")
 log = get_logger(__name__)
+#: How long a run waits for the object store before its worker hands it back and does something else.
+RUN_SECONDS = 600.0
 
 
 def patiently(

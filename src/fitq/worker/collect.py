@@ -15,6 +15,7 @@ import msgspec
 
 from fitq.backend import Backend
 from fitq.records import ArtifactRecord, MetricPoint, RunRecord
+from fitq.store import patience
 from fitq.store.patience import patiently
 from fitq.worker.redaction import NONE, Redaction
 
@@ -22,8 +23,6 @@ T = TypeVar("T")
 KEPT_FOLDERS = ("outputs", "logs")
 CAPTURED_FOLDER = "captured"  #: beside `code`: what shims/fitq_capture.py leaves there
 _MAX_FILES = 10_000
-#: How long finalizing waits for the object store before the run is handed back.
-PATIENCE_SECONDS = 600.0
 
 
 class Found(NamedTuple):
@@ -90,9 +89,14 @@ def disk_bytes(folder: Path) -> int:
 
 
 def keep_file(
-    backend: Backend, run: RunRecord, name: str, path: Path, *, patience_seconds: float = PATIENCE_SECONDS
+    backend: Backend, run: RunRecord, name: str, path: Path, *, patience_seconds: float | None = None
 ) -> ArtifactRecord:
-    """Send one file under the attempt's own prefix, waiting while the store is away."""
+    """Send one file under the attempt's own prefix, waiting while the store is away.
+
+    Args:
+        patience_seconds: for how long; as long as a run waits if None.
+    """
+    seconds = patience.RUN_SECONDS if patience_seconds is None else patience_seconds
     key = backend.keys.attempt_file(run, name)
     fd = open_regular(path)
     with os.fdopen(fd, "rb") as file:
@@ -104,7 +108,7 @@ def keep_file(
             backend.objects.put(key, cast(BinaryIO, hashing), size)
             return hashing.digest.hexdigest()
 
-        sha256 = patiently(send, what=f"keep {name}", seconds=patience_seconds)
+        sha256 = patiently(send, what=f"keep {name}", seconds=seconds)
     return ArtifactRecord(path=name, size_bytes=size, sha256=sha256)
 
 
@@ -252,7 +256,6 @@ def metric_of(line: bytes) -> MetricPoint:
 __all__ = [
     "CAPTURED_FOLDER",
     "KEPT_FOLDERS",
-    "PATIENCE_SECONDS",
     "Found",
     "LineReader",
     "disk_bytes",

@@ -25,6 +25,7 @@ from fitq.isolation.ladder import Ladder, give_to
 from fitq.logs import get_logger
 from fitq.records import Failure, FunctionRecord, RunRecord, RunStatus
 from fitq.settings import Settings
+from fitq.store import patience
 from fitq.store.patience import patiently
 from fitq.worker import collect
 from fitq.worker.cores import default_folder, held_cores
@@ -164,7 +165,7 @@ class Executor:
     ) -> tuple[RunRecord, RunProcess, StdLog]:
         secrets = self._secrets_of(run)
         before = self._log_of_earlier_attempts(run)
-        patiently(lambda: folder.make(self.backend), what="fetch the snapshot", stop=self.stopping)
+        folder.make()
         folder.redaction = Redaction(secrets.values())
         std_log = StdLog(
             folder.std_log, max_bytes=self.settings.log_bytes, before=before, redaction=folder.redaction
@@ -173,10 +174,9 @@ class Executor:
         if before:
             std_log.note(f"attempt {run.attempt}")
         waiting = Waiting(self.backend, run, std_log, self.stopping)
-        patiently(
-            lambda: folder.take_inputs(self.backend, self._inputs, waiting.is_over),
-            what="fetch the inputs",
-            stop=self.stopping,
+        self._fetch(lambda: folder.take_snapshot(self.backend, waiting.is_over), "fetch the snapshot")
+        self._fetch(
+            lambda: folder.take_inputs(self.backend, self._inputs, waiting.is_over), "fetch the inputs"
         )
         prepared = self._prepare(run, waiting)
         runtime, environment = prepared.runtime.granted(run.resources.cpus), prepared.record
@@ -198,6 +198,10 @@ class Executor:
             self.starter.keep_warm(self.settings.slots, runtime)
             self.starter.keep_at_most(self.settings.warm_environments)
         return run, process, std_log
+
+    def _fetch(self, call: Callable[[], None], what: str) -> None:
+        """Something that the run needs; other runs are not kept waiting for ever for what does not come."""
+        patiently(call, what=what, seconds=patience.RUN_SECONDS, stop=self.stopping)
 
     def _secrets_of(self, run: RunRecord) -> dict[str, str]:
         """The values of what the run names, nothing else."""

@@ -27,10 +27,12 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar, cast
 
 from fitq.backend import Backend
+from fitq.environments.tool import Interrupted
 from fitq.errors import NotFound
 from fitq.names import INPUT_REFERENCE
 from fitq.records import FunctionRecord, RunRecord
 from fitq.snapshots import unpack
+from fitq.store.checked import open_checked
 from fitq.worker.abandoned import held
 from fitq.worker.aside import Aside
 from fitq.worker.inputs import Input, Inputs
@@ -83,17 +85,24 @@ class RunFolder:
         self.std_log = self._place / "std_log.txt"
         self.redaction = NONE  #: what is kept of the run goes through it
 
-    def make(self, backend: Backend) -> None:
-        """Lay out the folder, the snapshot unpacked in it.
-
-        Raises:
-            UnsafeSnapshot, NotFound: the run cannot start, now or ever.
-        """
+    def make(self) -> None:
+        """Lay out the folder, without what comes from the object store."""
         self.remove()
         self._place.mkdir(parents=True, mode=0o711)
         self.hold(held(self._place))
         for folder in (self.path, self.tmp, self.path / "home"):
             folder.mkdir(mode=0o700)
+
+    def take_snapshot(self, backend: Backend, is_over: Callable[[], bool]) -> None:
+        """Have the code in its place.
+
+        Raises:
+            UnsafeSnapshot, NotFound: the run cannot start, now or ever.
+            Unavailable: the object store is away, or sent other bytes than were kept.
+            Interrupted: `is_over` says that the run is not wanted any more.
+        """
+        if is_over():
+            raise Interrupted
         if self.run.snapshot:
             fetch_snapshot(backend, self.run.snapshot, self.code)
         (self.code / "outputs").mkdir(parents=True, exist_ok=True)
@@ -192,12 +201,13 @@ def fetch_snapshot(backend: Backend, sha256: str, folder: Path) -> None:
     Raises:
         NotFound: it is gone.
         UnsafeSnapshot: it would leave the folder.
+        Unavailable: it did not arrive as it was kept; nothing is unpacked then.
     """
     known = backend.archives.get(sha256)
     if known is not None:
         unpack(io.BytesIO(known), folder)
         return
-    pieces = backend.objects.open(backend.keys.snapshot(sha256))
+    pieces = open_checked(backend.objects, backend.keys.snapshot(sha256), sha256)
     if pieces is None:
         raise NotFound(f"Snapshot {sha256} is not in the object store any more.")
     with tempfile.SpooledTemporaryFile(_FEW_BYTES) as archive:

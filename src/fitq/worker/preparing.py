@@ -17,6 +17,7 @@ from fitq.environments.spec import EnvironmentSpec
 from fitq.environments.tool import Interrupted
 from fitq.errors import EnvironmentFailed, EnvironmentPostponed, NotFound
 from fitq.records import EnvironmentRecord
+from fitq.store import patience
 from fitq.store.patience import patiently
 from fitq.worker.runtime import OWN, Runtime
 
@@ -49,6 +50,7 @@ def prepare(
         EnvironmentFailed: it cannot be had as it is asked for.
         EnvironmentPostponed: not on this machine, or not now.
         Interrupted: the run is not wanted any more.
+        Unavailable: the object store stayed away.
     """
     spec = _spec_of(asked)
     if spec == EnvironmentSpec():
@@ -60,9 +62,15 @@ def prepare(
         watcher.say(f"warning: {choice.substitution}")
 
     def built() -> Runtime:
+        if watcher.interrupted():
+            raise Interrupted
         return Runtime(environments.prepare(spec, choice, watcher))
 
-    runtime = patiently(lambda: _patiently(built, watcher, patience_seconds), what="prepare the environment")
+    runtime = patiently(
+        lambda: _patiently(built, watcher, patience_seconds),
+        what="prepare the environment",
+        seconds=patience.RUN_SECONDS,
+    )
     return Prepared(runtime, _recorded(asked, spec, choice, runtime))
 
 
