@@ -13,15 +13,19 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
+from chaos_lab.proxy import GONE, Proxy
 
+from fitq import runs
 from fitq.backend import open_backend
 from fitq.errors import Unavailable
 from fitq.local.objects import EmbeddedObjects
 from fitq.local.redis import EmbeddedRedis
 from fitq.records import RunStatus
 from fitq.settings import Settings
+from fitq.store import patience
 from tests.conftest import ROOT, Servers, eventually, settings_for
 from tests.faults.conftest import Field
+from tests.test_execute import Bench
 
 GOES_ON = """
 import os, time
@@ -99,6 +103,27 @@ def test_a_run_waits_for_the_object_store_to_keep_its_outputs(
     ended = field.wait_until(run, RunStatus.COMPLETED, seconds=60)
     assert ended.attempt == 1
     assert field.backend.state.count_runs() == 1
+
+
+def test_a_run_whose_outputs_could_not_be_kept_waits_and_is_executed_again(
+    bench: Bench, proxied: tuple[Proxy, Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "RUN_SECONDS", 0.3)
+    proxy, _ = proxied
+    gate = tmp_path / "gate"
+    run, executing = bench.start(GOES_ON.format(gate=str(gate)))
+    eventually(lambda: "going" in bench.log(run))
+    with proxy.during(GONE):
+        gate.touch()
+        executing.join(60)
+        given_up = bench.backend.state.get_run(run.id)
+    assert given_up is not None
+    assert (given_up.status, given_up.attempt, given_up.losses) == (RunStatus.QUEUED, 1, 0)
+    assert "object store" in given_up.timeline[-1].reason
+    bench.executor.execute(run.id)
+    ended = runs.find(bench.backend, run.id)
+    assert (ended.status, ended.attempt) == (RunStatus.COMPLETED, 2)
+    assert bench.files(ended) == ["outputs/result.txt", "user_logs/std_log.txt"]
 
 
 def test_a_worker_that_waits_for_redis_stops_when_told(own: tuple[Servers, Field], tmp_path: Path) -> None:

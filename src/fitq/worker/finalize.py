@@ -20,6 +20,7 @@ from fitq.logs import get_logger
 from fitq.records import ArtifactRecord, Failure, RunRecord, RunStatus, Usage
 from fitq.registrations import NO_DRAFTS, Drafts
 from fitq.settings import Settings
+from fitq.store import patience
 from fitq.store.patience import patiently
 from fitq.worker import collect
 from fitq.worker.children import keep_children
@@ -63,6 +64,7 @@ class Finalizer:
                 redaction=self.folder.redaction,
             ),
             what="keep the child runs",
+            seconds=patience.RUN_SECONDS,
         )
         drafted = self._draft_models(run, dict(files)) if failure is None else NO_DRAFTS
         self._warn(run, [*children.warnings, *drafted.warnings])
@@ -132,6 +134,7 @@ class Finalizer:
                 self.settings.scorer_memory_bytes,
             ),
             what="keep the models",
+            seconds=patience.RUN_SECONDS,
         )
 
     def _warn(self, run: RunRecord, warnings: list[str]) -> None:
