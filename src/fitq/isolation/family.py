@@ -10,11 +10,14 @@ import ctypes
 import os
 import signal
 import time
-from typing import Dict, List, Optional
+from typing import Dict, List, NoReturn, Optional
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 #: A process that the kernel holds cannot be killed; the run's end is told without it.
 _SECONDS_TO_DIE = 20.0
+
+_WORKER_ENDED = signal.SIGHUP  #: to a keeper, from the kernel
+_usually = signal.getsignal(_WORKER_ENDED)  #: what whoever started us wants done with it
 
 _libc = ctypes.CDLL(None)
 
@@ -24,6 +27,46 @@ def die_with(parent: int) -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:  # it died before the line above
         os._exit(1)
+
+
+def end_with(worker: int) -> None:
+    """Have the kernel tell this keeper when its worker ends, so that all it keeps ends first.
+
+    A keeper that was killed instead would leave daemons of its run to nobody. A fork of it that is to become
+    something else calls `die_with` and `be_no_keeper`.
+    """
+    signal.signal(_WORKER_ENDED, _end_family)
+    _libc.prctl(_PR_SET_PDEATHSIG, _WORKER_ENDED, 0, 0, 0)
+    if os.getppid() != worker:  # it died before the line above
+        _end_family()
+
+
+def be_no_keeper() -> None:
+    """Undo in a fork what `end_with` did with a signal."""
+    signal.signal(_WORKER_ENDED, _usually)
+
+
+def _end_family(*_: object) -> NoReturn:
+    deadline = time.monotonic() + _SECONDS_TO_DIE
+    while _has_children() and time.monotonic() < deadline:
+        _kill_all_below()
+    os._exit(1)
+
+
+def _has_children() -> bool:
+    """Whether some live; those that ended are taken leave of."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return False
+    return True
+
+
+def _kill_all_below() -> None:
+    for pid in _below(os.getpid()):
+        _kill(pid)
+    time.sleep(0.001)
 
 
 def adopt_orphans() -> None:
@@ -48,9 +91,7 @@ class Family:
             self._collect(0)
         deadline = time.monotonic() + _SECONDS_TO_DIE
         while self._collect(os.WNOHANG) is not None and time.monotonic() < deadline:
-            for pid in _below(os.getpid()):
-                _kill(pid)
-            time.sleep(0.001)
+            _kill_all_below()
 
     @property
     def report(self) -> bytes:

@@ -28,7 +28,7 @@ else:
 def main() -> None:
     worker, reports = int(sys.argv[1]), int(sys.argv[2])
     plan, folder, program = sys.argv[3], sys.argv[4], sys.argv[5:]
-    family.die_with(worker)
+    family.end_with(worker)
     family.adopt_orphans()
     keeper = os.getpid()
     heard, problems = os.pipe()
@@ -50,6 +50,7 @@ def become(program: List[str], keeper: int, plan: str, folder: str, problems: in
     """Turn this process into the program, in its working folder."""
     os.setsid()
     family.die_with(keeper)
+    family.be_no_keeper()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.umask(0o077)
     for number in (signal.SIGPIPE, signal.SIGINT):  # whoever started the worker may have ignored it

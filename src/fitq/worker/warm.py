@@ -79,7 +79,7 @@ _imported: Set[str] = set()  # top-level names; a child that goes through `sys.m
 
 def prepare(worker: int) -> None:
     """Tie this process to the worker and set what every run inherits."""
-    family.die_with(worker)
+    family.end_with(worker)
     family.adopt_orphans()
     _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)  # what one run asked for is none of another's business
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a supervisor may have ignored it
@@ -188,6 +188,7 @@ class Ahead:
             self.pid = -1
         if self.pid == 0:
             family.die_with(parent)
+            family.be_no_keeper()
             control.close()
             self._line.close()
             size, (output,) = _receive(theirs, buffer, 1)
