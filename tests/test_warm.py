@@ -107,8 +107,8 @@ SCRIPTS = {
         "for _ in range(5): threading.Thread(target=f, daemon=True).start()\ntime.sleep(.05); print('end')"
     ),
     "an executor still works": (
-        "import time\nfrom concurrent.futures import ThreadPoolExecutor\npool = ThreadPoolExecutor(2)\n"
-        "def f(n): time.sleep(.2); print('late')\nfor n in range(2): pool.submit(f, n)\nprint('end')"
+        "import sys, time\nfrom concurrent.futures import ThreadPoolExecutor\npool = ThreadPoolExecutor(2)\n"
+        "def f(n): time.sleep(.2); sys.stdout.write('late\\n')\nfor n in range(2): pool.submit(f, n)\nprint('end')"
     ),
     "is interrupted while it waits for a thread": (
         "import signal, threading, time\nmain = threading.main_thread().ident\n"
