@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
 import subprocess
@@ -51,10 +52,13 @@ def statuses(backend: Backend, *ids: str) -> list[RunStatus]:
 
 
 def test_an_empty_queue_ends_it_at_once(worker: Start, backend: Backend, tmp_path: Path) -> None:
+    by_demand = dataclasses.replace(backend, scaled_pools=frozenset({"default"}))
+    assert pools.find_pool(by_demand, "default").demand == 1, "nobody has told yet what its workers can run"
     job = worker()
     eventually(lambda: "worker_ready" in (tmp_path / "worker.log").read_text(), seconds=120)
     assert job.wait(timeout=10) == 0, "an extra job is to cost next to nothing"
     assert pools.live_workers(backend) == [], "it leaves the pool when it ends"
+    assert pools.find_pool(by_demand, "default").demand == 0
 
 
 def test_it_takes_one_run_and_leaves_the_others(worker: Start, backend: Backend, tmp_path: Path) -> None:

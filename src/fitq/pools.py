@@ -55,7 +55,7 @@ def list_pools(backend: Backend) -> list[PoolRecord]:
     workers = Counter(w.pool for w in alive)
     loads = backend.state.pool_load()
     functions = live_functions(backend)
-    unlisted = _with_unlisted_code(backend, functions)
+    unlisted = _with_unlisted_functions(backend, functions)
     used = {*settings, *loads, *workers, *unlisted, *(f.pool for f in functions)}
     names = {"default", *backend.scaled_pools, *used}
     return [
@@ -74,11 +74,13 @@ def list_pools(backend: Backend) -> list[PoolRecord]:
     ]
 
 
-def _with_unlisted_code(backend: Backend, functions: list[FunctionRecord]) -> set[str]:
-    """Pools with published code that no worker has looked at: they need one although nothing is queued."""
+def _with_unlisted_functions(backend: Backend, functions: list[FunctionRecord]) -> set[str]:
+    """Pools that need a worker although nothing is queued: none has looked at code that was published, or,
+    where something else starts them, none has told what it can run."""
     listed = {(f.pool, f.name, version_of(f.snapshot, f.environment)) for f in functions}
     codes = backend.state.list_published()
-    return {code.pool for code in codes if (code.pool, code.name, code.current.id) not in listed}
+    unlisted = {code.pool for code in codes if (code.pool, code.name, code.current.id) not in listed}
+    return unlisted | (backend.scaled_pools - {f.pool for f in functions})
 
 
 _IDLE = PoolLoad(queued=0, running=0, oldest_queued_at=None)

@@ -284,7 +284,8 @@ def find_function(backend: Backend, name: str, pool: str | None = None) -> Funct
     if not published and not backend.state.is_whole():
         raise Unavailable(
             "No worker has said yet which functions it knows.",
-            hint="Start one with: fitq up. One that runs says so within seconds.",
+            hint="One that runs says so within seconds. A pool gets one so: "
+            + backend.worker_for(pool or "default"),
         )
     known = [f for f in published if f.name != "run_script"]
     same = [f for f in known if f.name == name]

@@ -381,7 +381,8 @@ def test_a_run_of_a_pool_at_zero_waits_for_a_worker_and_keda_is_answered_before(
         (container,) = scaled["spec"]["jobTargetRef"]["template"]["spec"]["containers"]
         (pool,) = [e["value"] for e in container["env"] if e["name"] == "FITQ_POOL"]
         assert pool in backend.scaled_pools
-        assert pools.find_pool(backend, pool).demand == 0, "not 404: its ScaledJob would not be ready"
+        first = pools.find_pool(backend, pool).demand  # not 404: its ScaledJob would not be ready
+        assert first == 1, "a job is to tell which functions its image has"
         assert reason_in(backend, pool) == "waiting for a worker to start"
     elsewhere = reason_in(backend, "elsewhere")
     assert "ScaledJob with FITQ_POOL=elsewhere" in elsewhere
