@@ -3,7 +3,7 @@
 # May be run again: what is there already is brought up to date.
 #
 #   sh users.sh                      needs `mc` with an alias `minio` that is the server's root
-#                                    (MC_HOST_minio=http://USER:PASSWORD@HOST:9000), and BUCKET, WORKSPACE,
+#                                    (MC_HOST_minio, its address with user and password), and BUCKET, WORKSPACE,
 #                                    CONTROL_KEY, WORKER_KEY, SCORING_KEY, BACKUP_KEY
 #   sh users.sh policy fitq-worker   prints one policy, for an S3 with users of its own: BUCKET, WORKSPACE
 #
