@@ -114,6 +114,16 @@ def keeper_descriptors():
     return os.listdir("/proc/%d/fd" % os.getppid())
 
 
+@probe("read the worker's environment")
+def worker_environment():
+    return len(read("/proc/%d/environ" % TARGETS["worker"]))
+
+
+@probe("read the worker's memory")
+def worker_memory():
+    return open("/proc/%d/mem" % TARGETS["worker"], "rb") and "it opens"
+
+
 @probe("read a secret in any process's environment")
 def environments():
     found, seen = b"", 0
@@ -336,6 +346,11 @@ def lead_the_worker_astray():
     os.symlink(secret, "outputs/by-link.json")
 
 
+def status(name):
+    return next(line.split()[1:] for line in open("/proc/self/status") if line.startswith(name))
+
+
+print("user", *os.getresuid(), "capabilities", *status("CapEff:"), flush=True)
 for name, function in PROBES.items():
     if not name.startswith(tuple(TARGETS["only"])):
         continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import secrets
 import socket
 import subprocess
@@ -67,6 +68,7 @@ def targets(servers: Servers, settings: Settings, tmp_path: Path) -> Iterator[di
             },
             "work_dir": settings.work_dir,
             "victim": sleeper.pid,
+            "worker": os.getpid(),
             "address": 0x400000,
             "passwords": [servers.secret_key, servers.redis.password],
             "redis": servers.redis.port,
@@ -107,6 +109,11 @@ def test_nothing_is_open_to_a_hostile_script(bench: Bench, targets: dict[str, ob
     assert len(probes) > 40, log
     assert [line for line in probes if line.startswith("OPEN")] == []
     assert run.isolation == list(RUNGS)
+    (who,) = [line.split() for line in log.splitlines() if line.startswith("user ")]
+    _, *users, _, capabilities = who
+    assert len(users) == 3
+    assert not {"0", str(os.getuid())} & set(users)
+    assert int(capabilities, 16) == 0
     assert run.status == "Completed", log
     assert runs.metrics(bench.backend, run) == {}
     assert bench.files(run) == ["user_logs/std_log.txt"]
