@@ -451,6 +451,39 @@ def test_memory_that_comes_at_once_or_in_a_child_ends_only_its_run(bench: Bench)
     assert bench.run("print('still here')").status is RunStatus.COMPLETED
 
 
+def test_memory_of_all_its_processes_counts_where_the_kernel_does_not_limit_it(bench: Bench) -> None:
+    bench.use(dataclasses.replace(bench.executor.ladder, groups=None))
+    run = bench.run(
+        "import subprocess, sys\n"
+        "held = 'import time; x = b\"x\" * 300_000_000; time.sleep(1000)'\n"
+        "subprocess.run([sys.executable, '-c', held], check=True)\n",
+        resources=Resources(memory_bytes=200_000_000),
+        timeout_seconds=60,
+    )
+    assert run.failure is not None
+    assert run.failure.kind == "out_of_memory"
+    assert run.usage.peak_memory_bytes > 200_000_000
+
+
+def test_memory_that_processes_share_counts_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four children see one array: counted for each of them it would be 1.5 GB."""
+    monkeypatch.setattr(watch, "_LOOK_SECONDS", 0.05)
+    bench.use(dataclasses.replace(bench.executor.ladder, groups=None))
+    run = bench.run(
+        "import os, time, numpy\n"
+        "array = numpy.ones(300_000_000, dtype='u1')\n"
+        "for n in range(4):\n"
+        "    if os.fork() == 0:\n"
+        "        total = int(array.sum()); time.sleep(0.6); os._exit(total != 300_000_000)\n"
+        "print([os.wait()[1] for n in range(4)])\n",
+        resources=Resources(memory_bytes=600_000_000),
+        timeout_seconds=60,
+    )
+    assert run.status is RunStatus.COMPLETED, run.failure
+    assert bench.log(run) == "[0, 0, 0, 0]\n"
+    assert 300_000_000 < run.usage.peak_memory_bytes < 600_000_000
+
+
 def test_a_fork_bomb_ends_with_its_run(bench: Bench) -> None:
     if "groups" not in bench.executor.ladder.rungs:
         pytest.skip("no control groups here: " + bench.executor.ladder.missing["groups"])
@@ -543,6 +576,33 @@ def test_a_flood_of_output_and_metrics_is_bounded(
     assert any("2 logged lines could not be read" in w for w in run.warnings)
 
 
+def test_a_million_metrics_are_cut_at_the_limit_and_the_run_completes(
+    backend: Backend, settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "s").mkdir()
+    bench = Bench(backend, settings, tmp_path / "s")
+    run = bench.run(
+        "from fitq.context import RunContext\n"
+        "run = RunContext.from_environment()\n"
+        "run.log('up', float('inf')); run.log('down', float('-inf'))\n"
+        "line = open(run.path / 'metrics.jsonl').readlines()[0].replace('up', 'many' * 20)\n"
+        "with open(run.path / 'metrics.jsonl', 'a') as f:\n"
+        "    for n in range(1_000_000): f.write(line)\n"
+    )
+    assert run.status is RunStatus.COMPLETED
+    assert run.warnings == ["There were too many metrics: only the first ones were kept."]
+    series = runs.metrics(backend, run)
+    assert [series[name][0].value for name in ("up", "down")] == ["inf", "-inf"]
+    assert 100_000 < len(series["many" * 20]) < 1_000_000
+
+
+def test_a_script_that_closes_its_stdout_ends_as_any_other(bench: Bench) -> None:
+    run = bench.run("import os; print('said'); os.close(1); open('outputs/kept.txt', 'w').write('x')")
+    assert run.status is RunStatus.COMPLETED, run.failure
+    assert bench.log(run) == "said\n"
+    assert "outputs/kept.txt" in bench.files(run)
+
+
 def test_a_run_that_cannot_be_started_says_why(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_room(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -574,6 +634,7 @@ def test_a_run_that_cannot_be_confined_runs_nothing_and_is_left_to_another(bench
     assert (ended.status, ended.attempt) == (RunStatus.FAILED, 2)
     assert ended.failure is not None
     assert ended.failure.kind == "isolation_failed"
+    assert "fitq doctor" in ended.failure.hint
     assert "Worker bench could not confine the run" in ended.failure.message
     assert "/nonexistent/tasks" in ended.failure.message
     assert "executed" not in bench.log(ended)
