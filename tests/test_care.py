@@ -231,6 +231,8 @@ def test_only_losses_count_towards_the_most_attempts(
     assert (ended.status, ended.attempt) == (RunStatus.FAILED, 8)
     assert ended.failure is not None
     assert ended.failure.kind == "worker_lost"
+    assert "memory" in ended.failure.hint
+    assert "the worker's log" in ended.failure.hint
 
 
 def test_what_was_given_back_already_is_not_lost_once_more(

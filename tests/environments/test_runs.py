@@ -123,6 +123,7 @@ def test_what_cannot_be_built_fails_the_run_with_the_reason_and_its_log(bench: B
     assert run.failure is not None
     assert run.failure.kind == "environment_failed"
     assert "Did you mean 'scikit-learn'" in run.failure.message
+    assert "misspelt" in run.failure.hint
     assert any("scikit-lern" in line for line in run.failure.lines)
     assert "resolving scikit-lern==1.2" in bench.log(run)
     assert bench.files(run) == ["user_logs/std_log.txt"]
@@ -143,6 +144,7 @@ def test_a_package_index_that_is_away_gives_the_run_back_a_few_times(
     assert run.status is RunStatus.FAILED
     assert run.failure is not None
     assert run.failure.kind == "environment_failed"
+    assert "network" in run.failure.hint
 
 
 def slowly_prepared(
