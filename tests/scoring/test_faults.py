@@ -388,14 +388,16 @@ def test_a_model_computes_with_one_thread(scoring: Scoring, iris_record: ModelRe
 
 
 def test_every_part_of_a_model_is_loaded_with_one_job(tmp_path: Path) -> None:
-    forest = RandomForestClassifier(2, n_jobs=2)
-    pair = VotingClassifier([("a", forest), ("b", KNeighborsClassifier(n_jobs=2))], n_jobs=2)
+    voting = VotingClassifier([("a", RandomForestClassifier(2)), ("b", KNeighborsClassifier())])
+    model = make_pipeline(StandardScaler(), voting).fit([[0.0], [1.0]] * 5, [0, 1] * 5)
+    for part in (voting, *voting.estimators_):
+        part.n_jobs = 2
     path = tmp_path / "model.joblib"
-    joblib.dump(make_pipeline(StandardScaler(), pair).fit([[0.0], [1.0]] * 5, [0, 1] * 5), path)
-    model = child.load(str(path)).model
-    voting = model[-1]
-    fitted = [voting, *voting.estimators_, *voting.named_estimators_.values()]
-    assert [part.n_jobs for part in fitted] == [1] * 5
+    joblib.dump(model, path)
+    voting = child.load(str(path)).model[-1]
+    assert [part.n_jobs for part in (voting, *voting.estimators_, *voting.named_estimators_.values())] == [
+        1
+    ] * 5
 
 
 def test_a_child_ends_with_its_parent_however_that_ends() -> None:
