@@ -46,6 +46,7 @@ def test_a_backup_of_the_running_store_is_restored_into_an_empty_one(
         S3Objects(server.url, *root, "fitq").ensure_bucket()
         done = compose.run("restore", "friday.tar", folder=tmp_path, FITQ_S3_URL=server.url)
         assert done.returncode == 0, done.stderr
+        assert "Start the platform on this store" in done.stderr
         second = S3Objects(server.url, *keys, "fitq")
         assert {k: second.get(f"default/{k}") for k in WRITTEN} == WRITTEN
 

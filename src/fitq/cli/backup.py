@@ -64,4 +64,7 @@ def restore(file: Path, data: Path | None) -> None:
     with bucket_of(home, os.environ, alone=True) as (objects, workspace):
         kept = read(objects, workspace, file)
     say(f"Restored {kept.objects} objects, {format_bytes(kept.size_bytes)}.")
-    next_step("fitq up" + (f" --data {data}" if data else ""))
+    if os.environ.get("FITQ_S3_URL"):
+        say("Start the platform on this store: an empty Redis is filled from it.")
+    else:
+        next_step("fitq up" + (f" --data {data}" if data else ""))
