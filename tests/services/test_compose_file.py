@@ -41,6 +41,14 @@ def test_the_file_follows_the_compose_specification() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_a_pool_without_workers_gets_one_as_people_are_told() -> None:
+    services = read(GIVEN)["services"]
+    *command, pool, service = services["api"]["environment"]["FITQ_START_WORKER"].split()
+    assert command == ["docker", "compose", "run", "--detach", "--env"]
+    name, _, given = pool.partition("=")
+    assert (given, name in services[service]["environment"]) == ("{pool}", True)
+
+
 @pytest.mark.parametrize("missing", sorted(REQUIRED))
 def test_without_a_secret_nothing_starts(missing: str) -> None:
     with pytest.raises(MissingVariable, match=missing):
