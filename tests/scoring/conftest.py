@@ -121,6 +121,12 @@ class Scoring:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
+    def cold(self, name: str, rows: object) -> Any:
+        """An answer that waited for its model; None if something else had just been asked of that."""
+        answer = self.post(f"/models/{name}/score", {"data": rows})
+        assert answer.status_code == 200, answer.text
+        return answer if "x-cold-start-ms" in answer.headers else None
+
 
 _SEEN: dict[tuple[str, str], ModelFacts] = {}
 

@@ -181,8 +181,11 @@ def test_while_a_model_is_loaded_so_many_wait_as_may_and_others_are_told_to_come
         facts = ModelFacts(methods=["transform"], default_method="transform", input_schema=like.input_schema)
         scoring.keep("slow", saved(FunctionTransformer(_Opened(tmp_path / "pipe"))), facts)
         for _ in range(2):
-            flood(scoring, most + AT_ONCE + 2, lambda: os.write(pipe, b"."))
+            # more bytes than one load takes: on a slow machine it may be unloaded before it was asked
+            flood(scoring, most + AT_ONCE + 2, lambda: os.write(pipe, b"." * 100))
             eventually(lambda s=scoring: not s.service.scorer.loaded_bytes)  # type: ignore[misc]
+            with contextlib.suppress(BlockingIOError):
+                os.read(pipe, 1000)
     os.close(pipe)
 
 

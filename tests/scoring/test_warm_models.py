@@ -59,7 +59,7 @@ def test_models_that_nobody_asks_leave_memory_and_those_of_the_list_stay(tmp_pat
         scorer = scoring.service.scorer
         process = scorer.pid
         eventually(lambda: scorer.loaded_bytes.keys() == {"kept:1"}, what="only the one of the list")
-        again = scoring.post("/models/bored/score", {"data": ROWS})
+        again = eventually(lambda: scoring.cold("bored", ROWS))
         assert (again.json(), scorer.pid) == (answers, process)
         assert float(again.headers["x-cold-start-ms"]) > 0
         assert "x-cold-start-ms" not in scoring.post("/models/kept/score", {"data": ROWS}).headers
