@@ -141,7 +141,6 @@ def test_a_worker_told_to_stop_takes_nothing_more_and_keeps_what_it_has_until_it
 ) -> None:
     """Its script takes its time to stop, longer than a lease."""
     told, gate = tmp_path / "told", tmp_path / "gate"
-    field.start_scheduler()
     stopped = field.start_worker(warm_start=0, slots=2, grace_seconds=60.0)
     run = field.submit(SAVES.format(told=str(told), gate=str(gate)))
     eventually(lambda: "started" in field.log(run))
@@ -154,6 +153,7 @@ def test_a_worker_told_to_stop_takes_nothing_more_and_keeps_what_it_has_until_it
     for short in more:
         done = field.wait_until(short, RunStatus.COMPLETED)
         assert (done.attempt, done.worker.endswith(f"-{other.pid}")) == (1, True)
+    field.start_scheduler()  # not before: it has messages fetched again that nobody takes
     renewed_at = ended_at + 2 * LEASE_SECONDS
     eventually(lambda: field.backend.state.list_leases()[lease].ends > renewed_at, what="it is renewed")
     assert stopped.poll() is None
