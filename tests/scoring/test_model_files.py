@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fitq.scoring.files import ModelFiles
-from tests.scoring.conftest import Scoring, running, saved
+from tests.scoring.conftest import Scoring, assert_one_error_shape, running, saved
 from tests.scoring.test_batch import settled
 
 ROWS = [[5.1, 3.5, 1.4, 0.2]]
@@ -69,9 +69,18 @@ def test_a_full_disk_is_cleared_of_what_is_not_loaded(
             raise OSError(28, "No space left on device")
         fetch(self, file)
 
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
     for scoring in running(tmp_path, models_memory_bytes=1):
-        hashes = register(scoring, iris, "a", "b", "c")
+        hashes = register(scoring, iris, "a", "b", "c", "d")
         monkeypatch.setattr(ModelFiles, "_fetch", full_with_two)
-        for name in hashes:
+        for name in "abc":
             ask(scoring, name)
         assert kept(tmp_path, hashes) == ["b", "c"]
+        monkeypatch.setattr(ModelFiles, "_fetch", full)
+        answer = scoring.post("/models/d/score", {"data": ROWS})
+        assert assert_one_error_shape(answer, 503)["reason"] == "disk"
+        assert int(answer.headers["retry-after"]) >= 1
+        assert kept(tmp_path, hashes) == ["c"], "which is loaded"
+        assert scoring.score("c", ROWS)
