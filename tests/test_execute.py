@@ -353,14 +353,14 @@ def test_a_cancel_is_not_swallowed_by_a_worker_that_stops(bench: Bench) -> None:
 def test_nothing_is_executed_of_a_run_that_was_canceled_while_it_was_preparing(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make, mark = RunFolder.make, tmp_path / "mark"
+    take_snapshot, mark = RunFolder.take_snapshot, tmp_path / "mark"
     run = bench.submit(f"open({str(mark)!r}, 'w')")
 
-    def canceled_meanwhile(folder: RunFolder, backend: Backend) -> None:
-        make(folder, backend)
+    def canceled_meanwhile(folder: RunFolder, backend: Backend, is_over: Callable[[], bool]) -> None:
+        take_snapshot(folder, backend, is_over)
         assert runs.cancel(backend, run.id).status is RunStatus.PREPARING
 
-    monkeypatch.setattr(RunFolder, "make", canceled_meanwhile)
+    monkeypatch.setattr(RunFolder, "take_snapshot", canceled_meanwhile)
     bench.executor.execute(run.id)
     assert runs.find(bench.backend, run.id).status is RunStatus.CANCELED
     assert not mark.exists()
