@@ -201,7 +201,7 @@ def test_another_scheduler_takes_over_when_the_one_that_leads_is_killed(field: F
 
     def leader() -> subprocess.Popen[bytes] | None:
         name = field.backend.state.leader() or ""
-        return next((s for s in schedulers if name.endswith(f"-{s.pid}")), None)
+        return next((s for s in schedulers if f"-{s.pid} " in name), None)
 
     first = eventually(leader, what="one of them leads")
     worker.kill()
