@@ -120,7 +120,7 @@ pathlib.Path("outputs/x.txt").write_text("x")
 class Mixed:
     """The programs of a platform, some of this version and some of the one before."""
 
-    def __init__(self, settings: Settings, earlier: Path, old: set[str]) -> None:
+    def __init__(self, settings: Settings, earlier: Path, old: tuple[str, ...]) -> None:
         api_port, scoring_port = free_ports(2)
         self.settings = dataclasses.replace(
             settings,
@@ -146,9 +146,9 @@ class Mixed:
             program.communicate(timeout=60)
 
 
-@pytest.mark.parametrize("old", [{"api", "scheduler"}, {"worker", "scoring"}], ids=" ".join)
+@pytest.mark.parametrize("old", [("api", "scheduler"), ("worker", "scoring")], ids=" ".join)
 def test_neighbouring_versions_are_one_platform(
-    earlier: Path, backend: Backend, settings: Settings, tmp_path: Path, old: set[str]
+    earlier: Path, backend: Backend, settings: Settings, tmp_path: Path, old: tuple[str, ...]
 ) -> None:
     """A script and a function are executed, registered and scored. That a worker died is noticed by a
     scheduler of the version before."""

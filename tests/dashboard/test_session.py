@@ -68,9 +68,9 @@ def test_a_wrong_token_is_refused_in_words(stranger: TestClient, token: str) -> 
     "code",
     [
         *("x", "1.2", "²." + "0" * 64, "9" * 5000 + ".abc"),
-        f"{int(time.time()) + 60}.abc",
-        login_code(TOKEN, at=0),
-        login_code("another token"),
+        pytest.param(f"{int(time.time()) + 60}.abc", id="badly signed"),
+        pytest.param(login_code(TOKEN, at=0), id="old"),
+        pytest.param(login_code("another token"), id="of another token"),
     ],
 )
 def test_a_wrong_or_old_code_is_refused(stranger: TestClient, code: str) -> None:
