@@ -207,6 +207,8 @@ def _give_back(backend: Backend, held: RunRecord, reason: str, *, losses: int) -
     try:
         given = change(backend, held, again)
     except Fenced:
+        if losses:  # of two schedulers that do this at once, one did it
+            raise
         given = _given_back(backend, held, reason)
     backend.state.drop_lease(lease_of(held))
     if end := _why_no_more(given, reason, losses):

@@ -118,6 +118,7 @@ def test_a_server_that_speaks_grpc_with_everybody_would_be_noticed(tmp_path: Pat
 
         def answer() -> None:
             with server.accept()[0] as client:
+                client.recv(100)
                 client.sendall(settings)
 
         answering = threading.Thread(target=answer)
