@@ -4,6 +4,7 @@ Few rows are asked of all trees in one call (`groves.py`), more of one tree afte
 added up in scikit-learn's order, so that every bit is the same.
 """
 
+import functools
 import re
 import sys
 from typing import Any, Dict, List, Tuple
@@ -29,8 +30,9 @@ class Loop:
             tree = args[0].__self__
             if tree not in GROVES:
                 asked += left
-            counts = args[0].__name__ != "predict" and not leaves_tell_shares()
-            grove = GROVES.of(tree, lambda: Grove([a[0].__self__.tree_ for _, a, _ in asked], counts))
+            grove = GROVES.of(
+                tree, lambda: Grove([a[0].__self__.tree_ for _, a, _ in asked], _holds_counts(args[0]))
+            )
             if grove is not None:
                 grove.add(args[1], args[2][0])
                 return []
@@ -82,7 +84,7 @@ class Grove:
 
 def ask_tree(function: Any, args: Tuple[Any, ...], named: Dict[str, Any]) -> Any:
     """Add one tree's answer to a forest's, straight from the tree where it has one output."""
-    if not _adds_up(function, args) or (args[0].__name__ != "predict" and not leaves_tell_shares()):
+    if not _adds_up(function, args) or _holds_counts(args[0]):
         return getattr(function, "function", function)(*args, **named)
     predict, rows, sums = args[:3]
     values = predict.__self__.tree_.predict(rows)
@@ -98,8 +100,14 @@ def _adds_up(function: Any, args: Tuple[Any, ...]) -> bool:
     return getattr(getattr(args[0], "__self__", None), "n_outputs_", 0) == 1
 
 
-def leaves_tell_shares() -> bool:
-    """Whether the leaves of classifiers hold probabilities, not the counts that they are made of."""
+def _holds_counts(predict: Any) -> bool:
+    """Whether what a tree's leaves hold are counts, of which its method makes probabilities."""
+    return predict.__name__ != "predict" and not _leaves_tell_shares()
+
+
+@functools.lru_cache(maxsize=None)
+def _leaves_tell_shares() -> bool:
+    """Whether the leaves of classifiers hold probabilities in this version: found out once."""
     told = re.match(r"(\d+)\.(\d+)", sys.modules["sklearn"].__version__)
     return told is not None and (int(told.group(1)), int(told.group(2))) >= (1, 3)
 
