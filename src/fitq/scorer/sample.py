@@ -1,6 +1,6 @@
 """Rows on which a model's answers are recorded: those somebody gave, and others drawn within what it saw.
 
-What `fit` saw is told by the traces it left in the estimator (`child.seen_by_fit`): means and scales, split
+What `fit` saw is told by the traces it left in the estimator (`child/traces.py`): means and scales, split
 points, categories, kept rows. Where there are none, numbers are drawn around the example's.
 """
 

@@ -9,7 +9,7 @@ from .loading import Loaded
 from .predicting import plain
 from .probing import answers_of, mark_categories, mark_nullable
 from .schema import Unfit, example_rows, schema_of_model, schema_of_sample
-from .traces import kept_rows, known_categories, seen_by_fit
+from .traces import kept_rows, known_categories, seen_by_fit, traces_of
 from .versions import versions
 
 #: Predict-like methods, the one used by default first.
@@ -60,7 +60,10 @@ def facts(loaded: Loaded, sample: Optional[List[Any]]) -> Dict[str, Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         _probe(loaded, schema, sample, found)
-        found["seen"] = seen_by_fit(loaded, schema["columns"])
+        traces = traces_of(loaded, schema["columns"])
+        if schema["example"]:
+            mark_categories(loaded, schema, found["default_method"], known_categories(traces))
+        found["seen"] = seen_by_fit(traces, len(schema["columns"]))
         found["given"] = found["given"] or kept_rows(loaded, schema["columns"])
     return found
 
@@ -86,7 +89,6 @@ def _probe(loaded: Loaded, schema: Dict[str, Any], sample: Any, found: Dict[str,
         found["default_method"] = "transform"
     if schema["example"] and schema["layout"] == "rows":
         mark_nullable(loaded, schema, found["default_method"])
-        mark_categories(loaded, schema, found["default_method"], known_categories(loaded, schema["columns"]))
     found["input_schema"] = schema
 
 

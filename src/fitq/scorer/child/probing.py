@@ -59,7 +59,7 @@ def mark_categories(loaded: Loaded, schema: Dict[str, Any], method: str, known: 
         columns[i]["categories"] = values
         if kind != "boolean" and len(others) < MAX_TRIED:
             others[i] = "none of " + " ".join(values)[:200] if kind == "string" else max(values) + 1
-    if not schema["example"] or _trouble(loaded, schema, method, others) is None:
+    if not others or _trouble(loaded, schema, method, others) is None:
         return
     for i, other in others.items():
         columns[i]["refuses_others"] = UNKNOWN in str(_trouble(loaded, schema, method, {i: other}))

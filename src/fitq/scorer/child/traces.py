@@ -15,35 +15,41 @@ MAX_VALUES = 64
 MAX_CATEGORIES = 1000
 
 
-def seen_by_fit(loaded: Loaded, columns: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
+#: What a step tells of a column of the schema: {"low", "high"} or {"values"}, with "whole" if these are all.
+Trace = Tuple[int, Dict[str, Any]]
+
+
+def seen_by_fit(traces: List[Trace], width: int) -> List[Dict[str, Any]]:
     """Per column {"low", "high"} of numbers or {"values"}: from where rows may be drawn; {} where unknown."""
-    seen: List[Dict[str, Any]] = [{} for _ in columns]
-    for column, told in _told(loaded, columns):
+    seen: List[Dict[str, Any]] = [{} for _ in range(width)]
+    for column, told in traces:
         if not seen[column]:
             every = max(1, len(told.get("values", [])) // MAX_VALUES)
             seen[column] = {"values": told["values"][::every][:MAX_VALUES]} if "values" in told else told
     return seen
 
 
-def known_categories(loaded: Loaded, columns: List[Dict[str, Any]]) -> Dict[int, List[Any]]:
+def known_categories(traces: List[Trace]) -> Dict[int, List[Any]]:
     """Column → the values that it had in `fit`, where all that look at it agree and they are not too many."""
     found: Dict[int, List[Any]] = {}
-    for column, told in _told(loaded, columns):
+    for column, told in traces:
         if told.get("whole"):
             values = told["values"]
             found[column] = values if found.get(column, values) == values else []
     return {i: values for i, values in found.items() if 0 < len(values) <= MAX_CATEGORIES}
 
 
-def _told(loaded: Loaded, columns: List[Dict[str, Any]]) -> Iterator[Tuple[int, Dict[str, Any]]]:
-    """Every trace, by the number of the schema's column."""
+def traces_of(loaded: Loaded, columns: List[Dict[str, Any]]) -> List[Trace]:
+    """All that its steps tell. Of a large forest that takes a while: every split is looked at."""
+    found: List[Trace] = []
     names = loaded.names or [""] * len(columns)
     where = {n: i for i, n in enumerate(c["name"] for c in columns) if n}
     with contextlib.suppress(Exception):  # an estimator that is built otherwise tells nothing
         for position, told in _traces(loaded.model, list(range(len(names))), names):
             column = where.get(names[position], -1) if names[position] else position
             if 0 <= column < len(columns):
-                yield column, told
+                found.append((column, told))
+    return found
 
 
 def kept_rows(loaded: Loaded, columns: List[Dict[str, Any]]) -> List[List[float]]:
