@@ -212,7 +212,7 @@ def _give_back(backend: Backend, held: RunRecord, reason: str, *, losses: int) -
         given = _given_back(backend, held, reason)
     backend.state.drop_lease(lease_of(held))
     if end := _why_no_more(given, reason, losses):
-        return _end_for_worker(backend, given, *end)
+        return _publish(backend, _as_seen(backend, given, *end), given)
     backend.queue.send(pool=given.pool, actor=given.actor, run_id=given.id)
     return given
 
@@ -247,11 +247,6 @@ def _given_back(backend: Backend, held: RunRecord, reason: str) -> RunRecord:
     ):
         raise Fenced(held.id)
     return current
-
-
-def _end_for_worker(backend: Backend, run: RunRecord, status: RunStatus, failure: Failure) -> RunRecord:
-    """End a run whose worker keeps nothing of it."""
-    return _publish(backend, _as_seen(backend, run, status, failure), run)
 
 
 def _as_seen(backend: Backend, run: RunRecord, status: RunStatus, failure: Failure) -> FinalRecord:
