@@ -151,6 +151,47 @@ def test_rounds_that_fail_half_way_count_no_outage_twice(
     assert status(memory_backend, queued) is RunStatus.QUEUED
 
 
+def test_a_scheduler_that_takes_over_has_looked_on_and_judges_at_once(
+    memory_backend: Backend, queued: RunRecord, clock: Clock
+) -> None:
+    """Also one that starts anew, while Redis still names the one that was killed."""
+    first, second = (Scheduler(memory_backend, LEASE_SECONDS) for _ in range(2))
+    held_by(memory_backend, queued)
+    first.round()
+    leader = memory_backend.state.leader()
+    second._id = "another"
+    for _ in range(4):
+        clock.forward(3)
+        first.round()
+        second.round()
+    assert memory_backend.state.leader() == leader
+    assert status(memory_backend, queued) is RunStatus.PREPARING
+    clock.forward(7)  # the first is dead
+    second.round()
+    assert memory_backend.state.leader() == "another"
+    assert status(memory_backend, queued) is RunStatus.QUEUED
+
+
+def test_an_emptied_redis_is_judged_and_filled_anew_also_by_who_looks_on(
+    memory_backend: Backend, queued: RunRecord, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scheduler = Scheduler(memory_backend, LEASE_SECONDS)
+    scheduler.round()
+    clock.forward(care.patience(LEASE_SECONDS))
+    lost = msgspec.structs.replace(queued, id="lost-1")
+    memory_backend.objects.put(memory_backend.keys.open_run(lost.id), to_json(lost))
+    memory_backend.state.lead("another", 1)
+    monkeypatch.setattr(memory_backend.state, "epoch", lambda: "emptied")
+    scheduler.round()
+    clock.forward(care.patience(LEASE_SECONDS) - 1)
+    scheduler.round()
+    assert memory_backend.state.get_run(lost.id) is None, "a worker that executes it may yet say so"
+    clock.forward(1)
+    scheduler.round()
+    scheduler._restoring.join(10)
+    assert status(memory_backend, lost) is RunStatus.QUEUED
+
+
 def unavailable() -> NoReturn:
     raise Unavailable("cut")
 

@@ -35,9 +35,16 @@ def test_a_program_that_keeps_ending_is_started_again_with_growing_pauses(tmp_pa
         while not program.tend():
             now[0] += 0.25
         pauses.append(now[0] - began)
-    program.stop()
     assert pauses == [0.5, 1.0, 2.0, 4.0]
     assert program.restarts == 4
+    now[0] += 11  # it lived so long: what ends it now is something else
+    eventually(lambda: not program.process.is_running)
+    assert program.tend()
+    began = now[0]
+    while not program.tend():
+        now[0] += 0.25
+    program.stop()
+    assert now[0] - began == 0.5
 
 
 def test_a_retired_program_is_not_started_again(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ log = get_logger(__name__)
 _FIRST_PAUSE_SECONDS = 0.5
 #: Not longer: who restarts is also who lets nobody take over the runs of lost workers.
 _LONGEST_PAUSE_SECONDS = 10.0
-#: A program that has lived this long is taken for healthy: its next end starts with a short pause again.
-_HEALTHY_SECONDS = 60.0
+#: A program that has lived this long can start: what ends it next is something else, after a short pause.
+_HEALTHY_SECONDS = 10.0
 
 
 class Program:

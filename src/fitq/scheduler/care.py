@@ -1,4 +1,4 @@
-"""What the leading scheduler does in each round. Every step may be done twice, and by two, without harm."""
+"""What a scheduler does in each round. Every step may be done twice, and by two, without harm."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Care:
         self._away_seconds = 0.0
 
     def begin_anew(self) -> None:
-        """Forget what was seen: another scheduler led meanwhile, or Redis lost its data."""
+        """Forget what was seen: Redis lost its data."""
         self._seen.clear()
 
     def was_away(self, seconds: float) -> None:
@@ -70,14 +70,19 @@ class Care:
 
     def end_lost_attempts(self) -> int:
         """Take runs from workers that stopped renewing; returns how many."""
-        leases = self._backend.state.list_leases()
-        held = {attempts.lease_of(run): run for run in self._held()}
-        self._look_at(held.keys() | leases.keys(), leases)
+        leases, held = self.look()
         lost = [lease for lease in self._seen if self._is_lost(lease, leases.get(lease))]
         for lease in lost:
             if lease not in held:  # of an attempt that is over
                 self._backend.state.drop_lease(lease)
         return sum(self._lose(held[lease]) for lease in lost if lease in held)
+
+    def look(self) -> tuple[dict[Lease, LeaseEnd], dict[Lease, RunRecord]]:
+        """Note which leases were renewed since the last look; returns all, and the runs that are held."""
+        leases = self._backend.state.list_leases()
+        held = {attempts.lease_of(run): run for run in self._held()}
+        self._look_at(held.keys() | leases.keys(), leases)
+        return leases, held
 
     def _held(self) -> Iterator[RunRecord]:
         for status in attempts.HELD:

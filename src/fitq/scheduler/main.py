@@ -1,4 +1,4 @@
-"""One scheduler process. Several may run; the one that holds the leader's key works, the others wait."""
+"""One scheduler process. Several may run: all look on, and the one that holds the leader's key acts."""
 
 from __future__ import annotations
 
@@ -39,9 +39,10 @@ class Scheduler:
         self._care = Care(backend, lease_seconds)
         self._leftovers = Leftovers(backend)
         self._id = f"{socket.gethostname()}-{os.getpid()} {__version__}"  # who leads, and in which version
-        self._leads, self._looked_at = False, 0.0
+        self._epoch = ""  #: of Redis, as it was last seen
+        self._looks_since = 0.0  #: by the clock of care; since Redis was last found empty, if that is later
+        self._looked_at = time.monotonic()
         self._was_away = False  #: Redis was, in the round before
-        self._leads_since = 0.0  #: by the clock of care; since Redis was last found empty, if that is later
         self._done_at: dict[str, float] = {}  #: when each step was, since Redis was last found empty
         self._restoring = threading.Thread()  #: the last one that filled Redis
 
@@ -56,25 +57,24 @@ class Scheduler:
             self.round()
 
     def round(self) -> None:
-        """One round, if it leads. A Redis that is away ends it; then nobody is judged for a while."""
+        """One round. A Redis that is away ends it; then nobody is judged for a while."""
         try:
-            if self._backend.state.lead(self._id, _LEAD_SECONDS):
+            leads = self._backend.state.lead(self._id, _LEAD_SECONDS)
+            self._notice_loss()
+            self._notice_absence()
+            if leads:
                 self._look_after()
             else:
-                self._leads = False
+                self._care.look()  # whoever takes over knows then who was silent, and for how long
+                self._looked_at = time.monotonic()
         except Unavailable as exc:
             log.warning("round_skipped", error=exc.message)
             self._was_away = True
 
     def _look_after(self) -> None:
-        if self._backend.state.is_new_epoch():
-            log.warning("redis_is_empty", hint="It is filled again from the object store.")
-            self._leads = False
-            self._done_at = {}
-        self._notice_absence()
         self._care.end_lost_attempts()
         self._looked_at = time.monotonic()
-        if self._care.clock - self._leads_since >= patience(self._lease_seconds):
+        if self._care.clock - self._looks_since >= patience(self._lease_seconds):
             self._restore_aside()  # what workers still execute they have put back by now
         # It reads every message there is.
         self._when_due(self._done_at, "send", self._care.send_missing_messages, self._lease_seconds)
@@ -91,13 +91,21 @@ class Scheduler:
             self._when_due(done_at, "ended", self._care.restore_ended, _RESTORE_ENDED_SECONDS)
             self._when_due(done_at, "leftovers", self._leftovers.delete_some, _LEFTOVERS_SECONDS)
 
+    def _notice_loss(self) -> None:
+        """Redis may have lost its data since we last looked, or we look for the first time."""
+        epoch = self._backend.state.epoch()
+        if epoch == self._epoch:
+            return
+        if self._epoch:
+            log.warning("redis_is_empty", hint="It is filled again from the object store.")
+        self._epoch, self._done_at = epoch, {}
+        self._care.begin_anew()
+        self._looks_since = self._care.clock
+
     def _notice_absence(self) -> None:
-        """Redis, this process or the whole machine may have stood still, or another scheduler led."""
+        """Redis, this process or the whole machine may have stood still."""
         away_seconds = time.monotonic() - self._looked_at
-        if not self._leads:
-            self._care.begin_anew()
-            self._leads, self._leads_since = True, self._care.clock
-        elif self._was_away or away_seconds > 2 * self._period_seconds + 2.0:
+        if self._was_away or away_seconds > 2 * self._period_seconds + 2.0:
             self._care.was_away(away_seconds)
         self._was_away = False
         self._looked_at = time.monotonic()  # told: a round that fails from here on must not tell it again

@@ -17,7 +17,7 @@ Redis, under `fitq:<workspace>:`
     pools                  hash    <name> → PoolSettings
     workers                hash    <worker id> → WorkerRecord
     leases                 zset    <run>|<n>-<claim> by the server time at which the lease ends
-    epoch                  string  there since Redis was last found empty
+    epoch                  string  a random name, given when Redis was last found empty
     whole                  string  there once everything is back since then
     restoring              string  [runs, of] while an emptied Redis is filled again
     leader                 string  id of the scheduler that leads, for some seconds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import hashlib
+import secrets
 import threading
 import time
 from collections.abc import Iterator
@@ -36,7 +37,7 @@ class MemoryState:
         self._workers: dict[str, WorkerRecord] = {}
         self._leases: dict[Lease, float] = {}
         self._leader = ("", 0.0)
-        self._epoch_begun = self._whole = False
+        self._epoch, self._whole = secrets.token_hex(4), False
         self._restoring: Restoring | None = None
 
     def ping(self) -> None:
@@ -195,9 +196,8 @@ class MemoryState:
         leader, until = self._leader
         return leader if until > time.monotonic() else None
 
-    def is_new_epoch(self) -> bool:
-        begun, self._epoch_begun = self._epoch_begun, True
-        return not begun
+    def epoch(self) -> str:
+        return self._epoch
 
     def note_whole(self) -> None:
         self._whole = True

@@ -161,8 +161,8 @@ class StateStore(Protocol):
     def leader(self) -> str | None:
         """Who leads now; None when nobody does."""
 
-    def is_new_epoch(self) -> bool:
-        """True once for a store that knows nothing yet, or no longer: somebody has to fill it."""
+    def epoch(self) -> str:
+        """A name for the time since the store knew nothing. When it is another, somebody has to fill it."""
 
     def note_whole(self) -> None:
         """Say that it knows everything again. It forgets that with everything else."""

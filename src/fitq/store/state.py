@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import secrets
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -306,8 +307,11 @@ class RedisState:
         return None if found is None else found.decode()
 
     @translated
-    def is_new_epoch(self) -> bool:
-        return bool(self._redis.set(self._keys.epoch(), 1, nx=True))
+    def epoch(self) -> str:
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.set(self._keys.epoch(), secrets.token_hex(4), nx=True)
+            pipe.get(self._keys.epoch())
+            return str(pipe.execute()[1].decode())
 
     @translated
     def note_whole(self) -> None:
