@@ -640,6 +640,23 @@ def test_a_run_that_cannot_be_confined_runs_nothing_and_is_left_to_another(bench
     assert "executed" not in bench.log(ended)
 
 
+def test_a_run_that_could_not_be_confined_for_the_last_time_is_canceled_if_somebody_asked_for_that(
+    bench: Bench,
+) -> None:
+    class Canceling(Failing):
+        def plan(self, run: str, **asked: Any) -> dict[str, Any]:
+            runs.cancel(bench.backend, run)
+            return super().plan(run, **asked)
+
+    bench.use(Canceling())
+    run = bench.submit("print('executed')", max_attempts=1)
+    bench.executor.execute(run.id)
+    ended = runs.find(bench.backend, run.id)
+    assert (ended.status, ended.attempt) == (RunStatus.CANCELED, 1)
+    assert ended.failure is not None
+    assert ended.failure.kind == "canceled"
+
+
 def test_a_script_cannot_claim_that_it_was_not_confined(bench: Bench) -> None:
     run = bench.run(
         "import os, sys\n"

@@ -194,6 +194,17 @@ def lose(backend: Backend, held: RunRecord) -> RunRecord:
     return _give_back(backend, held, f"worker {held.worker} was lost", losses=1)
 
 
+def lose_dead(backend: Backend, run_id: str, attempt_id: str) -> RunRecord | None:
+    """Take a run from a worker that is known to be dead; None if the run has gone on since."""
+    run = backend.state.get_run(run_id)
+    if run is None or not is_held(run) or run.attempt_id != attempt_id:
+        return None
+    try:
+        return lose(backend, run)
+    except Fenced:  # somebody else saw it too
+        return None
+
+
 def _give_back(backend: Backend, held: RunRecord, reason: str, *, losses: int) -> RunRecord:
     """`losses`: how many more attempts count as lost. One that a worker hands back in order does not."""
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 from fitq import runs
 from fitq.records import RunStatus
+from fitq.worker.folder import name_of
 from tests.conftest import eventually
 from tests.faults.conftest import LEASE_SECONDS, Field
 
@@ -55,7 +57,7 @@ def test_a_killed_workers_run_is_taken_over(field: Field, tmp_path: Path) -> Non
     first.send_signal(signal.SIGKILL)
     first.wait()
     eventually(lambda: not field.processes_of(run), seconds=3, what="the script dies with its worker")
-    assert [place.name for place in work.iterdir()] == [f"{run.id}-1"]
+    assert [place.name for place in work.iterdir()] == [name_of(field.find(run))]
     field.start_worker(work_dir=work)
     ended = field.wait_until(run, RunStatus.COMPLETED)
     assert ended.attempt == 2
@@ -69,6 +71,34 @@ def test_a_killed_workers_run_is_taken_over(field: Field, tmp_path: Path) -> Non
     ]
     assert field.log(run) == "first attempt\n[fitq] attempt 2\nlater attempt\n"
     eventually(lambda: list(work.iterdir()) == [], what="nothing of either attempt is left on the disk")
+
+
+def test_where_another_works_on_the_same_disk_nobody_waits_for_a_dead_workers_lease(
+    field: Field, tmp_path: Path
+) -> None:
+    """The kernel lets go of its locks: that is proof; a lease is only a guess. No scheduler is needed."""
+    work = tmp_path / "shared-work"
+    both = [field.start_worker(work_dir=work, lease_seconds=600.0, warm_start=0) for _ in range(2)]
+    run = field.submit(FIRST_WAITS.format(mark=str(tmp_path / "mark")))
+    eventually(lambda: "first attempt" in field.log(run))
+    [first] = [w for w in both if field.find(run).worker.endswith(f"-{w.pid}")]
+    first.kill()
+    ended = field.wait_until(run, RunStatus.COMPLETED, seconds=20)
+    assert (ended.attempt, ended.losses) == (2, 1)
+    assert "was lost" in ended.timeline[3].reason
+    eventually(lambda: list(work.iterdir()) == [], what="nothing of either attempt is left on the disk")
+
+
+def test_a_worker_that_stands_still_is_not_dead(field: Field, tmp_path: Path) -> None:
+    work = tmp_path / "shared-work"
+    both = [field.start_worker(work_dir=work, lease_seconds=600.0, warm_start=0) for _ in range(2)]
+    run = field.submit(EACH_WAITS.format(mark=str(tmp_path / "mark"), gate=str(tmp_path / "gate")))
+    eventually(lambda: "first attempt" in field.log(run))
+    [holder] = [w for w in both if field.find(run).worker.endswith(f"-{w.pid}")]
+    holder.send_signal(signal.SIGSTOP)
+    time.sleep(6)  # others look every 2 s
+    assert (field.find(run).status, field.find(run).attempt) == (RunStatus.RUNNING, 1)
+    holder.send_signal(signal.SIGCONT)
 
 
 def test_a_run_that_may_have_no_more_attempts_ends_as_worker_lost(field: Field, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -40,3 +41,22 @@ def test_what_a_killed_worker_left_is_removed_and_what_is_in_use_is_not(groups: 
         sleeper.kill()
         sleeper.wait()
         used.remove()
+
+
+def test_a_group_ends_with_all_that_is_in_it(groups: Groups) -> None:
+    group = groups.make("fitq-busy-1", memory_bytes=None, processes=10)
+    sleepers = [subprocess.Popen(["sleep", "1000"]) for _ in range(3)]
+    waiting = [threading.Thread(target=sleeper.wait) for sleeper in sleepers]  # as init would
+    try:
+        for thread, sleeper in zip(waiting, sleepers, strict=True):
+            thread.start()
+            for folder in group.folders:
+                (folder / "cgroup.procs").write_text(str(sleeper.pid))
+        groups.of("fitq-busy-1").end()
+        assert not any(folder.exists() for folder in group.folders)
+        groups.of("fitq-busy-1").end()  # it is not there any more
+    finally:
+        for thread, sleeper in zip(waiting, sleepers, strict=True):
+            sleeper.kill()
+            thread.join()
+    assert [sleeper.returncode for sleeper in sleepers] == [-9, -9, -9]

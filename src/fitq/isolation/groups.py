@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,23 @@ class Group:
         files = [folder / name for folder in self.folders for name in _PEAKS if (folder / name).exists()]
         return max((int(file.read_text()) for file in files), default=0)
 
+    def end(self) -> None:
+        """Kill every process in it, and remove it. One that is not there is fine."""
+        deadline = time.monotonic() + _SECONDS_TO_EMPTY
+        while (pids := self._pids()) and time.monotonic() < deadline:
+            for pid in pids:
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.01)
+        self.remove()
+
+    def _pids(self) -> list[int]:
+        found: list[int] = []
+        for file in self.join_files:
+            with contextlib.suppress(OSError):
+                found += map(int, Path(file).read_text().split())
+        return found
+
     def remove(self) -> None:
         """Once no process is left. Twice is fine."""
         for folder in self.folders:
@@ -60,13 +78,17 @@ class Groups:
 
     parents: tuple[Path, ...]
 
+    def of(self, name: str) -> Group:
+        """The group of that name, whether it is there or not."""
+        return Group(tuple(parent / name for parent in self.parents))
+
     def make(self, name: str, *, memory_bytes: int | None, processes: int) -> Group:
         """A group with limits.
 
         Raises:
             OSError: it cannot be made.
         """
-        group = Group(tuple(parent / name for parent in self.parents))
+        group = self.of(name)
         # The kernel rounds down to whole pages: a run would end with less than it was granted.
         most = None if memory_bytes is None else -(-memory_bytes // _PAGE_BYTES) * _PAGE_BYTES
         limits = {

@@ -84,15 +84,20 @@ class Ladder:
         """The same rungs for other places."""
         return dataclasses.replace(self, hidden=tuple(hidden), open=tuple(opened))
 
-    def group_for(self, run: str, *, memory_bytes: int | None, processes: int) -> Group:
-        """The kernel's limits for one run; an empty group where it has none.
+    def group_for(self, attempt: str, *, memory_bytes: int | None, processes: int) -> Group:
+        """The kernel's limits for one attempt; an empty group where it has none.
 
         Raises:
             OSError: it cannot be made.
         """
         if self.groups is None:
             return Group()
-        return self.groups.make(f"fitq-{run}", memory_bytes=memory_bytes, processes=processes)
+        return self.groups.make(f"fitq-{attempt}", memory_bytes=memory_bytes, processes=processes)
+
+    def end_group(self, attempt: str) -> None:
+        """End what a dead worker left of an attempt, as far as the kernel kept it together."""
+        if self.groups is not None:
+            self.groups.of(f"fitq-{attempt}").end()
 
     def user_for(self, run: str) -> int | None:
         """The user a run executes as; None: the worker's.

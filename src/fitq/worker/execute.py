@@ -31,7 +31,7 @@ from fitq.worker import collect
 from fitq.worker.cores import default_folder, held_cores
 from fitq.worker.doctor import diagnosis
 from fitq.worker.finalize import Finalizer
-from fitq.worker.folder import Program, RunFolder
+from fitq.worker.folder import Program, RunFolder, name_of
 from fitq.worker.inputs import Inputs
 from fitq.worker.preparing import Prepared, prepare
 from fitq.worker.process import RunProcess
@@ -223,7 +223,7 @@ class Executor:
         user = self.ladder.user_for(run.id)
         give_to(user, folder.path)
         group = self.ladder.group_for(
-            f"{run.id}-{run.attempt}",
+            name_of(run),
             memory_bytes=run.resources.memory_bytes,
             processes=self.settings.run_processes,
         )
@@ -303,11 +303,16 @@ class Executor:
             self._end_before_start(run, folder, RunStatus.CANCELED, failure)
 
     def _leave_to_another(self, run: RunRecord, folder: RunFolder, failure: Failure) -> None:
-        """Not the run's fault, so it gets another attempt, perhaps on another worker; but not for ever."""
-        if run.attempt < run.max_attempts:
+        """Not the run's fault, so it gets another attempt, perhaps on another worker; but not for ever. One
+        that somebody asked to cancel ends as it is handed back."""
+        if run.attempt < run.max_attempts or self._is_canceled(run):
             self._hand_back(run, failure.message)
         else:
             self._fail_before_start(run, folder, failure)
+
+    def _is_canceled(self, run: RunRecord) -> bool:
+        current = patiently(lambda: self.backend.state.get_run(run.id), what="look whether it is canceled")
+        return current is not None and current.cancel_requested
 
     def _end_before_start(
         self, run: RunRecord, folder: RunFolder, status: RunStatus, failure: Failure

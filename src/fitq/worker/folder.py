@@ -1,6 +1,6 @@
 """The folder of one attempt, and what its process is told through the environment.
 
-<work>/<run>-<attempt>/
+<work>/<run>-<attempt>-<claim>/
     lock                   held by its worker: see abandoned.py
     std_log.txt            stdout and stderr, merged; out of the run's reach
     run/                   all that is the run's own
@@ -68,13 +68,24 @@ class Program:
         return self.command[2:]
 
 
+def name_of(run: RunRecord) -> str:
+    """What the attempt that a run is in is called on this machine."""
+    return f"{run.id}-{run.attempt_id}"
+
+
+def parts_of(name: str) -> tuple[str, str]:
+    """(run id, attempt id) of such a name; of another, those of no run."""
+    run_id, *attempt_id = name.rsplit("-", 2)
+    return run_id, "-".join(attempt_id)
+
+
 class RunFolder:
     """Where one attempt lives."""
 
     def __init__(self, work_dir: Path, run: RunRecord) -> None:
         self.run = run
         # Without links: what a run leaves is read by a path of which no part may be one.
-        self._place = work_dir.resolve() / f"{run.id}-{run.attempt}"
+        self._place = work_dir.resolve() / name_of(run)
         self.path = self._place / "run"
         self.code = self.path / "code"
         self.metrics = self.path / "metrics.jsonl"

@@ -19,7 +19,7 @@ import dramatiq
 import msgspec
 from dramatiq.middleware import Middleware
 
-from fitq import __version__
+from fitq import __version__, attempts
 from fitq.backend import Backend, open_backend
 from fitq.credentials import hide_this_process
 from fitq.environments.opening import open_environments
@@ -37,6 +37,7 @@ from fitq.stopping import set_on_signals
 from fitq.store.patience import patiently
 from fitq.worker.abandoned import sweep
 from fitq.worker.execute import Executor
+from fitq.worker.folder import parts_of
 from fitq.worker.functions_folder import FunctionsFolder
 from fitq.worker.importing import Importer
 from fitq.worker.published import PublishedFunctions
@@ -197,7 +198,7 @@ class Worker(Middleware):
             self.executor.starter.keep_warm(self.settings.slots)
         # Also while this worker stops: what it executes is its own until it has handed it back.
         self._repeat(self._keep_leases, until=self._has_stopped)
-        threading.Thread(target=sweep, args=(Path(self._work),), daemon=True).start()
+        self._repeat(lambda: sweep(Path(self._work), self._end_abandoned), until=self._stopping)
 
     def after_worker_boot(self, broker: object, worker: object) -> None:  # noqa: ARG002
         """Dramatiq's threads are there."""
@@ -249,6 +250,14 @@ class Worker(Middleware):
         """Whose runs are kept lives, so this is what beats."""
         self._heart.beat()
         self.executor.keep_leases()
+
+    def _end_abandoned(self, attempt: str) -> None:
+        """What a worker of this machine had when it died goes on at once: its lease need not run out, for the
+        kernel says that it is dead."""
+        self._ladder.end_group(attempt)
+        after = attempts.lose_dead(self.backend, *parts_of(attempt))
+        if after is not None:
+            log.warning("attempt_lost", run_id=after.id, attempt=attempt, now=after.status)
 
     def _tell_the_pool(self) -> None:
         self._report()
