@@ -10,12 +10,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psutil
 import redis
 
 from chaos_lab.proxy import (
+    ALTERING,
     BROKEN,
     DEAF,
     FORBIDDEN,
@@ -40,6 +41,8 @@ class Absence:
     ended: float | None  #: None: it never came back
 
 
+#: What has a known SHA-256, which is all that may be told apart from what was kept.
+_ALTERED = [some(replace(ALTERING, containing=kept), 0.5) for kept in (b"/snapshots/", b"/outputs/")]
 #: How often each fault is chosen, relative to the others.
 WEIGHTS = {
     "kill worker": 14,
@@ -169,7 +172,7 @@ class Breaker:
         if proxy.fault is not None:
             return ""
         for_both = [some(SLOW, 0.5), GONE, DEAF, some(FORGETFUL, 0.3), some(HALVES, 0.3), some(GONE, 0.3)]
-        for_objects = [some(SLOW_DOWN, 0.5), some(BROKEN, 0.3), some(FORBIDDEN, 0.3), SLOW_DOWN]
+        for_objects = [some(SLOW_DOWN, 0.5), some(BROKEN, 0.3), some(FORBIDDEN, 0.3), SLOW_DOWN, *_ALTERED]
         fault = self._random.choice(for_both + (for_objects if proxy is self._to_objects else []))
         proxy.fault = fault
 
