@@ -1,17 +1,18 @@
 """Does fitq lose, double or mix up runs while everything around them breaks?
 
-    scripts/bench chaos [--minutes 5] [--seed 1] [--faults-per-minute 20] [--runs-per-minute 40]
+    scripts/bench chaos [--minutes 5] [--seed 1] [--faults-per-minute 20] [--runs-per-minute 40] [--apart]
 
 A whole platform, a mix of runs from stubborn clients, and faults at random from one seed: SIGKILL, SIGTERM
 and SIGSTOP of its processes, FLUSHALL, and bad lines to Redis and to the object store. In the end all is
 mended, and once it is quiet the API, Redis and the bucket are read and judged. Exit code 1: a promise was
-broken.
+broken. Workers share a disk, as under `fitq up`; with --apart each has one of its own, which is gone with it.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import shutil
 import sys
 import tempfile
 import threading
@@ -28,6 +29,7 @@ from chaos_lab.proxy import Proxy
 from minio import Minio
 
 from fitq import logs
+from fitq.local.process import Process
 from fitq.local.stack import Stack
 
 _QUIET_SECONDS = 240.0
@@ -36,6 +38,25 @@ _TIDY_SECONDS = 90.0  # the scheduler looks for what was left behind every 30 s
 
 class FragileStack(Stack):
     """A platform that reaches both its stores through proxies."""
+
+    apart = False  #: each worker has a disk of its own
+
+    def _child(self, program: str, name: str, pool: str = "default") -> Process:
+        shared = self.settings
+        if self.apart and program == "worker":
+            self.settings = dataclasses.replace(shared, work_dir=str(self._disk_of(name)))
+        try:
+            return super()._child(program, name, pool)
+        finally:
+            self.settings = shared
+
+    def _disk_of(self, worker: str) -> Path:
+        return Path(self.settings.work_dir) / worker
+
+    def lose_disk(self, worker: str) -> None:
+        """A worker was killed and its machine does not come back: nobody finds there what it had in hand."""
+        if self.apart:
+            shutil.rmtree(self._disk_of(worker), ignore_errors=True)
 
     def _start_stores(self) -> None:
         super()._start_stores()
@@ -61,7 +82,12 @@ class Trial:
             stack.settings.url, stack.settings.token, asked.seed, per_minute=asked.runs_per_minute
         )
         self.breaker = Breaker(
-            stack, stack.to_redis, stack.to_objects, asked.seed, per_minute=asked.faults_per_minute
+            stack,
+            stack.to_redis,
+            stack.to_objects,
+            asked.seed,
+            per_minute=asked.faults_per_minute,
+            lose_disk=stack.lose_disk,
         )
         self.evidence = Evidence()
         self.over = threading.Event()
@@ -166,6 +192,7 @@ def main() -> int:
     parser.add_argument("--faults-per-minute", type=float, default=20.0)
     parser.add_argument("--runs-per-minute", type=float, default=40.0)
     parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--apart", action="store_true", help="no worker finds what another one left")
     parser.add_argument("--longest", type=float, default=45.0, help="seconds a run may be without a holder")
     parser.add_argument("--keep", type=Path, help="folder for logs and data; a temporary one otherwise")
     asked = parser.parse_args()
@@ -173,9 +200,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         folder = asked.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        with FragileStack(
-            folder / ".fitq", pools={"default": asked.workers}, api_port=0, scoring_port=0
-        ) as stack:
+        stack = FragileStack(folder / ".fitq", pools={"default": asked.workers}, api_port=0, scoring_port=0)
+        stack.apart = asked.apart
+        with stack:
             say(f"platform at {stack.settings.url}, seed {asked.seed}")
             trial = Trial(stack, asked)
             threading.Thread(target=trial.run, daemon=True).start()

@@ -42,7 +42,7 @@ class Absence:
 
 
 #: What has a known SHA-256, which is all that may be told apart from what was kept.
-_ALTERED = [some(replace(ALTERING, containing=kept), 0.5) for kept in (b"/snapshots/", b"/outputs/")]
+_ALTERED = [replace(ALTERING, containing=kept) for kept in (b"/snapshots/", b"/outputs/")]
 #: How often each fault is chosen, relative to the others.
 WEIGHTS = {
     "kill worker": 14,
@@ -70,13 +70,22 @@ class Breaker:
     """One fault after another, until it is told to stop."""
 
     def __init__(
-        self, stack: Stack, to_redis: Proxy, to_objects: Proxy, seed: int, *, per_minute: float
+        self,
+        stack: Stack,
+        to_redis: Proxy,
+        to_objects: Proxy,
+        seed: int,
+        *,
+        per_minute: float,
+        lose_disk: Callable[[str], None],
     ) -> None:
+        """`lose_disk`: called with the name of a worker that was killed."""
         self.done: Counter[str] = Counter()
         self.absences: list[Absence] = []
         self.redis_losses: list[float] = []  #: when it was emptied or killed, in seconds since 1970
         self.told: list[str] = []  #: what was done, in order
         self._stack, self._to_redis, self._to_objects = stack, to_redis, to_objects
+        self._lose_disk = lose_disk
         self._random = random.Random(seed)
         self._per_minute = per_minute
         self._over = threading.Event()
@@ -136,7 +145,10 @@ class Breaker:
                 seconds = self._stack.settings.lease_seconds * self._random.uniform(1.2, 2)
             return self._freeze(pid, seconds)
         number = signal.SIGKILL if verb == "kill" else signal.SIGTERM
+        [name] = [p.name for p in self._stack.programs if p.process.pid == pid] or [""]
         os.kill(pid, number)
+        if what == "worker" and verb == "kill":
+            self._lose_disk(name)
         if what == "redis":
             self.redis_losses.append(time.time())
         self.absences.append(Absence(pid, time.time(), None))
