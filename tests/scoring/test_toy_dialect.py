@@ -13,7 +13,6 @@ from starlette.routing import Route
 import fitq.scoring
 from fitq.schema import ArraySchema
 from fitq.scoring.access import a_model
-from fitq.scoring.call import Door
 from fitq.scoring.dialects.form import (
     Accepted,
     Asked,
@@ -25,6 +24,7 @@ from fitq.scoring.dialects.form import (
     Table,
     Written,
 )
+from fitq.scoring.door import Door
 from fitq.scoring.score import scoring as scores
 from tests.scoring.conftest import Scoring, assert_one_error_shape, running
 

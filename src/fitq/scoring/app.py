@@ -23,7 +23,8 @@ from fitq.scoring.about import (
 )
 from fitq.scoring.access import a_model, a_token, an_endpoint, the_model
 from fitq.scoring.answers import send_answer
-from fitq.scoring.call import Call, Door, refusal
+from fitq.scoring.call import Call
+from fitq.scoring.door import Door, refusal
 from fitq.scoring.peers import OWN_METRICS, Peers
 from fitq.scoring.score import infer, invocations, predict_v1, score
 from fitq.scoring.service import Service

@@ -8,9 +8,10 @@ from fitq.scorer.client import Outcome
 from fitq.scoring import script
 from fitq.scoring.answers import Answer
 from fitq.scoring.bodies import read
-from fitq.scoring.call import Call, Handler
+from fitq.scoring.call import Call
 from fitq.scoring.dialects import addresses
 from fitq.scoring.dialects.form import JSON, Accepted, Dialect, Reply, Written
+from fitq.scoring.door import Handler
 from fitq.scoring.fault import at_its_row
 from fitq.scoring.models import unusable_here
 from fitq.scoring.target import Target
