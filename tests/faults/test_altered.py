@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 from fitq import runs
 from fitq.backend import open_backend
 from fitq.records import RunStatus
-from fitq.scoring import models
+from fitq.scoring import served
 from fitq.scoring.app import create_app
 from fitq.scoring.peers import Peers
 from fitq.settings import Settings
@@ -97,7 +97,7 @@ def test_a_run_that_waits_for_its_code_is_canceled_at_once(
 def test_a_model_answers_rightly_or_not_at_all(
     proxied: tuple[Proxy, Settings], tmp_path: Path, iris: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(models, "_RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(served, "_RETRY_SECONDS", 0.0)
     proxy, settings = proxied
     backend = open_backend(settings)
     backend.objects.ensure_bucket()

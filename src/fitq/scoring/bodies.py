@@ -18,7 +18,7 @@ from fitq.scoring import large
 from fitq.scoring.call import Call
 from fitq.scoring.dialects import choose
 from fitq.scoring.dialects.form import JSON, Accepted, Asked, Dialect, Input, Table
-from fitq.scoring.models import ServedModel
+from fitq.scoring.served import ServedModel
 from fitq.twice import refuse_twice
 
 

@@ -11,7 +11,7 @@ import asyncio
 
 from fitq.errors import Unavailable
 from fitq.logs import get_logger
-from fitq.scoring.models import ServedModel
+from fitq.scoring.served import ServedModel
 from fitq.scoring.watch import Watch
 from fitq.store.changes import Changes
 

@@ -13,7 +13,7 @@ from fitq.scoring.dialects import addresses
 from fitq.scoring.dialects.form import JSON, Accepted, Dialect, Reply, Written
 from fitq.scoring.door import Handler
 from fitq.scoring.fault import at_its_row
-from fitq.scoring.models import unusable_here
+from fitq.scoring.served import unusable_here
 from fitq.scoring.target import Target
 
 #: What `Accept` usually says: nothing in particular.

@@ -9,7 +9,7 @@ from fitq.records import EntryScript
 from fitq.scorer.entry import EntryAnswer
 from fitq.scoring.answers import Answer
 from fitq.scoring.call import Call
-from fitq.scoring.models import unusable_here
+from fitq.scoring.served import unusable_here
 from fitq.scoring.target import Target
 
 #: What a script is told of a query at most.

@@ -7,7 +7,7 @@ import shlex
 from typing import Any, NamedTuple
 
 from fitq.records import Json
-from fitq.scoring.models import ServedModel
+from fitq.scoring.served import ServedModel
 
 #: the shell fills the token in; it is never in an answer
 _AUTHORIZED = '-H "Authorization: Bearer $FITQ_TOKEN"'

@@ -7,7 +7,8 @@ import asyncio
 from fitq.errors import FitqError, Unavailable
 from fitq.logs import get_logger
 from fitq.names import check_name
-from fitq.scoring.models import Models, ServedModel, checked_version
+from fitq.scoring.models import Models, checked_version
+from fitq.scoring.served import ServedModel
 
 log = get_logger(__name__)
 _PAUSE_SECONDS = 1.0
