@@ -26,7 +26,7 @@ import scale_lab.records as records
 import scale_lab.workers as workers
 from scale_lab.meters import Counted, Meters
 
-from fitq import restoring, runs, snapshots, submission
+from fitq import kept_snapshots, restoring, runs, snapshots, submission
 from fitq.backend import Backend, open_backend
 from fitq.local.objects import EmbeddedObjects
 from fitq.local.redis import EmbeddedRedis
@@ -54,7 +54,7 @@ def snapshot(backend: Backend, folder: Path) -> str:
     """A folder with one script, in the object store."""
     (folder / "train.py").write_text("print('trained')\n")
     data = snapshots.pack(folder).data
-    return submission.keep_snapshot(backend, io.BytesIO(data), max_bytes=_MIB, max_files=10)
+    return kept_snapshots.keep_snapshot(backend, io.BytesIO(data), max_bytes=_MIB, max_files=10)
 
 
 def submit(backend: Backend, sha256: str, pool: str) -> RunRecord:

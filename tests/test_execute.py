@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from fitq import runs, submission
+from fitq import kept_snapshots, runs, submission
 from fitq.backend import Backend
 from fitq.environments.opening import open_environments
 from fitq.isolation.ladder import Ladder
@@ -66,7 +66,7 @@ class Bench:
         for name, content in (files or {}).items():
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             (source / name).write_text(content)
-        sha256 = submission.keep_snapshot(
+        sha256 = kept_snapshots.keep_snapshot(
             self.backend, io.BytesIO(pack(source).data), max_bytes=10**7, max_files=100
         )
         start = {"command": code} if asked.pop("as_command", False) else {"script": "train.py"}

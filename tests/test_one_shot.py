@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fitq import pools, publishing, runs, submission
+from fitq import kept_snapshots, pools, publishing, runs, submission
 from fitq.backend import Backend
 from fitq.records import FunctionRequest, RunRequest, RunStatus
 from fitq.settings import Settings
@@ -43,7 +43,7 @@ def submit(backend: Backend, folder: Path, code: str = "print('done')") -> str:
     (folder / "source").mkdir(exist_ok=True)
     (folder / "source" / "train.py").write_text(code)
     data = io.BytesIO(pack(folder / "source").data)
-    snapshot = submission.keep_snapshot(backend, data, max_bytes=10**6, max_files=9)
+    snapshot = kept_snapshots.keep_snapshot(backend, data, max_bytes=10**6, max_files=9)
     return submission.submit(backend, RunRequest(snapshot=snapshot, script="train.py")).id
 
 
@@ -94,7 +94,7 @@ def test_a_pool_at_zero_learns_published_code_from_a_worker_that_finds_nothing_t
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "hello.py").write_text(code)
     data = io.BytesIO(pack(tmp_path / "code").data)
-    snapshot = submission.keep_snapshot(backend, data, max_bytes=10**6, max_files=9)
+    snapshot = kept_snapshots.keep_snapshot(backend, data, max_bytes=10**6, max_files=9)
     publishing.publish(backend, "hello", FunctionRequest(snapshot=snapshot))
     assert pools.find_pool(backend, "default").demand == 1
     assert worker().wait(timeout=120) == 0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fitq import publishing, submission
+from fitq import kept_snapshots, publishing
 from fitq.backend import Backend
 from fitq.environments.builder import Environments
 from fitq.errors import EnvironmentFailed, NotFound, Unavailable
@@ -28,7 +28,7 @@ def snapshot(memory_backend: Backend, tmp_path: Path) -> str:
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "train.py").write_text(CODE)
     data = io.BytesIO(pack(tmp_path / "code").data)
-    return submission.keep_snapshot(memory_backend, data, max_bytes=10**6, max_files=9)
+    return kept_snapshots.keep_snapshot(memory_backend, data, max_bytes=10**6, max_files=9)
 
 
 def worker(backend: Backend, folder: Path) -> PublishedFunctions:

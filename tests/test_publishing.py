@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fitq import pools, publishing, submission
+from fitq import kept_snapshots, pools, publishing, submission
 from fitq.backend import Backend
 from fitq.errors import InvalidRequest, NotFound, Outdated, Unavailable
 from fitq.records import EnvironmentRecord, FunctionRecord, FunctionRequest, RunRequest
@@ -23,7 +23,7 @@ def codes(memory_backend: Backend, tmp_path: Path) -> list[str]:
     for n in (1, 2):
         (tmp_path / "iris.py").write_text(f"# version {n}")
         data = io.BytesIO(pack(tmp_path).data)
-        kept.append(submission.keep_snapshot(memory_backend, data, max_bytes=10**6, max_files=9))
+        kept.append(kept_snapshots.keep_snapshot(memory_backend, data, max_bytes=10**6, max_files=9))
     return kept
 
 

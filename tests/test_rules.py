@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from fitq import attempts, pools, restoring, runs, submission
+from fitq import admission, attempts, kept_snapshots, pools, restoring, runs, submission
 from fitq.attempts import LOG_PATH, Fenced
 from fitq.backend import Backend, open_backend
 from fitq.dashboard.run_times import waited_seconds
@@ -56,7 +56,7 @@ def sent(backend: Backend) -> list[tuple[str, str, str]]:
 def snapshot(backend: Backend, folder: Path) -> str:
     (folder / "train.py").write_text("print(1)")
     data = pack(folder).data
-    return submission.keep_snapshot(backend, io.BytesIO(data), max_bytes=10**6, max_files=10)
+    return kept_snapshots.keep_snapshot(backend, io.BytesIO(data), max_bytes=10**6, max_files=10)
 
 
 def test_an_accepted_run_is_in_both_stores_and_on_the_queue(backend: Backend) -> None:
@@ -460,7 +460,7 @@ def test_the_same_folder_is_kept_once(
     data = pack(tmp_path).data
 
     def keep() -> str:
-        return submission.keep_snapshot(backend, io.BytesIO(data), max_bytes=10**6, max_files=10)
+        return kept_snapshots.keep_snapshot(backend, io.BytesIO(data), max_bytes=10**6, max_files=10)
 
     first = keep()
     monkeypatch.setattr(backend.objects, "put", lambda *_: pytest.fail("it was sent again"))
@@ -469,7 +469,8 @@ def test_the_same_folder_is_kept_once(
 
 def test_two_runs_never_share_an_id(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = iter(["iris-aaaaaaaa", "iris-aaaaaaaa", "iris-bbbbbbbb"])
-    monkeypatch.setattr(submission, "new_run_id", lambda _: next(ids))
+    for module in (admission, submission):
+        monkeypatch.setattr(module, "new_run_id", lambda _: next(ids))
     first, second = (submission.submit(backend, RunRequest(function="iris")) for _ in range(2))
     assert (first.id, second.id) == ("iris-aaaaaaaa", "iris-bbbbbbbb")
 

@@ -12,11 +12,11 @@ from sklearn.linear_model import LogisticRegression
 from fitq import endpoints, upkeep
 from fitq.backend import Backend
 from fitq.errors import Conflict, InvalidRequest, NotFound
+from fitq.kept_snapshots import keep_snapshot
 from fitq.model_settings import set_alias
 from fitq.records import ChangeRequest, EndpointRequest, EntryRequest, ModelRecord, RegisterRequest
 from fitq.registry import register
 from fitq.snapshots import pack
-from fitq.submission import keep_snapshot
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ from pathlib import PurePosixPath
 
 from fitq.backend import Backend
 from fitq.errors import InvalidRequest, Unavailable
+from fitq.kept_snapshots import files_of_snapshot
 from fitq.names import did_you_mean
 from fitq.records import EntryModel, EntryRequest, ModelRecord, RunRecord
 from fitq.store.checked import get_checked
-from fitq.submission import files_of_snapshot
 
 
 def snapshot_of(backend: Backend, request: EntryRequest, run: RunRecord | None) -> str:

@@ -14,6 +14,7 @@ import msgspec
 from fitq import environment_names, runs, submission
 from fitq.backend import Backend
 from fitq.errors import NotFound
+from fitq.kept_snapshots import keep_snapshot
 from fitq.records import EnvironmentBuild, NamedEnvironment, RunRecord, RunRequest
 from fitq.snapshots import MAX_BYTES, MAX_FILES, pack
 
@@ -29,9 +30,7 @@ def build(backend: Backend, named: NamedEnvironment, pool: str | None = None) ->
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "build.py").write_text(_SCRIPT)
         packed = pack(Path(folder))
-    snapshot = submission.keep_snapshot(
-        backend, io.BytesIO(packed.data), max_bytes=MAX_BYTES, max_files=MAX_FILES
-    )
+    snapshot = keep_snapshot(backend, io.BytesIO(packed.data), max_bytes=MAX_BYTES, max_files=MAX_FILES)
     request = RunRequest(
         experiment=EXPERIMENT,
         snapshot=snapshot,

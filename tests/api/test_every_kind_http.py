@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 from starlette.testclient import TestClient
 
-from fitq import data, submission
+from fitq import data, kept_snapshots
 from fitq.backend import Backend
 from fitq.declared.kinds import KINDS
 from fitq.records import DataContent, DataFile
@@ -82,7 +82,7 @@ def sent(backend: Backend, tmp_path: Path) -> dict[str, str]:
     for name in ("1", "2"):
         (tmp_path / "train.py").write_text(f"# {name}")
         code = io.BytesIO(pack(tmp_path).data)
-        found[name] = submission.keep_snapshot(backend, code, max_bytes=10**6, max_files=9)
+        found[name] = kept_snapshots.keep_snapshot(backend, code, max_bytes=10**6, max_files=9)
     for name in ("a.csv", "b.csv"):
         content = DataContent(files=[DataFile(path=name, size_bytes=0, parts=[])])
         found[name] = data.keep_content(backend, content)

@@ -18,7 +18,7 @@ import psutil
 import pytest
 from chaos_lab.proxy import Proxy
 
-from fitq import runs, submission
+from fitq import kept_snapshots, runs, submission
 from fitq.backend import Backend, open_backend
 from fitq.records import FunctionRecord, RunRecord, RunRequest, RunStatus, to_json
 from fitq.scheduler.main import Scheduler
@@ -89,7 +89,7 @@ class Field:
         source = self.folder / f"code{len(list(self.folder.glob('code*')))}"
         source.mkdir()
         (source / "train.py").write_text(code)
-        sha256 = submission.keep_snapshot(
+        sha256 = kept_snapshots.keep_snapshot(
             self.backend, io.BytesIO(pack(source).data), max_bytes=10**6, max_files=10
         )
         return RunRequest(snapshot=sha256, script="train.py", **asked)  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ import pytest
 import redis
 
 from fitq import attempts, restoring, submission
+from fitq.admission import admit
 from fitq.queue import namespace_of
 from fitq.records import FinalRecord, RunRecord, RunRequest, RunStatus, TimelineEntry, now, to_json
 from fitq.scheduler.care import Care
@@ -156,7 +157,7 @@ def test_what_a_worker_cannot_run_waits_for_one_that_can(
     (tmp_path / "functions" / "newest.py").write_text(NEWEST)
     field.start_worker()
     field.wait_until(field.submit(SHORT), RunStatus.COMPLETED)
-    script = submission._planned(field.backend, field.request(SHORT))
+    script = admit(field.backend, field.request(SHORT))
     planned = msgspec.structs.replace(script, id="newest-1", function="newest", script=None, snapshot=None)
     field.backend.objects.put(field.backend.keys.open_run(planned.id), to_json(planned))
     field.start_scheduler()
@@ -169,8 +170,8 @@ def test_what_a_worker_cannot_run_waits_for_one_that_can(
 
 def test_a_run_accepted_by_a_process_that_died_is_queued(field: Field) -> None:
     run = field.submit(SHORT)
-    planned = submission._planned(field.backend, RunRequest(snapshot=run.snapshot, script="train.py"))
-    field.backend.objects.put(field.backend.keys.open_run(planned.id), submission.to_json(planned))
+    planned = admit(field.backend, RunRequest(snapshot=run.snapshot, script="train.py"))
+    field.backend.objects.put(field.backend.keys.open_run(planned.id), to_json(planned))
     assert restoring.restore_open(field.backend) == 1
     field.start_worker()
     assert field.wait_until(planned, RunStatus.COMPLETED).attempt == 1

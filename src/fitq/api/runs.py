@@ -26,6 +26,7 @@ from fitq.api.responses import (
     with_body,
 )
 from fitq.errors import InvalidRequest, NotFound, Unavailable
+from fitq.kept_snapshots import keep_snapshot
 from fitq.logs import get_logger
 from fitq.names import check_name
 from fitq.records import RunRequest, RunStatus, to_builtins
@@ -47,7 +48,7 @@ async def create_snapshot(request: Request) -> Response:
             file.write(piece)
         file.seek(0)
         sha256 = await run_in_threadpool(
-            submission.keep_snapshot,
+            keep_snapshot,
             backend_of(request),
             cast(BinaryIO, file),
             max_bytes=settings.snapshot_bytes,
