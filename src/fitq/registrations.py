@@ -15,6 +15,7 @@ from fitq.backend import Backend
 from fitq.environments.builder import Environments
 from fitq.errors import FitqError, Unavailable
 from fitq.logs import get_logger
+from fitq.model_sources import meant_file
 from fitq.records import ModelRecord, Registration, RunRecord
 
 log = get_logger(__name__)
@@ -51,7 +52,7 @@ def draft(
     models, warnings = list[ModelRecord](), list[str]()
     for number, registration in enumerate(wanted):
         try:
-            path = registry.meant_file(run.id, list(files), registration)
+            path = meant_file(run.id, list(files), registration)
             nonce = f"{run.id}|{run.attempt_id}|{number}"
             file = files[path]
             models.append(

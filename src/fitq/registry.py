@@ -2,69 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 import re
 import secrets
 import tempfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from fitq import entry_scripts, environment_names, runs
+from fitq import environment_names
 from fitq.backend import Backend
+from fitq.captured import fit_beside, with_captured_rows
 from fitq.drafts import publish
 from fitq.environments.builder import Environments
-from fitq.environments.matching import answers_alike
-from fitq.errors import Conflict, InvalidRequest, NotFound
-from fitq.logs import get_logger
-from fitq.made import MODEL_SUFFIXES, maker_of
-from fitq.names import check_name, did_you_mean
+from fitq.errors import InvalidRequest
+from fitq.made import maker_of
+from fitq.model_inspection import Look, facts_of, judged
+from fitq.model_sources import Source, from_model, from_run, opened, sha256_of
+from fitq.names import check_name
 from fitq.provenance import OWN, Provenance, provenance
-from fitq.records import (
-    ArtifactRecord,
-    EntryRequest,
-    ModelRecord,
-    RegisterRequest,
-    Registration,
-    RunRecord,
-    now,
-    to_json,
-)
-from fitq.scorer.client import inspect_model
-from fitq.scorer.entry import lay_out
-from fitq.scorer.entry_inspection import inspect_entry
+from fitq.records import ModelRecord, RegisterRequest, Registration, RunRecord, now, to_json
 from fitq.scorer.facts import ModelFacts
-from fitq.scorer.trusted import names_in
-from fitq.store.checked import checked, open_checked
 
-log = get_logger(__name__)
 _FRAMEWORKS = ("Custom", "TensorFlow", "ScikitLearn", "Onnx", "TfKeras", "PyTorch", "Multi")
-_USUAL_MODEL = "outputs/model.joblib"
-_CAPTURED_MODEL = "captured/model.joblib"  #: see worker/shims/fitq_capture.py
-_ROWS_BYTES = 4_000_000
-_INSPECT_SECONDS = 120.0
-
-
-class _Look(NamedTuple):
-    """How a file is looked into."""
-
-    environments: Environments | None
-    names: list[str] | None  #: that it may import; None: it is trusted
-    memory_bytes: int
-
-
-class _Source(NamedTuple):
-    """The bytes to register, on our disk, and where they came from."""
-
-    file: Path
-    path: str
-    sha256: str
-    run: RunRecord | None
-    model: ModelRecord | None = None  #: whose file it is, registered before
 
 
 def register(
@@ -104,15 +65,15 @@ def register(
     request = _with_environment(backend, request)
     with tempfile.TemporaryDirectory(prefix="fitq-register-") as folder:
         if upload is not None:
-            sha256 = _sha256(upload)
-            source = _Source(upload, upload_name or upload.name, sha256, maker_of(backend, sha256))
+            sha256 = sha256_of(upload)
+            source = Source(upload, upload_name or upload.name, sha256, maker_of(backend, sha256))
         elif request.model is not None:
-            source, request = _from_model(backend, request, Path(folder))
+            source, request = from_model(backend, request, Path(folder))
         else:
-            source = _from_run(backend, request, Path(folder))
-            request = _with_rows(request, source.path, lambda path: _artifact(backend, source, path))
-        names = _judged(backend, request, source, allowed)
-        look = _Look(environments, names, memory_bytes)
+            source = from_run(backend, request, Path(folder))
+            request = with_captured_rows(request, source.path, lambda path: _artifact(backend, source, path))
+        names = judged(backend, request, source, allowed)
+        look = Look(environments, names, memory_bytes)
         draft = _draft(backend, request, source, secrets.token_hex(8), look)
         return publish(backend, draft, again=False)
 
@@ -140,53 +101,25 @@ def draft(
     """
     check_name("model", request.name)
     _check_framework(request)
-    request = _with_rows(request, path, lambda _: _beside(file))
-    look = _Look(environments, None, memory_bytes)
-    return _draft(backend, request, _Source(file, path, _sha256(file), run), nonce, look)
+    request = with_captured_rows(request, path, lambda _: fit_beside(file))
+    look = Look(environments, None, memory_bytes)
+    return _draft(backend, request, Source(file, path, sha256_of(file), run), nonce, look)
 
 
-RegistrationT = TypeVar("RegistrationT", bound=Registration)
-
-
-def _with_rows(request: RegistrationT, path: str, read: Callable[[str], bytes]) -> RegistrationT:
-    """For a model that was captured: the rows that its `fit` saw, where nobody gave others."""
-    if path != _CAPTURED_MODEL or request.sample_input is not None:
-        return request
-    with contextlib.suppress(OSError, NotFound, msgspec.MsgspecError, UnicodeDecodeError):
-        seen = msgspec.json.decode(read("captured/fit.json"))
-        rows = seen.get("rows") if isinstance(seen, dict) else None
-        if isinstance(rows, list) and rows:
-            return msgspec.structs.replace(request, sample_input=rows)
-    return request
-
-
-def _beside(file: Path) -> bytes:
-    """What the captured model's file has beside it, which a script may have replaced by a link."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-    with os.fdopen(os.open(file.with_name("fit.json"), flags), "rb") as told:
-        return told.read(_ROWS_BYTES)
-
-
-def _artifact(backend: Backend, source: _Source, path: str) -> bytes:
+def _artifact(backend: Backend, source: Source, path: str) -> bytes:
     assert source.run is not None
-    return b"".join(_opened(backend, source.run, path)[1])
-
-
-def _opened(backend: Backend, run: RunRecord, path: str) -> tuple[ArtifactRecord, Iterator[bytes]]:
-    """A file of a run that has ended, as it was kept."""
-    artifact, pieces = runs.open_artifact(backend, run, path)
-    return artifact, checked(pieces, f"{path} of run {run.id}", artifact.sha256)
+    return b"".join(opened(backend, source.run, path)[1])
 
 
 def _draft(
     backend: Backend,
     request: Registration,
-    source: _Source,
+    source: Source,
     nonce: str,
-    look: _Look,
+    look: Look,
 ) -> ModelRecord:
     with provenance(look.environments, request, source.file, source.run) as origin:
-        facts = _facts(backend, request, source, origin, look)
+        facts = facts_of(backend, request, source, origin, look)
     record = _record(backend, request, source, origin, facts, nonce)
     record = msgspec.structs.replace(record, names=look.names)
     if facts.golden is not None:
@@ -210,40 +143,6 @@ def _check_framework(request: Registration) -> None:
         raise InvalidRequest("Resources must be more than 0.", at="resources", got=request.resources)
 
 
-def _from_run(backend: Backend, request: RegisterRequest, folder: Path) -> _Source:
-    run = runs.find(backend, request.run or "")
-    if not run.status.is_final:
-        raise Conflict(
-            f"Run {run.id!r} is {run.status}; its files are complete when it has ended.",
-            hint=f"Wait for it: fitq runs logs {run.id} --follow",
-        )
-    path = meant_file(run.id, [a.path for a in runs.artifacts(backend, run)], request)
-    artifact, pieces = _opened(backend, run, path)
-    file = _write(pieces, folder / Path(path).name)
-    return _Source(file, path, artifact.sha256, run)
-
-
-def _from_model(backend: Backend, request: RegisterRequest, folder: Path) -> tuple[_Source, RegisterRequest]:
-    """The file of a registered version, and the request with what is known of that version."""
-    model = backend.catalog.named(request.model or "")
-    file = _fetched(backend, model, folder / "model")
-    run = runs.find(backend, model.run) if model.run is not None else None
-    known = {"framework": model.framework, "framework_version": model.framework_version}
-    if request.environment is None and model.environment:
-        known["environment"] = model.environment
-    properties = {"model": model.id, **request.properties}
-    request = msgspec.structs.replace(request, properties=properties, **known)
-    return _Source(file, model.path, model.sha256, run, model), request
-
-
-def _fetched(backend: Backend, model: ModelRecord, file: Path) -> Path:
-    """The file of a registered model."""
-    pieces = open_checked(backend.objects, model.object_key, model.sha256)
-    if pieces is None:
-        raise NotFound(f"The bytes of model {model.id} are not in the object store any more.", at="model")
-    return _write(pieces, file)
-
-
 def _with_environment(backend: Backend, request: RegisterRequest) -> RegisterRequest:
     """The request with what the name of an environment stands for."""
     given = request.environment
@@ -254,121 +153,10 @@ def _with_environment(backend: Backend, request: RegisterRequest) -> RegisterReq
     return msgspec.structs.replace(request, environment=environment_names.spec_of(backend, given))
 
 
-def meant_file(run_id: str, files: list[str], request: Registration) -> str:
-    """The file of a run that is to become the model: the one of that path, or the only model file below a
-    folder of that path. Without a path it is one named as the model, `outputs/model.joblib`, the only
-    model file in `outputs`, or else the one that was captured.
-
-    Raises:
-        NotFound, InvalidRequest: `files` lists what there is.
-    """
-    usual = (name for name in (request.name, _USUAL_MODEL) if name in files)
-    asked = request.path or next(usual, "outputs")
-    if asked in files:
-        return asked
-    below = [f for f in files if f.startswith(asked.rstrip("/") + "/") and f.endswith(MODEL_SUFFIXES)]
-    if len(below) == 1:
-        return below[0]
-    if not below and not request.path and _CAPTURED_MODEL in files:
-        return _CAPTURED_MODEL
-    if below:
-        raise InvalidRequest(
-            f"{asked!r} holds several model files.", at="path", hint="Name one of them.", files=below
-        )
-    what = "file" if request.path else "model file in"
-    raise NotFound(
-        f"Run {run_id!r} has no {what} {asked!r}. {did_you_mean(asked, files)}".strip(),
-        hint=f"It has: {', '.join(files[:20]) or 'no files'}.",
-        at="path",
-        files=files,
-    )
-
-
-def _write(pieces: Iterator[bytes], file: Path) -> Path:
-    with file.open("xb") as out:
-        out.writelines(pieces)
-    return file
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
-
-
-def _judged(
-    backend: Backend, request: Registration, source: _Source, allowed: Collection[str]
-) -> list[str] | None:
-    """What an uploaded file may import; None: it is trusted, as a run left it or somebody approved it.
-
-    Raises:
-        ModelUnusable: it imports something else; says what.
-    """
-    if source.run is not None or request.framework != "ScikitLearn":
-        return None
-    if source.model is not None:
-        return source.model.names
-    if backend.objects.size(backend.keys.approval(source.sha256)) is not None:
-        return None
-    return names_in(source.file, allowed)
-
-
-def _facts(
-    backend: Backend, request: Registration, source: _Source, origin: Provenance, look: _Look
-) -> ModelFacts:
-    if isinstance(request, RegisterRequest) and request.entry is not None:
-        return _script_facts(backend, request, request.entry, source, origin, look)
-    if request.framework != "ScikitLearn":
-        return ModelFacts(warnings=[f"A {request.framework} model is kept but not scored."])
-    return inspect_model(source.file, names=look.names, **_how(request, origin, look))
-
-
-def _how(request: Registration, origin: Provenance, look: _Look) -> dict[str, Any]:
-    return {
-        "sample_input": request.sample_input,
-        "seconds": _INSPECT_SECONDS,
-        "interpreter": origin.python,
-        "memory_bytes": look.memory_bytes,
-    }
-
-
-def _script_facts(
-    backend: Backend,
-    request: RegisterRequest,
-    asked: EntryRequest,
-    source: _Source,
-    origin: Provenance,
-    look: _Look,
-) -> ModelFacts:
-    """An entry script is looked into with its models beside it; those that it reads besides are kept."""
-    snapshot = entry_scripts.snapshot_of(backend, asked, source.run)
-    packed = entry_scripts.code_of(backend, snapshot)
-    others = entry_scripts.models_of(backend, asked, source.model)
-    with tempfile.TemporaryDirectory(prefix="fitq-entry-") as name:
-        folder = Path(name)
-        fetched = [_fetched(backend, model, folder / f"model{n}") for n, model in enumerate(others)]
-        read, files = [], {Path(source.path).name: source.file}
-        if others and source.model is not None:
-            read = [entry_scripts.copied(backend, m, request.name) for m in (source.model, *others)]
-            files = {m.path: file for m, file in zip(read, [source.file, *fetched], strict=True)}
-        code = lay_out(asked.script, packed, files, folder)
-        facts = inspect_entry(code, snapshot, **_how(request, origin, look))
-        for model, file in zip(read[1:], fetched, strict=True):
-            backend.objects.put(model.object_key, file.read_bytes())
-    assert facts.entry is not None
-    entry = msgspec.structs.replace(facts.entry, models=read)
-    unlike = [m for m in others if not answers_alike(m.versions, origin.versions)]
-    warnings = [*facts.warnings, *(_other_versions(model, origin) for model in unlike)]
-    return msgspec.structs.replace(facts, entry=entry, warnings=warnings)
-
-
-def _other_versions(model: ModelRecord, origin: Provenance) -> str:
-    return f"{model.id} was made with {model.versions.told}; the script reads it with {origin.versions.told}."
-
-
 def _record(
     backend: Backend,
     request: Registration,
-    source: _Source,
+    source: Source,
     origin: Provenance,
     facts: ModelFacts,
     nonce: str,
