@@ -1,4 +1,4 @@
-"""`fitq models`: register, list, show, download, alias, approve, delete."""
+"""`fitq models`: list, show, download, alias, approve, delete; `register` is in a file of its own."""
 
 from __future__ import annotations
 
@@ -7,20 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 
 from fitq.cli.commands import command, group, json_option
 from fitq.cli.connect import platform
-from fitq.cli.given import json_or_file, model_and_version, pairs
-from fitq.cli.output import facts, next_step, pairs_text, result, result_json, say, short_time, table
-from fitq.cli.run_page import versions_text
-from fitq.cli.submission import environment_given
+from fitq.cli.given import model_and_version
+from fitq.cli.model_page import print_model
+from fitq.cli.output import next_step, pairs_text, result, result_json, say, short_time, table
+from fitq.cli.register import register
 from fitq.errors import InvalidRequest
-from fitq.records import ChangeRequest, EntryRequest, InputSchema, RegisterRequest, to_builtins
-from fitq.sdk.answers import ModelSummary, RegisteredModel
-from fitq.sdk.client import Client
-from fitq.sdk.entry import entry_request
-from fitq.units import format_bytes
+from fitq.records import ChangeRequest, to_builtins
+from fitq.sdk.answers import ModelSummary
 
 
 @group(
@@ -31,114 +27,6 @@ from fitq.units import format_bytes
 )
 def models() -> None:
     """Register, list, show and download models."""
-
-
-@command(
-    "register",
-    "fitq models register iris --run iris-k3f9x2ma --path outputs/model.joblib",
-    "fitq models register iris --file model.joblib --sample-input '[[5.1, 3.5, 1.4, 0.2]]'",
-    "fitq models register iris --run iris-k3f9x2ma --entry-script score.py --source-directory .",
-)
-@click.argument("name")
-@click.option("--run", "run_id", metavar="RUN", help="The run that left the file.")
-@click.option("--path", help="The file's path in the run.  [default: outputs/model.joblib]")
-@click.option("--file", type=click.Path(path_type=Path), help="A file of this machine instead of a run's.")
-@click.option("--model", metavar="NAME[:V]", help="The file of this registered model instead.")
-@click.option(
-    "--entry-script",
-    metavar="SCRIPT",
-    help="A script that answers with the model: init and run (Azure), or model_fn, predict_fn … (SageMaker). "
-    "Of --source-directory; without that of the run's own code, or this one file.",
-)
-@click.option(
-    "--source-directory",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Folder of the entry script on this machine; all of it is sent along.",
-)
-@click.option(
-    "--with-model",
-    multiple=True,
-    metavar="NAME[:V]",
-    help="Another model that the entry script reads, besides that of --model. May be repeated.",
-)
-@click.option("--description", default="", help="What it is.")
-@click.option("--tag", multiple=True, metavar="K=V", help="Tag. May be repeated.")
-@click.option("--property", "property_", multiple=True, metavar="K=V", help="Property. May be repeated.")
-@click.option("--framework", default="ScikitLearn", show_default=True, help="As declared.")
-@click.option(
-    "--framework-version", default="", help="As declared; it is served by the version that wrote it."
-)
-@click.option(
-    "--environment",
-    metavar="FILE_OR_NAME",
-    help="In which a file is loaded whose run does not tell, or an entry script runs: a conda file, a "
-    "requirements file, a name, a hash, or 'platform' for what the platform has.",
-)
-@click.option("--sample-input", metavar="JSON_OR_FILE", help="A few rows that show what it takes.")
-def register(
-    name: str,
-    run_id: str | None,
-    path: str | None,
-    file: Path | None,
-    model: str | None,
-    entry_script: str | None,
-    source_directory: Path | None,
-    with_model: tuple[str, ...],
-    description: str,
-    tag: tuple[str, ...],
-    property_: tuple[str, ...],
-    framework: str,
-    framework_version: str,
-    environment: str | None,
-    sample_input: str | None,
-) -> None:
-    """Register a file as the next version of a model.
-
-    Prints its id, NAME:VERSION. From then on it can be scored.
-    """
-    if sum(given is not None for given in (run_id, file, model)) != 1 or (path and run_id is None):
-        raise InvalidRequest(
-            "A model comes from a run, from a file, or from another model.",
-            hint="Give --run RUN --path outputs/model.joblib, or --file model.joblib, or --model iris:1.",
-        )
-    if source_directory is not None and entry_script is None:
-        raise InvalidRequest("--source-directory is for --entry-script.", hint="Add --entry-script score.py.")
-    if with_model and (entry_script is None or model is None):
-        raise InvalidRequest(
-            "--with-model is for an --entry-script of a registered --model.",
-            hint="Register each model, then: --model iris:1 --with-model sizes:1 --entry-script score.py.",
-        )
-    request = RegisterRequest(
-        name=name,
-        run=run_id,
-        model=model,
-        path=(path or "outputs/model.joblib") if run_id else None,
-        description=description,
-        tags=pairs("--tag", tag),
-        properties=pairs("--property", property_),
-        framework=framework,
-        framework_version=framework_version,
-        environment=environment_given(environment) if environment else None,
-        sample_input=json_or_file("--sample-input", sample_input) if sample_input else None,
-    )
-    with platform() as client:
-        if entry_script is not None:
-            entry = _entry(client, entry_script, source_directory, run_id, with_model)
-            request = msgspec.structs.replace(request, entry=entry)
-        registered = client.register_model(request, file)
-    result(registered.id)
-    for warning in registered.warnings:
-        say(f"Note: {warning}")
-    next_step(f"fitq score {registered.name}", f"fitq models show {registered.id}")
-
-
-def _entry(
-    client: Client, script: str, folder: Path | None, run: str | None, models: tuple[str, ...]
-) -> EntryRequest:
-    """The entry script: of a folder of this machine, of the run's own code, or alone."""
-    if run and folder is None:
-        return EntryRequest(script=script)
-    return entry_request(client, script, folder, models)
 
 
 @command("list", "fitq models list", "fitq models list --json", "fitq models show iris")
@@ -175,49 +63,6 @@ def show(model: str, as_json: bool) -> None:
         return
     print_model(record, summary)
     next_step(f"fitq score {record.id}")
-
-
-def print_model(record: RegisteredModel, summary: ModelSummary) -> None:
-    """Print one version of a model."""
-    facts(
-        [
-            ("Model", record.id),
-            ("Versions", ", ".join(str(v) for v in summary.versions)),
-            ("Aliases", pairs_text(summary.aliases)),
-            ("About", summary.description),
-            ("Filed under", pairs_text(summary.tags)),
-            ("Description", record.description),
-            ("Estimator", record.estimator),
-            ("Entry script", record.entry.told if record.entry else ""),
-            ("It reads", ", ".join(m.id for m in record.entry.models) if record.entry else ""),
-            ("Answers", ", ".join(record.methods)),
-            ("By default", record.default_method if record.methods else ""),
-            ("Takes", "what its script takes" if record.entry else _schema(record.input_schema)),
-            ("Classes", ", ".join(str(c) for c in record.classes)),
-            ("From run", record.run),
-            ("File", f"{record.path} ({format_bytes(record.size_bytes)})"),
-            ("SHA-256", record.sha256),
-            ("Written by", versions_text(record.versions)),
-            ("Declared", f"{record.framework} {record.framework_version}".strip()),
-            ("Tags", pairs_text(record.tags)),
-            ("Properties", pairs_text(record.properties)),
-            ("Registered", short_time(record.created_at)),
-            ("Warnings", "\n".join(record.warnings)),
-            ("Approved", "served also where it answers otherwise" if record.tolerated else ""),
-            ("Scoring", record.scoring_uri),
-        ]
-    )
-
-
-def _schema(schema: InputSchema | None) -> str:
-    if schema is None:
-        return "unknown: it cannot be scored until it is registered with --sample-input"
-    if schema.layout == "texts":
-        return "texts"
-    columns = [f"{c.name}: {c.kind}" if c.name else c.kind for c in schema.columns]
-    if len(set(columns)) == 1 and len(columns) > 1:
-        return f"rows of {len(columns)} {columns[0]}s"
-    return f"rows of {len(columns)}: {', '.join(columns)}"
 
 
 @command(
