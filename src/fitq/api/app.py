@@ -23,6 +23,7 @@ from fitq.api import (
     models,
     openapi,
     pools,
+    run_logs,
     runs,
     versions,
 )
@@ -42,7 +43,7 @@ ROUTES: list[BaseRoute] = [
     Route("/v1/runs", runs.list_runs),
     Route("/v1/runs/{run}", runs.get_run),
     Route("/v1/runs/{run}/cancel", runs.cancel_run, methods=["POST"]),
-    Route("/v1/runs/{run}/logs", runs.get_logs),
+    Route("/v1/runs/{run}/logs", run_logs.get_logs),
     Route("/v1/runs/{run}/metrics", runs.get_metrics),
     Route("/v1/runs/{run}/artifacts", runs.list_artifacts),
     Route("/v1/runs/{run}/artifacts/{path:path}", runs.get_artifact),

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fitq import data, data_settings
+from fitq.api.downloads import download
 from fitq.api.responses import (
     backend_of,
     body_of,
@@ -22,7 +23,6 @@ from fitq.api.responses import (
     with_body,
     with_revision,
 )
-from fitq.api.runs import download
 from fitq.backend import Backend
 from fitq.data import PART_BYTES
 from fitq.errors import InvalidRequest, NotFound

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fitq import model_settings, registry, upkeep
+from fitq.api.downloads import download
 from fitq.api.responses import (
     backend_of,
     body_of,
@@ -24,7 +25,6 @@ from fitq.api.responses import (
     with_body,
     with_revision,
 )
-from fitq.api.runs import download
 from fitq.errors import InvalidRequest, NotFound, TooLarge
 from fitq.records import (
     ChangeRequest,

@@ -1,40 +1,23 @@
-"""Runs, snapshots, experiments and functions over HTTP."""
+"""Runs, their snapshots and experiments over HTTP; their logs are in `run_logs.py`."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator
-from typing import Any, BinaryIO, cast
-from urllib.parse import quote
+from typing import BinaryIO, cast
 
-import anyio
-import msgspec
-from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from fitq import child_runs, runs, submission
-from fitq.api.responses import (
-    backend_of,
-    bool_query,
-    bounded,
-    int_query,
-    json_response,
-    settings_of,
-    whole_number,
-    with_body,
-)
-from fitq.errors import InvalidRequest, NotFound, Unavailable
+from fitq.api.downloads import download
+from fitq.api.responses import backend_of, bounded, int_query, json_response, settings_of, with_body
+from fitq.errors import InvalidRequest, NotFound
 from fitq.kept_snapshots import keep_snapshot
-from fitq.logs import get_logger
 from fitq.names import check_name
 from fitq.records import RunRequest, RunStatus, to_builtins
 from fitq.store.checked import checked, open_checked
 
-log = get_logger(__name__)
-_FOLLOW_SECONDS = 0.15
-_PIECE_BYTES = 1 << 18
 #: A tar has a header and padding per file, and gzip may not compress at all.
 _SNAPSHOT_SLACK = 1.05
 
@@ -150,111 +133,6 @@ def get_snapshot(request: Request) -> Response:
     if pieces is None:
         raise NotFound(f"Run {run.id!r} has no snapshot: it is a training function.")
     return download(pieces, f"{run.id}.tar.gz")
-
-
-def download(pieces: Any, name: str, size_bytes: int | None = None) -> Response:
-    """Bytes that a browser saves and never opens."""
-    headers = {
-        "content-disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
-        "x-content-type-options": "nosniff",
-        "content-security-policy": "sandbox",
-    }
-    if size_bytes is not None:
-        headers["content-length"] = str(size_bytes)
-    return StreamingResponse(pieces, headers=headers, media_type="application/octet-stream")
-
-
-async def get_logs(request: Request) -> Response:
-    """`GET /v1/runs/{id}/logs?offset=N&follow=true`, as text or as server-sent events."""
-    backend, run_id = backend_of(request), request.path_params["run"]
-    await run_in_threadpool(runs.find, backend, run_id)
-    if "text/event-stream" in request.headers.get("accept", ""):
-        seen = whole_number(request.headers.get("last-event-id", ""))
-        start = int_query(request, "offset", 0) if seen is None else seen
-        return EventSourceResponse(
-            log_events(request, run_id, start), headers={"x-accel-buffering": "no"}, ping=15
-        )
-    offset = int_query(request, "offset", 0)
-    if bool_query(request, "follow"):
-        return StreamingResponse(
-            _follow(request, run_id, offset), media_type="text/plain; charset=utf-8", headers=_NOSNIFF
-        )
-    piece = await run_in_threadpool(runs.read_log, backend, run_id, offset, 4 << 20)
-    headers = {
-        "x-fitq-next-offset": str(piece.next_offset),
-        "x-fitq-complete": str(piece.complete).lower(),
-        **_NOSNIFF,
-    }
-    return Response(piece.data, media_type="text/plain; charset=utf-8", headers=headers)
-
-
-_NOSNIFF = {"x-content-type-options": "nosniff"}
-
-
-async def _pieces(request: Request, run_id: str, offset: int) -> AsyncIterator[runs.LogPiece]:
-    """The log from `offset` as it grows, until the run is final, a store goes away or this program stops.
-
-    A stream has begun and cannot become an error any more: it ends early, and readers come back.
-    """
-    while not request.app.state.is_stopping():
-        try:
-            piece = await run_in_threadpool(runs.read_log, backend_of(request), run_id, offset, _PIECE_BYTES)
-        except Unavailable as exc:
-            log.warning("log_stream_cut", run_id=run_id, error=exc.message)
-            return
-        offset = piece.next_offset
-        yield piece
-        if piece.complete:
-            return
-        if not piece.data:
-            await anyio.sleep(_FOLLOW_SECONDS)
-
-
-async def _follow(request: Request, run_id: str, offset: int) -> AsyncIterator[bytes]:
-    async for piece in _pieces(request, run_id, offset):
-        if piece.data:
-            yield piece.data
-
-
-async def log_events(request: Request, run_id: str, offset: int) -> AsyncIterator[ServerSentEvent]:
-    """Events `log` (id = byte offset after it), `status`, and `end` with the final status.
-
-    Only whole characters are sent: a piece that ends inside one keeps those bytes for the next event,
-    so that a reader who reconnects with the last id loses and repeats nothing.
-    """
-    backend, shown = backend_of(request), ""
-    held = b""
-    async for piece in _pieces(request, run_id, offset):
-        text, held = _whole_characters(held + piece.data, final=piece.complete)
-        if text:
-            yield ServerSentEvent(
-                data=msgspec.json.encode(text).decode(),
-                event="log",
-                id=str(piece.next_offset - len(held)),
-            )
-        try:
-            status = (await run_in_threadpool(runs.find, backend, run_id)).status.value
-        except Unavailable:
-            return
-        if status != shown:
-            shown = status
-            yield ServerSentEvent(data=status, event="status")
-        if piece.complete:
-            yield ServerSentEvent(data=status, event="end")
-
-
-def _whole_characters(data: bytes, *, final: bool) -> tuple[str, bytes]:
-    """Text, and the bytes of a character that has not arrived whole (at most 3)."""
-    if not final:
-        for back in range(1, min(4, len(data)) + 1):
-            lead = data[-back]
-            if lead & 0xC0 == 0x80:
-                continue
-            width = 4 if lead >= 0xF0 else 3 if lead >= 0xE0 else 2 if lead >= 0xC0 else 1
-            if width > back:
-                return data[:-back].decode("utf-8", "replace"), data[-back:]
-            break
-    return data.decode("utf-8", "replace"), b""
 
 
 def list_experiments(request: Request) -> Response:
