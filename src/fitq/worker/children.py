@@ -18,6 +18,7 @@ from fitq import child_runs
 from fitq.backend import Backend
 from fitq.records import ChildRun, Failure, RunRecord, RunStatus, now
 from fitq.worker import collect
+from fitq.worker.lines import LineReader, Said, metric_of, parse_lines
 from fitq.worker.redaction import NONE, Redaction
 
 _MOST = 1000  #: of one run; a final record holds them all
@@ -87,10 +88,10 @@ def _keep(
     """`files` are those of all children, by their path in the run's folder."""
     prefix = f"{child_runs.folder_of(number)}/"
     folder = root / prefix
-    lines, _ = collect.parse_lines(_read(folder / "child.jsonl", redaction), _line)
-    metrics, _ = collect.parse_lines(_read(folder / "metrics.jsonl", redaction), collect.metric_of)
-    changes, _ = collect.parse_lines(_read(folder / "properties.jsonl", redaction), msgspec.json.decode)
-    said = collect.Said()
+    lines, _ = parse_lines(_read(folder / "child.jsonl", redaction), _line)
+    metrics, _ = parse_lines(_read(folder / "metrics.jsonl", redaction), metric_of)
+    changes, _ = parse_lines(_read(folder / "properties.jsonl", redaction), msgspec.json.decode)
+    said = Said()
     for change in changes:
         said.add(change)
     last = next((line for line in lines if line.status in _ENDED), None)
@@ -112,7 +113,7 @@ def _keep(
 
 def _read(file: Path, redaction: Redaction) -> list[bytes]:
     lines = list[bytes]()
-    reader = collect.LineReader(file, redaction=redaction)
+    reader = LineReader(file, redaction=redaction)
     while piece := reader.read():
         lines += piece
     return lines

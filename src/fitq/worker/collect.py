@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, TypeVar, cast
-
-import msgspec
+from typing import BinaryIO, NamedTuple, cast
 
 from fitq.backend import Backend
-from fitq.records import ArtifactRecord, MetricPoint, RunRecord
+from fitq.records import ArtifactRecord, RunRecord
 from fitq.store import patience
 from fitq.store.patience import patiently
-from fitq.worker.redaction import NONE, Redaction
+from fitq.worker.regular import open_regular
 
-T = TypeVar("T")
 KEPT_FOLDERS = ("outputs", "logs")
 CAPTURED_FOLDER = "captured"  #: beside `code`: what shims/fitq_capture.py leaves there
 _MAX_FILES = 10_000
@@ -112,34 +108,6 @@ def keep_file(
     return ArtifactRecord(path=name, size_bytes=size, sha256=sha256)
 
 
-def open_regular(path: Path) -> int:
-    """A descriptor of a regular file, no part of whose path is a link.
-
-    What was a file when it was found may be a link or a fifo by now, and so may any folder above it: a run
-    that goes on could have the worker read what the run itself may not.
-
-    Raises:
-        OSError: it is none.
-    """
-    folder = os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    *above, name = path.absolute().parts[1:]
-    try:
-        for part in above:
-            below = os.open(part, _INTO_FOLDER, dir_fd=folder)
-            os.close(folder)
-            folder = below
-        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
-    finally:
-        os.close(folder)
-    if not stat.S_ISREG(os.fstat(file).st_mode):
-        os.close(file)
-        raise OSError(errno.EINVAL, "not a regular file")
-    return file
-
-
-_INTO_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-
-
 class _Hashing:
     """A file that hashes what is read from it: the digest is of the bytes that were sent."""
 
@@ -151,117 +119,3 @@ class _Hashing:
         data = self._file.read(size)
         self.digest.update(data)
         return data
-
-
-class LineReader:
-    """Reads new complete lines of a file that a run appends to; neither may be of any length."""
-
-    def __init__(
-        self,
-        path: Path,
-        *,
-        max_bytes: int = 64_000_000,
-        line_bytes: int = 4 << 20,
-        redaction: Redaction = NONE,
-    ) -> None:
-        self._path, self._max, self._line, self._redaction = path, max_bytes, line_bytes, redaction
-        self._offset = 0
-        self._is_inside_long_line = False
-        self.long_lines = 0  #: that were left out
-
-    @property
-    def is_full(self) -> bool:
-        """Whether what comes now is not read any more."""
-        return self._offset >= self._max
-
-    @property
-    def position(self) -> int:
-        """Up to where it has read."""
-        return self._offset
-
-    def read(self) -> list[bytes]:
-        if not self._path.is_file() or self.is_full:
-            return []
-        try:
-            descriptor = open_regular(self._path)
-        except OSError:
-            return []  # a link, for one
-        with os.fdopen(descriptor, "rb") as file:
-            file.seek(self._offset)
-            data = file.read(self._line)
-        complete = data[: data.rfind(b"\n") + 1]
-        if not complete and len(data) == self._line:
-            self.long_lines += not self._is_inside_long_line
-            self._is_inside_long_line = True
-            self._offset += len(data)
-            return self.read()
-        self._offset += len(complete)
-        lines = complete.split(b"\n")[:-1]
-        if lines and self._is_inside_long_line:  # its end
-            self._is_inside_long_line = False
-            lines = lines[1:]
-        return [self._redaction.line(line) for line in lines]
-
-
-def parse_lines(lines: list[bytes], parse: Callable[[bytes], T]) -> tuple[list[T], int]:
-    """Each line parsed; how many could not be is the second value."""
-    parsed, bad = [], 0
-    for line in lines:
-        try:
-            parsed.append(parse(line))
-        except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError):
-            bad += 1
-    return parsed, bad
-
-
-class Said:
-    """The tags and properties that the lines of a properties.jsonl set. A tag's last value counts, a
-    property's first: it never changes."""
-
-    def __init__(self) -> None:
-        self.tags: dict[str, str] = {}
-        self.untagged: set[str] = set()  #: tags that were taken away and not set again
-        self.properties: dict[str, str] = {}
-
-    def add(self, line: Any) -> None:
-        """Take what one decoded line sets; what is no mapping of names sets nothing."""
-        self.tags.update(_texts(line, "tag"))
-        self.untagged -= self.tags.keys()
-        for name in _names(line, "untag"):
-            self.tags.pop(name, None)
-            self.untagged.add(name)
-        self.properties = {**_texts(line, "property"), **self.properties}
-
-    def tagged(self, before: dict[str, str]) -> dict[str, str]:
-        """The tags of a run that had these when it was submitted."""
-        kept = {name: value for name, value in before.items() if name not in self.untagged}
-        return {**kept, **self.tags}
-
-
-def _texts(line: Any, kind: str) -> dict[str, str]:
-    found = line.get(kind) if isinstance(line, dict) else None
-    return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}
-
-
-def _names(line: Any, kind: str) -> list[str]:
-    found = line.get(kind) if isinstance(line, dict) else None
-    return [str(name) for name in found] if isinstance(found, list) else []
-
-
-def metric_of(line: bytes) -> MetricPoint:
-    """A line of metrics.jsonl."""
-    return msgspec.json.decode(line, type=MetricPoint)
-
-
-__all__ = [
-    "CAPTURED_FOLDER",
-    "KEPT_FOLDERS",
-    "Found",
-    "LineReader",
-    "disk_bytes",
-    "find_files",
-    "keep_file",
-    "metric_of",
-    "open_regular",
-    "parse_lines",
-]  # fmt: skip

@@ -18,6 +18,7 @@ from fitq.settings import Settings
 from fitq.store.protocols import Writer
 from fitq.worker import collect
 from fitq.worker.folder import RunFolder
+from fitq.worker.lines import LineReader, Said, metric_of, parse_lines
 from fitq.worker.process import RunProcess
 from fitq.worker.std_log import StdLog
 from fitq.worker.waiting import show_log
@@ -58,13 +59,13 @@ class Watch:
         self._settings, self._stopping = settings, stopping
         self.process, self.std_log = process, std_log
         self.metrics: list[MetricPoint] = []
-        self.said = collect.Said()
+        self.said = Said()
         self.registrations: list[Registration] = []  #: that the script asked for
         self.warnings: list[str] = []
         self.peak_memory_bytes = 0
         self.seconds = 0.0
-        self._metric_lines = collect.LineReader(folder.metrics, redaction=folder.redaction)
-        self._property_lines = collect.LineReader(folder.properties, redaction=folder.redaction)
+        self._metric_lines = LineReader(folder.metrics, redaction=folder.redaction)
+        self._property_lines = LineReader(folder.properties, redaction=folder.redaction)
         self._metrics_sent = 0
         self._bad_lines = 0
         self._looked_at = self._uploaded_at = time.monotonic()
@@ -106,10 +107,10 @@ class Watch:
         self._forward()
 
     def _read_lines(self) -> None:
-        points, bad = collect.parse_lines(self._metric_lines.read(), collect.metric_of)
+        points, bad = parse_lines(self._metric_lines.read(), metric_of)
         self.metrics += points
         self._bad_lines += bad
-        changes, bad = collect.parse_lines(self._property_lines.read(), msgspec.json.decode)
+        changes, bad = parse_lines(self._property_lines.read(), msgspec.json.decode)
         self._bad_lines += bad
         for change in changes:
             self._note_registration(change)
