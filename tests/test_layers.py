@@ -74,6 +74,7 @@ MODULES = {
         "functions",
         "signature",
         "schema",
+        "wording",
         "snapshots",
         "script_header",
         "credentials",

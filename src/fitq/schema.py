@@ -10,7 +10,6 @@ Rows and columns count from 0, as in the JSON path that stands beside them.
 from __future__ import annotations
 
 import functools
-import json
 import re
 import struct
 from collections.abc import Callable
@@ -23,16 +22,14 @@ from numpy.typing import NDArray
 
 from fitq.errors import InputRejected
 from fitq.names import did_you_mean
-from fitq.records import Column, InputSchema
+from fitq.records import InputSchema
+from fitq.wording import KINDS, column_words, one_of, shown
 
 _TYPES: dict[str, type] = {"number": float, "integer": int, "boolean": bool, "string": str}
-_WORDS = {"number": "a number", "integer": "a whole number", "boolean": "true or false", "string": "a string"}
 _DTYPES = {"number": "f8", "integer": "i8", "boolean": "?", "string": "U16"}
 _MATRIX: dict[str, Any] = {"number": np.float64, "integer": np.int64}
 #: From here on a float64 no longer tells neighbouring integers apart.
 _EXACT_BELOW = 2.0**53
-#: So many of the values that a column may have are named in a message.
-_SHOWN_CATEGORIES = 10
 #: Up to here rows are packed one by one; numpy takes longer to begin.
 _FEW_ROWS = 16
 
@@ -167,7 +164,7 @@ class ArraySchema:
         if self.schema.layout == "texts":
             return "a list of strings"
         width = self.schema.width
-        shown = ", ".join(_column_words(i, c) for i, c in enumerate(self.schema.columns[:20]))
+        shown = ", ".join(column_words(i, c) for i, c in enumerate(self.schema.columns[:20]))
         return f"a list of rows, each of {width} values: {shown}{', …' if width > 20 else ''}"
 
     def rejected(self, path: str, at: str, expected: str, got: str, message: str) -> InputRejected:
@@ -250,10 +247,10 @@ class ArraySchema:
     def _cell(self, row: int, column: int, value: object, path: str) -> InputRejected:
         spec = self.schema.columns[column]
         at = f"row {row}, column {column}" + (f" ({spec.name})" if spec.name else "")
-        expected = _WORDS[spec.kind] + (" or null" if spec.nullable else "")
+        expected = KINDS[spec.kind] + (" or null" if spec.nullable else "")
         got = shown(value)
         if spec.refuses_others:
-            expected = _one_of(spec)
+            expected = one_of(spec)
         elif isinstance(value, int) and not isinstance(value, bool) and spec.kind in _MATRIX:
             expected += " that a float64 holds exactly" if spec.kind == "number" else " of 64 bits"
         near = did_you_mean(value, map(str, spec.categories)) if isinstance(value, str) else ""
@@ -361,32 +358,3 @@ def _is_rounded(value: object) -> bool:
 
 def _is_beyond_int64(value: object) -> bool:
     return isinstance(value, int) and not -(2**63) <= value < 2**63
-
-
-def _column_words(index: int, column: Column) -> str:
-    name = column.name or f"column {index}"
-    return f"{name} ({_WORDS[column.kind]}{' or null' if column.nullable else ''})"
-
-
-def _one_of(column: Column) -> str:
-    """The values of a column in words: the first of them, where they are many."""
-    listed = [json.dumps(v, ensure_ascii=False) for v in column.categories[:_SHOWN_CATEGORIES]]
-    more = len(column.categories) - len(listed)
-    or_null = ", or null" if column.nullable else ""
-    return f"one of {', '.join(listed)}{f' and {more} more' if more else ''}{or_null}"
-
-
-def shown(value: object) -> str:
-    """A value and what it is, short enough for a message."""
-    if isinstance(value, float | int) and not isinstance(value, bool):
-        text = str(value) if isinstance(value, float) or abs(value) < 10**40 else "a huge integer"
-        return f"the number {text}"
-    kinds = {str: "the string", bool: "", type(None): "", list: "the list", dict: "the object"}
-    try:
-        text = json.dumps(value, ensure_ascii=False)
-    except (TypeError, ValueError):  # array files may hold them
-        return f"a {type(value).__name__}"
-    except RecursionError:
-        text = "…"
-    text = text if len(text) <= 60 else text[:57] + "…"
-    return f"{kinds.get(type(value), '')} {text}".strip()

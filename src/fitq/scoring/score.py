@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fitq.errors import InputRejected, InvalidRequest, ModelUnhealthy, ModelUnusable, TooLarge
-from fitq.schema import Rows, shown
+from fitq.schema import Rows
 from fitq.scorer.client import Outcome
 from fitq.scoring import script
 from fitq.scoring.answers import Answer
@@ -15,6 +15,7 @@ from fitq.scoring.door import Handler
 from fitq.scoring.fault import at_its_row
 from fitq.scoring.served import unusable_here
 from fitq.scoring.target import Target
+from fitq.wording import shown
 
 #: What `Accept` usually says: nothing in particular.
 _ANYTHING = {"", "*/*", JSON}

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 from fitq.errors import InvalidRequest
 from fitq.records import ModelRecord
-from fitq.schema import ArraySchema, Rows, shown
+from fitq.schema import ArraySchema, Rows
 from fitq.scoring.answers import Headers, to_json
+from fitq.wording import shown
 
 JSON = "application/json"
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from fitq.errors import InvalidRequest
-from fitq.schema import shown
 from fitq.scoring.dialects.form import Dialect, Input, one_method, split_frame, wrapped
+from fitq.wording import shown
 
 
 def _inputs(body: dict[str, Any]) -> Input:
