@@ -1,9 +1,8 @@
-"""`fitq runs`: list, show, follow, compare, cancel, repeat."""
+"""`fitq runs`: list, show, follow, compare, cancel, repeat; files of a run are in `run_files.py`."""
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import click
 
@@ -12,13 +11,11 @@ from fitq.cli.connect import platform
 from fitq.cli.follow import conclude, watch
 from fitq.cli.given import pairs
 from fitq.cli.output import next_step, result, result_json, say, short_time, table
+from fitq.cli.run_files import artifacts, download
 from fitq.cli.run_page import print_run
 from fitq.cli.run_table import compare_rows, duration, latest
-from fitq.errors import NotFound
 from fitq.records import RunRequest, RunStatus, from_builtins, to_builtins
-from fitq.sdk.run import below
 from fitq.sdk.watching import write
-from fitq.units import format_bytes
 
 _MOST_RUNS = 1000
 _STATUSES = click.Choice([s.value for s in RunStatus], case_sensitive=False)
@@ -138,58 +135,6 @@ def metrics(run_id: str, everything: bool, as_json: bool) -> None:
         table(["METRIC", "LATEST", "VALUES"], [(n, latest(p), len(p)) for n, p in found.items()])
     if not found:
         say(f"Run {run_id} has logged nothing. In a script: Run.get_context().log(name, value)")
-
-
-@command(
-    "artifacts",
-    "fitq runs artifacts iris-k3f9x2ma",
-    "fitq runs artifacts iris-k3f9x2ma --json",
-    "fitq runs download iris-k3f9x2ma",
-)
-@click.argument("run_id", metavar="RUN")
-@json_option
-def artifacts(run_id: str, as_json: bool) -> None:
-    """List the files a run left behind."""
-    with platform() as client:
-        found = client.artifacts(run_id)
-    if as_json:
-        result_json([to_builtins(a) for a in found])
-        return
-    table(["FILE", "SIZE", "SHA-256"], [(a.path, format_bytes(a.size_bytes), a.sha256[:12]) for a in found])
-    models = [a.path for a in found if a.path.endswith((".joblib", ".pkl", ".skops"))]
-    if models:
-        next_step(f"fitq models register MODEL --run {run_id} --path {models[0]}")
-
-
-@command(
-    "download",
-    "fitq runs download iris-k3f9x2ma",
-    "fitq runs download iris-k3f9x2ma outputs/model.joblib",
-    "fitq runs download iris-k3f9x2ma outputs --to results",
-)
-@click.argument("run_id", metavar="RUN")
-@click.argument("paths", nargs=-1, metavar="[PATH]...")
-@click.option(
-    "--to", type=click.Path(path_type=Path), help="Folder.  [default: a new one named like the run]"
-)
-def download(run_id: str, paths: tuple[str, ...], to: Path | None) -> None:
-    """Download files of a run.
-
-    PATH is a file or a folder of the run; all of its files without one. Prints where each file is now.
-    """
-    target = to or Path(run_id)
-    with platform() as client:
-        names = [a.path for a in client.artifacts(run_id)]
-        for path in paths:
-            if not any(_matches(n, path) for n in names):
-                raise NotFound(f"Run {run_id} has no file {path!r}.", hint=f"It has: {', '.join(names)}")
-        for name in names:
-            if not paths or any(_matches(name, p) for p in paths):
-                result(str(client.download_artifact(run_id, name, below(target, name, "", True))))
-
-
-def _matches(name: str, path: str) -> bool:
-    return name == path.rstrip("/") or name.startswith(path.rstrip("/") + "/")
 
 
 @command(
