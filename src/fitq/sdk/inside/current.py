@@ -3,15 +3,15 @@
 import datetime
 import json
 import os
-import re
 import shutil
 import sys
 from itertools import zip_longest
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Dict, Iterable, List, Optional, Sequence
 
 from fitq.context import RunContext, _metric, plain_value
 from fitq.sdk.inside.metrics import gather
+from fitq.sdk.inside.places import fresh, new_folder, place
 from fitq.sdk.inside.say import warn_once
 
 #: Calls of Azure's client whose meaning has no counterpart here: nothing depends on their effect.
@@ -113,7 +113,7 @@ class CurrentRun:
         if (path is None) == (plot is None):
             raise ValueError("log_image(%r) takes either path or plot" % name)
         suffix = os.path.splitext(str(path))[1] if path is not None else ".png"
-        target = self._fresh("images", name, suffix or ".png")
+        target = fresh(self._context.outputs, "images", name, suffix or ".png")
         if path is not None:
             shutil.copyfile(str(path), str(target))
         else:
@@ -190,7 +190,7 @@ class CurrentRun:
         Raises:
             ValueError: the name leads out of the run's folder.
         """
-        target = self._place(name)
+        target = place(self._context.outputs, name)
         target.parent.mkdir(parents=True, exist_ok=True)
         if hasattr(path_or_stream, "read"):
             content = path_or_stream.read()
@@ -272,7 +272,7 @@ class CurrentRun:
         """
         if self.parent is not None:
             raise ValueError("a child run has no child runs of its own")
-        number = _new_folder(self._context.path / "children")
+        number = new_folder(self._context.path / "children")
         folder = self._context.path / "children" / str(number)
         experiment = self.experiment.name
         child = type(self)(RunContext(folder, "%s-%d" % (self.id, number), experiment, folder / "outputs"))
@@ -371,45 +371,12 @@ class CurrentRun:
 
     def _document(self, name: str, value: Any) -> None:
         parsed = json.loads(value) if isinstance(value, (str, bytes)) else plain_value(value)
-        target = self._fresh("metrics", name, ".json")
+        target = fresh(self._context.outputs, "metrics", name, ".json")
         target.write_text(json.dumps(parsed, indent=2), encoding="utf-8")
         self._context.log(name, self._shown(target))
 
-    def _fresh(self, folder: str, name: str, suffix: str) -> Path:
-        """A file name made of a metric's name that is not taken yet."""
-        root = self._context.outputs / folder
-        root.mkdir(parents=True, exist_ok=True)
-        stem = re.sub(r"[^\w.-]+", "_", name).strip("._") or "unnamed"
-        if stem.lower().endswith(suffix.lower()):
-            stem = stem[: -len(suffix)]
-        taken, target = 1, root / (stem + suffix)
-        while target.exists():
-            taken += 1
-            target = root / ("%s-%d%s" % (stem, taken, suffix))
-        return target
-
     def _shown(self, target: Path) -> str:
         return "outputs/" + target.relative_to(self._context.outputs).as_posix()
-
-    def _place(self, name: str) -> Path:
-        parts = PurePosixPath(str(name).replace("\\", "/")).parts
-        if not parts or ".." in parts or parts[0].startswith("/"):
-            raise ValueError("%r is not a path inside the run's outputs" % (name,))
-        if parts[0] == "logs" and len(parts) > 1:
-            return self._context.outputs.parent.joinpath(*parts)
-        return self._context.outputs.joinpath(*(parts[1:] if parts[0] == "outputs" else parts))
-
-
-def _new_folder(root: Path) -> int:
-    """Make the next numbered folder; several processes of a run may ask at once."""
-    root.mkdir(exist_ok=True)
-    number = 1 + max([int(f.name) for f in root.iterdir() if f.name.isdigit()] or [0])
-    while True:
-        try:
-            (root / str(number)).mkdir()
-            return number
-        except FileExistsError:
-            number += 1
 
 
 def _now() -> str:
