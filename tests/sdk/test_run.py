@@ -13,7 +13,7 @@ import pytest
 from fitq import ActivityFailedException, Experiment, Run, ScriptRunConfig
 from fitq.errors import InvalidRequest, NotFound, RunFailed
 from fitq.sdk import watching
-from fitq.sdk.run import below
+from fitq.sdk.transfer import below
 from tests.sdk.conftest import Routes
 
 RUN: dict[str, Any] = {

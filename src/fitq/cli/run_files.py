@@ -11,7 +11,7 @@ from fitq.cli.connect import platform
 from fitq.cli.output import next_step, result, result_json, table
 from fitq.errors import NotFound
 from fitq.records import to_builtins
-from fitq.sdk.run import below
+from fitq.sdk.transfer import below
 from fitq.units import format_bytes
 
 

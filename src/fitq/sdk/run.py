@@ -22,6 +22,7 @@ from fitq.sdk.inside.metrics import gather
 from fitq.sdk.inside.offline import get_context
 from fitq.sdk.model import Model
 from fitq.sdk.registering import ResourceConfiguration, register_request
+from fitq.sdk.transfer import below
 
 if TYPE_CHECKING:
     from fitq.sdk.experiment import Experiment
@@ -333,16 +334,3 @@ class Run:
         if name in _ELSEWHERE:
             raise AttributeError(f"Run.{name} is not there on a submitted run. {_ELSEWHERE[name]}")
         raise AttributeError(f"A Run has no {name!r}. {did_you_mean(name, dir(type(self)))}".strip())
-
-
-def below(root: Path, name: str, prefix: str, keep_prefix: bool) -> Path:
-    """Where a downloaded file goes; a name can not lead out of the folder.
-
-    Raises:
-        NotFound: it would.
-    """
-    inner = name if keep_prefix or not prefix else name[len(prefix) :].lstrip("/") or Path(name).name
-    target = root / inner
-    if not target.resolve().is_relative_to(root.resolve()):
-        raise NotFound(f"{name!r} leads out of {root}.")
-    return target

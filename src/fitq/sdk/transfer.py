@@ -1,4 +1,4 @@
-"""Large bodies: counted while they go, written to files whole or not at all."""
+"""Large bodies: counted while they go, written to files whole or not at all, and below the folder meant."""
 
 from __future__ import annotations
 
@@ -44,6 +44,19 @@ def multipart(file: Path, fields: dict[str, str]) -> Iterator[Callable[[], dict[
             return {"data": fields, "files": {"file": part}}
 
         yield build
+
+
+def below(root: Path, name: str, prefix: str, keep_prefix: bool) -> Path:
+    """Where a downloaded file goes; a name can not lead out of the folder.
+
+    Raises:
+        NotFound: it would.
+    """
+    inner = name if keep_prefix or not prefix else name[len(prefix) :].lstrip("/") or Path(name).name
+    target = root / inner
+    if not target.resolve().is_relative_to(root.resolve()):
+        raise NotFound(f"{name!r} leads out of {root}.")
+    return target
 
 
 def download(http: Http, url: str, target: Path) -> Path:
