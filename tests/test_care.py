@@ -192,6 +192,26 @@ def test_an_emptied_redis_is_judged_and_filled_anew_also_by_who_looks_on(
     assert status(memory_backend, lost) is RunStatus.QUEUED
 
 
+def test_a_redis_that_comes_back_empty_is_filled_soon_however_long_it_was_away(
+    memory_backend: Backend, queued: RunRecord, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scheduler = Scheduler(memory_backend, LEASE_SECONDS)
+    scheduler.round()
+    with monkeypatch.context() as cut:
+        cut.setattr(memory_backend.state, "lead", lambda *_: unavailable())
+        for _ in range(20):
+            scheduler.round()
+            clock.forward(3)
+    lost = msgspec.structs.replace(queued, id="lost-1")
+    memory_backend.objects.put(memory_backend.keys.open_run(lost.id), to_json(lost))
+    monkeypatch.setattr(memory_backend.state, "epoch", lambda: "emptied")
+    scheduler.round()
+    clock.forward(care.patience(LEASE_SECONDS))
+    scheduler.round()
+    scheduler._restoring.join(10)
+    assert status(memory_backend, lost) is RunStatus.QUEUED
+
+
 def unavailable() -> NoReturn:
     raise Unavailable("cut")
 
@@ -208,6 +228,24 @@ def test_a_clock_that_jumps_loses_nobody_and_saves_nobody(
         assert look_after.end_lost_attempts() == 0, "it was renewed a moment ago, whatever the clock says"
     clock.forward(LEASE_SECONDS + 1)
     assert look_after.end_lost_attempts() == 1, "not renewed for a lease on our own clock"
+
+
+def test_a_scheduler_that_stands_still_while_it_looks_takes_no_run_for_that(
+    memory_backend: Backend, queued: RunRecord, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it read is old by the time it judges."""
+    look_after = Care(memory_backend, LEASE_SECONDS)
+    held_by(memory_backend, queued)
+    look_after.look()
+    clock.forward(3)
+    read = memory_backend.state.list_leases()
+
+    def stand_still() -> dict[Lease, LeaseEnd]:
+        clock.forward(10 * LEASE_SECONDS)
+        return read
+
+    monkeypatch.setattr(memory_backend.state, "list_leases", stand_still)
+    assert look_after.end_lost_attempts() == 0
 
 
 def test_a_lease_that_redis_alone_lost_gets_a_whole_lease_to_come_back(

@@ -50,6 +50,7 @@ class Care:
         self._seen: dict[Lease, _Sight] = {}
         self._times_asked = itertools.count(1)  #: for missing messages
         self._away_seconds = 0.0
+        self._looked_at = 0.0  #: by the clock
 
     def begin_anew(self) -> None:
         """Forget what was seen: Redis lost its data."""
@@ -79,6 +80,7 @@ class Care:
 
     def look(self) -> tuple[dict[Lease, LeaseEnd], dict[Lease, RunRecord]]:
         """Note which leases were renewed since the last look; returns all, and the runs that are held."""
+        self._looked_at = self.clock  # before: if this process stands still in between, nobody was silent
         leases = self._backend.state.list_leases()
         held = {attempts.lease_of(run): run for run in self._held()}
         self._look_at(held.keys() | leases.keys(), leases)
@@ -90,7 +92,7 @@ class Care:
             yield from filter(attempts.is_held, listed)  # one may have moved on between index and record
 
     def _look_at(self, all_leases: set[Lease], leases: dict[Lease, LeaseEnd]) -> None:
-        seen, at = self._seen, self.clock
+        seen, at = self._seen, self._looked_at
         self._seen = {}
         for lease in all_leases:
             ends = leases[lease].ends if lease in leases else None
@@ -102,7 +104,7 @@ class Care:
 
         Redis' clock alone would not do: it may jump, and after an outage every lease has run out.
         """
-        unchanged_seconds = self.clock - self._seen[lease].since
+        unchanged_seconds = self._looked_at - self._seen[lease].since
         if unchanged_seconds > self._lease_seconds:
             return True
         ran_out = end is not None and end.seconds_left < 0

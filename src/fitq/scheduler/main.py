@@ -60,8 +60,8 @@ class Scheduler:
         """One round. A Redis that is away ends it; then nobody is judged for a while."""
         try:
             leads = self._backend.state.lead(self._id, _LEAD_SECONDS)
+            self._notice_absence()  # first: what begins with a loss begins when Redis is back
             self._notice_loss()
-            self._notice_absence()
             if leads:
                 self._look_after()
             else:
