@@ -6,10 +6,11 @@ import os
 import subprocess
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from fitq.isolation.groups import Groups, find_groups
+from fitq.isolation.groups import Group, Groups, find_groups
 
 
 @pytest.fixture
@@ -60,3 +61,15 @@ def test_a_group_ends_with_all_that_is_in_it(groups: Groups) -> None:
             sleeper.kill()
             thread.join()
     assert [sleeper.returncode for sleeper in sleepers] == [-9, -9, -9]
+
+
+def test_a_process_that_cannot_be_seen_from_here_is_not_taken_for_our_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel says 0 for it, and a signal to 0 ends whoever sends it, with all of its group."""
+    signaled: list[int] = []
+    monkeypatch.setattr("fitq.isolation.groups._SECONDS_TO_EMPTY", 0.05)
+    monkeypatch.setattr(os, "kill", lambda pid, _: signaled.append(pid))
+    (tmp_path / "cgroup.procs").write_text("0\n")
+    Group((tmp_path,)).end()
+    assert signaled == []

@@ -55,11 +55,12 @@ class Group:
         self.remove()
 
     def _pids(self) -> list[int]:
+        """Of its processes, those that can be seen from here: the kernel says 0 for another."""
         found: list[int] = []
         for file in self.join_files:
             with contextlib.suppress(OSError):
                 found += map(int, Path(file).read_text().split())
-        return found
+        return [pid for pid in found if pid]
 
     def remove(self) -> None:
         """Once no process is left. Twice is fine."""
