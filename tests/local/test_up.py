@@ -49,6 +49,12 @@ def alive(pids: list[int]) -> list[int]:
     return [pid for pid in pids if lives(pid)]
 
 
+def zombies(pid: int) -> list[psutil.Process]:
+    """Of the children of a process, those that nobody has taken leave of."""
+    children = psutil.Process(pid).children()
+    return [child for child in children if alive([child.pid]) == [] and child.is_running()]
+
+
 def everything(pid: int) -> list[int]:
     """A process and all below it."""
     return [pid, *(p.pid for p in psutil.Process(pid).children(recursive=True))]
@@ -80,6 +86,7 @@ def test_a_platform_lives_restarts_what_crashes_and_goes_without_a_trace(folder:
         os.kill(crashed[name], signal.SIGKILL)
     eventually(lambda: sum(p["restarts"] for p in status(folder)["programs"]) == 2, what="both restarts")
     assert "program_ended" in (folder / ".fitq/logs/up.log").read_text()
+    eventually(lambda: not zombies(first["pid"]), what="nothing of the dead worker is left, not even dead")
 
     run = fitq(folder, "call", "iris", "--wait")
     assert run.returncode == 0, run.stderr

@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -274,9 +274,13 @@ class Stack:
 
     # --- while it runs, and the end -----------------------------------------------------------------
 
-    def watch(self, stop: threading.Event) -> None:
+    def watch(self, stop: threading.Event, beside: Callable[[], object] = lambda: None) -> None:
         """Until `stop` is set: start programs that end unasked again, and give pools the workers that their
-        settings and their queue ask for."""
+        settings and their queue ask for.
+
+        Args:
+            beside: is done each time.
+        """
         backend = open_backend(self.settings)
         looks = itertools.count(1)
         while not stop.wait(2 * _LOOK_SECONDS):
@@ -285,6 +289,7 @@ class Stack:
                 changed.append(self._scale(backend))
             if any(changed):
                 self._write_state()
+            beside()
 
     def _scale(self, backend: Backend) -> bool:
         gone = [p for p in self.programs if p.is_leaving and not p.process.is_running]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from types import FrameType
 
 import psutil
@@ -60,7 +61,7 @@ def serve(stack: Stack, on_ready: Callable[[threading.Event], None], on_stop: Ca
         stack.start()  # stops again what it started, if it does not come to its end
         signals.starting = False
         on_ready(signals.told)
-        stack.watch(signals.told)
+        stack.watch(signals.told, beside=lambda: _take_leave({p.process.pid for p in stack.programs}))
         on_stop()
     except _Interrupted:
         on_stop()
@@ -73,6 +74,17 @@ def _adopt_orphans() -> None:
     """Processes whose parent among ours died become our children, so that `sweep` finds them."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _take_leave(ours: Container[int | None]) -> None:
+    """Of orphans that ended: nobody else does, and they would stay as zombies. Our own are waited for."""
+    if sys.platform != "linux":
+        return
+    with contextlib.suppress(ChildProcessError):
+        while (
+            one := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        ) and one.si_pid not in ours:
+            os.waitpid(one.si_pid, 0)
 
 
 def sweep() -> None:
