@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fitq.errors import Unavailable
 from fitq.records import RunRecord, RunStatus, now
-from fitq.worker.abandoned import held, sweep
+from fitq.worker.abandoned import Abandoned, discard, held, sweep
 from fitq.worker.folder import RunFolder, parts_of
 
 
-def end_nothing(attempt: str) -> None:
+def end_nothing(_: Abandoned) -> bool:
     """Of an attempt that left nothing but its folder."""
+    return True
 
 
 def test_a_folder_is_kept_for_as_long_as_it_is_held(tmp_path: Path) -> None:
@@ -54,24 +60,75 @@ def abandoned(tmp_path: Path) -> Path:
 def test_an_attempt_is_ended_by_one_of_those_who_find_it(abandoned: Path) -> None:
     ended: list[str] = []
 
-    def end(attempt: str) -> None:
-        sweep(abandoned.parent, ended.append)  # another worker, at the same time
+    def end(found: Abandoned) -> bool:
+        sweep(abandoned.parent, end_nothing)  # another worker, at the same time
         assert (ended, abandoned.is_dir()) == ([], True)
-        ended.append(attempt)
+        ended.append(found.name)
+        return True
 
     sweep(abandoned.parent, end)
     assert (ended, abandoned.exists()) == ([abandoned.name], False)
 
 
 def test_what_cannot_be_ended_yet_is_found_again(abandoned: Path) -> None:
-    def cannot(attempt: str) -> None:
-        raise Unavailable(f"Redis is away: {attempt}")
+    def cannot(found: Abandoned) -> bool:
+        raise Unavailable(f"Redis is away: {found.name}")
 
     with pytest.raises(Unavailable):
         sweep(abandoned.parent, cannot)
-    ended: list[str] = []
-    sweep(abandoned.parent, ended.append)
-    assert (ended, abandoned.exists()) == ([abandoned.name], False)
+    assert abandoned.is_dir()
+    sweep(abandoned.parent, end_nothing)
+    assert not abandoned.exists()
+
+
+@pytest.mark.parametrize(("holder", "is_dead"), [(None, True), ("", True), ("another machine", False)])
+def test_of_another_machine_a_free_lock_proves_no_death(
+    abandoned: Path, holder: str | None, is_dead: bool
+) -> None:
+    """Its file system may keep locks from us. Workers of older versions said nothing of theirs."""
+    if holder is not None:
+        (abandoned / "lock").write_text(holder)
+    found: list[Abandoned] = []
+
+    def keep(one: Abandoned) -> bool:
+        found.append(one)
+        return False
+
+    sweep(abandoned.parent, keep)
+    assert (found, abandoned.is_dir()) == ([Abandoned(abandoned.name, is_dead)], True)
+    sweep(abandoned.parent, end_nothing)
+    assert not abandoned.exists()
+
+
+def test_a_removal_that_was_cut_short_anywhere_is_done_by_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Died(BaseException):
+        pass
+
+    def dying_at(step: int, steps: itertools.count[int], call: Callable[..., None]) -> Callable[..., None]:
+        def taken(*args: Any, **kwargs: Any) -> None:
+            if next(steps) == step:
+                raise Died
+            call(*args, **kwargs)
+
+        return taken
+
+    for step in range(8):
+        folder = tmp_path / f"iris-ab12cd34-1-{step:08}"
+        (folder / "run" / "code").mkdir(parents=True)
+        for file in ("run/code/train.py", "run/metrics.jsonl", "std_log.txt"):
+            (folder / file).touch()
+        with held(folder):
+            pass
+        with monkeypatch.context() as crash, contextlib.suppress(Died):
+            steps = itertools.count()
+            for call in ("unlink", "rmdir"):
+                crash.setattr(os, call, dying_at(step, steps, getattr(os, call)))
+            discard(folder)
+        sweep(tmp_path, end_nothing)
+        assert list(folder.rglob("*")) == [], f"after {step} steps"
+    assert not folder.exists(), "it took no more steps than were tried"
 
 
 def test_attempts_of_one_number_have_folders_of_their_own(tmp_path: Path) -> None:

@@ -527,6 +527,16 @@ def test_a_canceled_run_of_a_lost_worker_is_canceled_also_if_whoever_noticed_had
     assert attempts.lose(backend, run).status is RunStatus.CANCELED
 
 
+def test_an_attempt_has_gone_on_when_its_run_is_known_and_not_in_it(
+    backend: Backend, queued: RunRecord
+) -> None:
+    first = running(backend, queued)
+    assert not attempts.has_gone_on(backend, first.id, first.attempt_id)
+    attempts.lose(backend, first)
+    assert attempts.has_gone_on(backend, first.id, first.attempt_id)
+    assert not attempts.has_gone_on(backend, "nobody-1", first.attempt_id), "it may be of another platform"
+
+
 def asked_to_cancel(backend: Backend, queued: RunRecord) -> RunRecord:
     """Queued all the same, as workers of an older version left it."""
     asked = msgspec.structs.replace(queued, cancel_requested=True, sequence=queued.sequence + 1)

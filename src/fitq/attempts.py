@@ -205,6 +205,12 @@ def lose_dead(backend: Backend, run_id: str, attempt_id: str) -> RunRecord | Non
         return None
 
 
+def has_gone_on(backend: Backend, run_id: str, attempt_id: str) -> bool:
+    """Whether the run is known and the attempt is not the one that it is in."""
+    run = backend.state.get_run(run_id)
+    return run is not None and not (is_held(run) and run.attempt_id == attempt_id)
+
+
 def _give_back(backend: Backend, held: RunRecord, reason: str, *, losses: int) -> RunRecord:
     """`losses`: how many more attempts count as lost. One that a worker hands back in order does not."""
 

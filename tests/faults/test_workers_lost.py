@@ -5,10 +5,9 @@ from __future__ import annotations
 import dataclasses
 import signal
 import subprocess
-import time
 from pathlib import Path
 
-from fitq import runs
+from fitq import attempts, runs
 from fitq.records import RunStatus
 from fitq.worker.folder import name_of
 from tests.conftest import eventually
@@ -89,16 +88,33 @@ def test_where_another_works_on_the_same_disk_nobody_waits_for_a_dead_workers_le
     eventually(lambda: list(work.iterdir()) == [], what="nothing of either attempt is left on the disk")
 
 
-def test_a_worker_that_stands_still_is_not_dead(field: Field, tmp_path: Path) -> None:
+def test_a_worker_that_stands_still_or_is_of_another_machine_is_not_dead(
+    field: Field, tmp_path: Path
+) -> None:
     work = tmp_path / "shared-work"
     both = [field.start_worker(work_dir=work, lease_seconds=600.0, warm_start=0) for _ in range(2)]
     run = field.submit(EACH_WAITS.format(mark=str(tmp_path / "mark"), gate=str(tmp_path / "gate")))
     eventually(lambda: "first attempt" in field.log(run))
     [holder] = [w for w in both if field.find(run).worker.endswith(f"-{w.pid}")]
+    (folder,) = work.glob(f"{run.id}-*")
     holder.send_signal(signal.SIGSTOP)
-    time.sleep(6)  # others look every 2 s
+    wait_until_looked_at(work)
     assert (field.find(run).status, field.find(run).attempt) == (RunStatus.RUNNING, 1)
-    holder.send_signal(signal.SIGCONT)
+    (folder / "lock").write_text("of another machine, whose locks cannot be seen from here")
+    holder.kill()
+    holder.wait()
+    wait_until_looked_at(work)
+    assert (field.find(run).status, field.find(run).attempt) == (RunStatus.RUNNING, 1)
+    attempts.lose(field.backend, field.find(run))  # as a scheduler does, after its lease
+    eventually(lambda: not folder.exists(), what="nothing of an attempt that is over is left")
+
+
+def wait_until_looked_at(work: Path) -> None:
+    """Those that look go by the alphabet: once this is gone, they have seen all others."""
+    last = work / "zzz-last-1-00c0ffee"
+    last.mkdir()
+    (last / "lock").touch()
+    eventually(lambda: not last.exists(), what="somebody looks for what is abandoned")
 
 
 def test_a_run_that_may_have_no_more_attempts_ends_as_worker_lost(field: Field, tmp_path: Path) -> None:

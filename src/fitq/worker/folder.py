@@ -18,7 +18,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -33,7 +32,7 @@ from fitq.names import INPUT_REFERENCE
 from fitq.records import FunctionRecord, RunRecord
 from fitq.snapshots import unpack
 from fitq.store.checked import open_checked
-from fitq.worker.abandoned import held
+from fitq.worker.abandoned import discard, held
 from fitq.worker.aside import Aside
 from fitq.worker.inputs import Input, Inputs
 from fitq.worker.redaction import NONE
@@ -136,7 +135,7 @@ class RunFolder:
     def remove(self) -> None:
         """Nothing of the attempt is left; its inputs stay for others."""
         self._holding.close()
-        shutil.rmtree(self._place, ignore_errors=True)
+        discard(self._place)
 
     def program(
         self, functions: Path | None, function: FunctionRecord | None, runtime: Runtime = OWN

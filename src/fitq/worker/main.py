@@ -23,7 +23,7 @@ from fitq import __version__, attempts
 from fitq.backend import Backend, open_backend
 from fitq.credentials import hide_this_process
 from fitq.environments.opening import open_environments
-from fitq.errors import InvalidRequest, Unavailable
+from fitq.errors import FitqError, InvalidRequest, Unavailable
 from fitq.heartbeat import Heartbeat
 from fitq.isolation.family import adopt_orphans
 from fitq.isolation.ladder import RUNGS, Ladder, find_ladder
@@ -35,7 +35,7 @@ from fitq.records import FunctionRecord, RunRecord, WorkerRecord, now
 from fitq.settings import Settings
 from fitq.stopping import set_on_signals
 from fitq.store.patience import patiently
-from fitq.worker.abandoned import sweep
+from fitq.worker.abandoned import Abandoned, sweep
 from fitq.worker.execute import Executor
 from fitq.worker.folder import parts_of
 from fitq.worker.functions_folder import FunctionsFolder
@@ -240,24 +240,29 @@ class Worker(Middleware):
     def _keep_on(self, step: Callable[[], None], until: threading.Event) -> None:
         # At least four renewals within a lease: a lost one, or a stall, loses no run.
         period_seconds = min(REPORT_SECONDS, self.settings.lease_seconds / 4)
-        while not until.wait(period_seconds):
+        while not until.is_set():
             try:
                 step()
-            except Unavailable as exc:
+            except FitqError as exc:  # whatever it is, the next time may fare better
                 log.warning("report_failed", error=exc.message)
+            until.wait(period_seconds)
 
     def _keep_leases(self) -> None:
         """Whose runs are kept lives, so this is what beats."""
         self._heart.beat()
         self.executor.keep_leases()
 
-    def _end_abandoned(self, attempt: str) -> None:
+    def _end_abandoned(self, found: Abandoned) -> bool:
         """What a worker of this machine had when it died goes on at once: its lease need not run out, for the
-        kernel says that it is dead."""
-        self._ladder.end_group(attempt)
-        after = attempts.lose_dead(self.backend, *parts_of(attempt))
+        kernel says that it is dead. One of another machine may live: its folder goes after its attempt."""
+        attempt = parts_of(found.name)
+        if not found.is_dead:
+            return attempts.has_gone_on(self.backend, *attempt)
+        self._ladder.end_group(found.name)
+        after = attempts.lose_dead(self.backend, *attempt)
         if after is not None:
-            log.warning("attempt_lost", run_id=after.id, attempt=attempt, now=after.status)
+            log.warning("attempt_lost", run_id=after.id, attempt=found.name, now=after.status)
+        return True
 
     def _tell_the_pool(self) -> None:
         self._report()
