@@ -60,12 +60,11 @@ class Shell:
         command = command.replace("fitq up", "fitq up --api-port 0 --scoring-port 0")
         for port, key in _DEFAULT.items():
             command = command.replace(f"http://127.0.0.1:{port}", self.config().get(key, ""))
-        script = f". {self._memory}\n{command}\nset | grep '^RUN=' > {self._memory} || true"
-        token = {"FITQ_TOKEN": self.config()["fitq_token"]} if "curl" in command else {}
+        script = f". {self._memory}\n{command}\nset | grep -E '^(RUN|FITQ_TOKEN)=' > {self._memory} || true"
         done = subprocess.run(
             ["sh", "-ec", script],
             cwd=self._folder,
-            env=self._environment | token,
+            env=self._environment,
             capture_output=True,
             text=True,
             timeout=120,

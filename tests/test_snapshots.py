@@ -63,6 +63,9 @@ def test_our_own_tokens_and_history_never_travel(tmp_path: Path) -> None:
         ".git/config",
         ".venv/x",
         "a/__pycache__/b",
+        "restored/secrets.json",
+        "restored/config.json",
+        "restored/objects/s3.json",
     )
     assert pack(tmp_path).files == ["train.py"]
 

@@ -89,9 +89,9 @@ def _remember_key(backend: Backend, run: RunRecord) -> None:
 def progress(backend: Backend) -> str:
     """What people are told while Redis is being filled; empty when it has everything."""
     if (at := backend.state.restoring()) is not None:
-        return f"being filled again from the object store: {at.runs} of {at.of} ended runs are listed"
+        return f"being filled from the object store: {at.runs} of {at.of} ended runs are listed"
     if backend.state.leader() is not None and not backend.state.is_whole():
-        return "being filled again from the object store: accepted runs first"
+        return "being filled from the object store: accepted runs first"
     return ""  # or nobody fills it: that is for the programs' own states to say
 
 

@@ -72,12 +72,21 @@ def _select(folder: Path) -> tuple[list[str], list[str]]:
     skipped: list[str] = []
     for place, folders, names in os.walk(folder):
         here = Path(place).relative_to(folder)
-        folders[:] = sorted(d for d in folders if not rules.match_file(f"{(here / d).as_posix()}/"))
+        folders[:] = sorted(
+            d
+            for d in folders
+            if not (rules.match_file(f"{(here / d).as_posix()}/") or _is_of_a_platform(Path(place, d)))
+        )
         for name in sorted(names):
             path = (here / name).as_posix()
             if not rules.match_file(path):
                 (files if _belongs(folder, path) else skipped).append(path)
     return sorted(files), skipped
+
+
+def _is_of_a_platform(folder: Path) -> bool:
+    """Whether `fitq up` keeps its data there, whatever the folder is called: its token and keys are in it."""
+    return (folder / "secrets.json").is_file() and (folder / "objects").is_dir()
 
 
 def _ignore_rules(folder: Path) -> pathspec.GitIgnoreSpec:

@@ -12,6 +12,7 @@ _SIZES = {
     "ki": 1024, "kib": 1024, "mi": 1024**2, "mib": 1024**2, "gi": 1024**3, "gib": 1024**3,
 }  # fmt: skip
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_MOST = 2.0**53  #: beyond it no number of bytes or seconds is meant
 
 
 def parse_bytes(text: str) -> int:
@@ -19,17 +20,23 @@ def parse_bytes(text: str) -> int:
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", text)
     if not match or match[2].lower() not in _SIZES:
         raise InvalidRequest(f"{text!r} is not a size.", hint="Write it like 512MiB or 2GiB.")
-    return int(float(match[1]) * _SIZES[match[2].lower()])
+    return int(_sane(text, float(match[1]) * _SIZES[match[2].lower()]))
 
 
 def parse_seconds(text: str) -> float:
     """`"1h30m"` → 5400.0. A plain number is seconds."""
     if re.fullmatch(r"\s*\d+(\.\d+)?\s*", text):
-        return float(text)
+        return _sane(text, float(text))
     parts = re.findall(r"(\d+(?:\.\d+)?)([smhdw])", text)
     if not parts or "".join(n + unit for n, unit in parts) != text.strip():
         raise InvalidRequest(f"{text!r} is not a duration.", hint="Write it like 30s, 10m or 1h.")
-    return sum(float(n) * _SECONDS[unit] for n, unit in parts)
+    return _sane(text, sum(float(n) * _SECONDS[unit] for n, unit in parts))
+
+
+def _sane(text: str, amount: float) -> float:
+    if amount > _MOST:
+        raise InvalidRequest(f"{text.strip()[:40]} is more than there is.", hint="Leave it out for no limit.")
+    return amount
 
 
 def format_seconds(seconds: float) -> str:

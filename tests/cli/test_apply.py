@@ -115,6 +115,8 @@ def test_everything_wrong_is_named_with_file_and_line(fitq: Fitq, tmp_path: Path
         ("kind: Pool\nname: &a [*a]\n", "a.yaml:2: The document is too deep"),
         ("kind: Pool\n? [a, b]\n: c\n", "a.yaml:2: A key must be text"),
         ("# nothing\n", "There is no document in"),
+        ("kind: Data\ndescription: 2024-02-31\n", "a.yaml:2: 2024-02-31 cannot be: day is out of range"),
+        ("kind: " + "[" * 5000, "a.yaml: "),
         ("kind: !!python/object:os.system x\n", "a.yaml:1: could not determine a constructor"),
     ],
 )

@@ -11,6 +11,7 @@ import pytest
 
 from fitq.cli.output import exit_code_of
 from fitq.errors import Conflict, InternalError, NotFound, RunFailed, ScoringFailed, Unavailable
+from fitq.local.home import Home
 from tests.cli.conftest import Fitq
 
 
@@ -56,12 +57,19 @@ def test_a_platform_that_does_not_answer_is_exit_3(alone: Fitq, monkeypatch: pyt
         (["submit", "nowhere.py"], "no file or folder nowhere.py"),
         (["submit", ".", "--script", "gone.py"], "gone.py is not part of the snapshot"),
         (["submit", "empty"], "holds no scripts"),
+        (["submit", "train.py", "--penalty", "1"], "comes after --: fitq submit train.py -- --penalty"),
+        (["call", "iris", "kernel=linear"], "given by name: fitq call iris -p penalty=1.0"),
+        (["call", "iris", "--kernel", "linear"], "given by name: fitq call iris -p penalty=1.0"),
         (["call", "iris", "--parameter", "kernel"], "is not NAME=VALUE"),
         (["call", "iris", "--parameter", "a=1", "--parameter", "a=2"], "twice"),
         (["call", "irs"], "Did you mean 'iris'"),
         (["call", "iris", "--parameter", "kernel=lin"], "must be one of"),
         (["call", "iris", "--memory", "much"], "not a size"),
+        (["call", "iris", "--memory", "99999999999GiB"], "more than there is"),
         (["call", "iris", "--timeout", "soon"], "not a duration"),
+        (["call", "iris", "--timeout", "9" * 400], "more than there is"),
+        (["call", "iris", "--cpus", "nan"], "--cpus nan"),
+        (["call", "iris", "--cpus", "inf"], "--cpus inf"),
         (["call", "iris", "--environment", "train.py"], "no header that lists its packages"),
         (["runs", "show", "iris-zzzzzzzz"], "iris-zzzzzzzz"),
         (["models", "register", "m"], "from a run, from a file, or from another"),
@@ -69,16 +77,23 @@ def test_a_platform_that_does_not_answer_is_exit_3(alone: Fitq, monkeypatch: pyt
         (["score", "nosuch"], "nosuch"),
         (["score", "nosuch", "--data", "[[1"], "is not JSON"),
         (["score", "nosuch", "--data", "rows.json"], "no such file"),
+        (["score", "nosuch", "--data", "model.joblib"], "model.joblib is not JSON"),
+        (["score", "nosuch", "--data", "[" * 100_000], "is not JSON"),
         (["endpoints", "show", "nosuch"], "nosuch"),
         (["endpoints", "deploy", "flowers", "--model", "iris:1", "--traffic", "1=100"], "both name versions"),
         (["pools", "scale", "default", "3", "--max", "1"], "min_workers"),
         (["up", "--pool", "cpu"], "is not NAME=N"),
+        (["up", "--pool", "cpu=1", "--pool", "cpu=2"], "gives 'cpu' twice"),
+        (["backup", "friday.tar"], "No platform has kept anything in"),
+        (["restore", "friday.tar"], "'friday.tar' does not exist"),
+        (["apply", "-f", "model.joblib"], "It is not YAML"),
         (["up", "--workers", "-1"], "--workers"),
     ],
 )
 def test_what_you_can_fix_is_exit_2(fitq: Fitq, tmp_path: Path, words: list[str], expected: str) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "train.py").touch()
+    (tmp_path / "model.joblib").write_bytes(b"\x80\x04\x95")
     told = fitq(*words)
     assert told.code == 2, told
     assert expected in told.err
@@ -91,6 +106,44 @@ def test_a_wrong_token_is_exit_2(fitq: Fitq, monkeypatch: pytest.MonkeyPatch) ->
     told = fitq("runs", "list")
     assert told.code == 2
     assert "token" in told.err.lower()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        ("FITQ_TOKEN", "…", "The token has characters that no token has"),
+        ("FITQ_TOKEN", "two\nlines", "The token has characters that no token has"),
+        ("FITQ_URL", "http://127.0.0.1:87000", "is not an address"),
+        ("FITQ_URL", "http://[::1", "is not an address"),
+        ("FITQ_URL", "127.0.0.1:8700", "is not an address"),
+    ],
+)
+def test_a_variable_that_was_mistyped_is_a_sentence(
+    alone: Fitq, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, expected: str
+) -> None:
+    monkeypatch.setenv("FITQ_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv(variable, value)
+    told = alone("runs", "list")
+    assert told.code == 2, told
+    assert expected in told.err
+    assert "Traceback" not in told.err
+
+
+def test_a_platform_that_is_just_starting_says_so(alone: Fitq, tmp_path: Path) -> None:
+    home = Home(tmp_path / ".fitq")
+    home.claim()
+    told = alone("status")
+    home.release()
+    assert told.code == 0, told
+    assert "just starting" in told.err
+
+
+def test_a_run_that_nobody_takes_says_so_when_it_is_submitted(fitq: Fitq) -> None:
+    Path("train.py").touch()
+    told = fitq("submit", "train.py", "--pool", "nobody")
+    assert told.code == 0, told
+    assert "no worker in pool nobody; it gets one so: fitq pools scale nobody 1" in told.err
+    assert fitq("runs", "cancel", told.out.strip()).code == 0
 
 
 def test_a_data_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:

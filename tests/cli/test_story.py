@@ -119,6 +119,19 @@ def test_an_endpoint_lives_and_goes(fitq: Fitq) -> None:
     assert fitq("endpoints", "show", "garden").code == 2
 
 
+def test_a_model_that_was_not_saved_below_outputs_is_registered_all_the_same(
+    fitq: Fitq, tmp_path: Path
+) -> None:
+    script = (
+        "from sklearn.linear_model import LinearRegression\nLinearRegression().fit([[0.0], [1.0]], [0, 2])"
+    )
+    (tmp_path / "fit.py").write_text(script)
+    told = fitq("submit", "fit.py", "--wait")
+    (step,) = re.findall(r"fitq (models register) MODEL (--run \S+)$", told.err, re.MULTILINE)
+    kept = fitq(*step[0].split(), "never-saved", *step[1].split())
+    assert kept.out == "never-saved:1\n", kept.err
+
+
 def test_a_run_that_fails_is_exit_1_with_its_last_lines(fitq: Fitq, tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("raise ValueError('no such flower')")
     told = fitq("submit", "broken.py", "--follow")

@@ -82,6 +82,7 @@ def test_what_the_platform_ended_is_said_with_its_limit() -> None:
     }
     assert (said[Ended.CANCELED].kind, said[Ended.CANCELED].exit_code) == ("canceled", -15)
     assert said[Ended.TIMED_OUT].message == "It ran longer than timeout_seconds (60 s)."
+    assert "(--timeout 120s)" in said[Ended.TIMED_OUT].hint
     assert said[Ended.TIMED_OUT].lines == ["epoch 3"]
     assert said[Ended.OUT_OF_MEMORY].message == "It used 300.0 MiB of memory; 200.0 MiB were granted."
 

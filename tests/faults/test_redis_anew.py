@@ -36,7 +36,7 @@ print("going", flush=True)
 while not os.path.exists({gate!r}): time.sleep(0.05)
 """
 ROWS = {"data": [[5.1, 3.5, 1.4, 0.2], [6.0, 2.2, 5.0, 1.5]]}
-BEING_FILLED = "being filled again from the object store"
+BEING_FILLED = "being filled from the object store"
 
 
 @dataclasses.dataclass(frozen=True)

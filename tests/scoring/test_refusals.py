@@ -25,6 +25,7 @@ BODIES = [
     (b"", 400, "POST body is empty. Expecting a JSON dictionary."),
     (b"  \n", 400, "POST body is empty. Expecting a JSON dictionary."),
     (b"[[1,2,3,4]]", 400, "POST body should be a JSON dictionary."),
+    (b"\xef\xbb\xbf{}", 400, "byte order mark"),
     (b"5", 400, "POST body should be a JSON dictionary."),
     (b"null", 400, "POST body should be a JSON dictionary."),
     (b"{}", 400, "A value is not provided for the 'data' parameter."),

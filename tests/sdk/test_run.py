@@ -141,12 +141,20 @@ def test_an_interrupt_leaves_the_run_running_and_says_so(routes: Routes, run: Ru
 
 
 def test_a_queue_without_workers_is_explained(routes: Routes, run: Run) -> None:
-    seen = iter([{**RUN, "status": "Queued"}] * 30)
+    reason = "no worker in pool default; it gets one so: fitq pools scale default 1"
+    timeline = [{"status": "Queued", "at": "2026-01-01T00:00:00Z", "attempt": 0, "reason": reason}]
+    seen = iter([{**RUN, "status": "Queued", "timeline": timeline}] * 30)
     routes.answers["GET /v1/runs/train-1"] = lambda _: next(seen, RUN)
     routes.answers["GET /v1/pools/default"] = {"name": "default", "queued": 1, "workers": 0}
     out = io.StringIO()
     watching.show(run._client, run.id, out)
-    assert out.getvalue().count("FITQ_POOL=default fitq worker") == 1
+    assert out.getvalue().count(f"Queued: {reason}") == 1
+
+
+def test_a_queue_whose_workers_start_nothing_is_explained(routes: Routes, run: Run) -> None:
+    problem = "vm-1: its disk is too full to start runs"
+    routes.answers["GET /v1/pools/default"] = {"name": "default", "workers": 1, "problem": problem}
+    assert problem in watching.why_queued(run._client, run.record)
 
 
 def test_a_terminal_without_a_character_still_shows_the_rest(run: Run) -> None:

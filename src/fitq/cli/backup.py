@@ -15,6 +15,7 @@ _data = click.option(
     "--data", type=click.Path(path_type=Path), help="Data folder.  [default: .fitq]", metavar="DIR"
 )
 _file = click.argument("file", type=click.Path(path_type=Path))
+_file_there = click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 
 
 @command(
@@ -48,7 +49,7 @@ def backup(file: Path, data: Path | None) -> None:
     "fitq restore friday.tar && fitq up",
     "FITQ_S3_URL=http://minio:9000 fitq restore friday.tar",
 )
-@_file
+@_file_there
 @_data
 def restore(file: Path, data: Path | None) -> None:
     """Fill an empty platform from a backup.

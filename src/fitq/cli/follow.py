@@ -11,7 +11,7 @@ from fitq.cli.output import next_step, say
 from fitq.errors import RunFailed
 from fitq.records import RunRecord, RunStatus
 from fitq.sdk.client import Client
-from fitq.sdk.watching import explain, write
+from fitq.sdk.watching import explain, why_queued, write
 from fitq.units import format_seconds
 
 
@@ -26,12 +26,18 @@ def watch(client: Client, run_id: str, log_to: TextIO | None, *, offset: int = 0
             if event.kind == "log" and log_to is not None:
                 write(log_to, event.text)
             elif event.kind == "status" and event.status and not event.status.is_final:
-                say(click.style(f"{run_id} is {event.status}", dim=True))
+                say(click.style(f"{run_id} is {event.status}{_why(client, run_id, event.status)}", dim=True))
         return client.get_run(run_id)
     except KeyboardInterrupt:
         say(f"\nRun {run_id} goes on.")
         next_step(f"fitq runs logs {run_id} --follow", f"fitq runs cancel {run_id}")
         raise
+
+
+def _why(client: Client, run_id: str, status: RunStatus) -> str:
+    """What it waits for, while it does."""
+    run = client.get_run(run_id) if status is RunStatus.QUEUED else None
+    return f": {why_queued(client, run)}" if run and run.status is RunStatus.QUEUED else ""
 
 
 def conclude(run: RunRecord) -> None:

@@ -42,20 +42,20 @@ def json_or_file(option: str, text: str) -> Any:
     Raises:
         InvalidRequest: it is none of these; says where the JSON is wrong.
     """
-    where, content = option, text
-    if text == "-":
-        where, content = "standard input", sys.stdin.read()
-    elif not text.lstrip().startswith(("[", "{", '"')):
-        where, content = text, _read(option, Path(text))
+    is_typed = text.lstrip().startswith(("[", "{", '"'))
+    where = option if is_typed else "standard input" if text == "-" else text
     try:
-        return json.loads(content)
-    except ValueError as exc:
+        return json.loads(text if is_typed else _read(option, text))
+    except (ValueError, RecursionError) as exc:  # also what is no text at all
         raise InvalidRequest(
             f"{where} is not JSON: {exc}.", hint=f"Write it like {option} '[[5.1, 3.5, 1.4, 0.2]]'."
         ) from exc
 
 
-def _read(option: str, file: Path) -> str:
+def _read(option: str, text: str) -> str:
+    if text == "-":
+        return sys.stdin.read()
+    file = Path(text)
     if not file.is_file():
         raise InvalidRequest(
             f"{option} {file}: there is no such file, and it is not JSON.",

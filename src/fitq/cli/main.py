@@ -61,6 +61,13 @@ COMMANDS: dict[str, Promise] = {
 }
 
 
+#: Where people expect to give what their script or function takes, and cannot.
+_GIVEN_OTHERWISE = {
+    "fitq submit": "What the script takes comes after --: fitq submit train.py -- --penalty 1.0\n",
+    "fitq call": "What the function takes is given by name: fitq call iris -p penalty=1.0\n",
+}
+
+
 class Main(LazyGroup):
     promises = COMMANDS
 
@@ -102,7 +109,8 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def _misused(error: click.UsageError) -> int:
-    page = f"Try: {error.ctx.command_path} --help" if error.ctx else "Try: fitq --help"
+    command_path = error.ctx.command_path if error.ctx else "fitq"
+    page = f"{_GIVEN_OTHERWISE.get(command_path, '')}Try: {command_path} --help"
     say(f"{click.style('Error:', fg='red', bold=True)} {error.format_message()}\n{page}")
     return YOU_CAN_FIX_IT
 

@@ -71,6 +71,8 @@ def complain(error: FitqError) -> int:
     say(f"{click.style('Error:', fg='red', bold=True)} {error.message}")
     if error.hint:
         say(error.hint)
+    elif isinstance(expected := error.data.get("expected"), str):
+        say(f"Expected {expected}; got {error.data.get('got')}.")
     request_id = error.data.get("request_id")
     if request_id and error.status >= 500:
         say(f"Request id: {request_id}")

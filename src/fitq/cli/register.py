@@ -26,7 +26,10 @@ from fitq.sdk.entry import entry_request
 )
 @click.argument("name")
 @click.option("--run", "run_id", metavar="RUN", help="The run that left the file.")
-@click.option("--path", help="The file's path in the run.  [default: outputs/model.joblib]")
+@click.option(
+    "--path",
+    help="The file's path in the run.  [default: outputs/model.joblib, else the only model that it left]",
+)
 @click.option("--file", type=click.Path(path_type=Path), help="A file of this machine instead of a run's.")
 @click.option("--model", metavar="NAME[:V]", help="The file of this registered model instead.")
 @click.option(
@@ -97,7 +100,7 @@ def register(
         name=name,
         run=run_id,
         model=model,
-        path=(path or "outputs/model.joblib") if run_id else None,
+        path=path,
         description=description,
         tags=pairs("--tag", tag),
         properties=pairs("--property", property_),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,15 +16,13 @@ import msgspec
 from fitq.cli.follow import conclude, talk, watch
 from fitq.cli.given import pairs
 from fitq.cli.output import next_step, result, say
-from fitq.errors import RunFailed
+from fitq.errors import InvalidRequest, RunFailed
 from fitq.names import check_name
-from fitq.records import Registration, Resources, RunRecord, RunRequest
+from fitq.records import Registration, Resources, RunRecord, RunRequest, RunStatus
 from fitq.sdk.client import Client
 from fitq.sdk.environment import Environment, environment_request
 from fitq.sdk.watching import models_of
 from fitq.units import parse_bytes, parse_seconds
-
-_USUAL_MODEL = "outputs/model.joblib"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +60,7 @@ class RunOptions:
             "secrets": list(self.secret),
             "tags": pairs("--tag", self.tag),
             "resources": Resources(
-                cpus=self.cpus, memory_bytes=parse_bytes(self.memory) if self.memory else None
+                cpus=_cores(self.cpus), memory_bytes=parse_bytes(self.memory) if self.memory else None
             ),
             "timeout_seconds": parse_seconds(self.timeout) if self.timeout else None,
             "display_name": self.name,
@@ -134,6 +133,8 @@ def submit_and_see(client: Client, request: RunRequest, options: RunOptions) -> 
     run = client.submit_run(options.apply(request))
     result(run.id)
     sys.stdout.flush()
+    if run.status is RunStatus.QUEUED and run.timeline[-1].reason:
+        say(f"Note: {run.timeline[-1].reason}")
     if not (options.wait or options.follow or options.register):
         next_step(f"fitq runs logs {run.id} --follow", f"fitq runs show {run.id}")
         return
@@ -142,9 +143,14 @@ def submit_and_see(client: Client, request: RunRequest, options: RunOptions) -> 
     if ended.register:
         _tell_models(client, ended)
         return
-    next_step(
-        f"fitq runs metrics {run.id}", f"fitq models register MODEL --run {run.id} --path {_USUAL_MODEL}"
-    )
+    next_step(f"fitq runs metrics {run.id}", f"fitq models register MODEL --run {run.id}")
+
+
+def _cores(given: float | None) -> float | None:
+    """JSON has no nan and no infinity: they would travel as no limit at all."""
+    if given is not None and not math.isfinite(given):
+        raise InvalidRequest(f"--cpus {given} is no number of cores.", hint="Write it like --cpus 2.")
+    return given
 
 
 def _registration(wanted: str) -> Registration:

@@ -101,6 +101,8 @@ def _pools(given: tuple[str, ...]) -> dict[str, int | Workers]:
     pools = {}
     for text in given:
         name, _, number = text.partition("=")
+        if name in pools:
+            raise InvalidRequest(f"--pool gives {name!r} twice.", hint="Give each pool once.")
         try:
             pools[name] = parse_workers(number)
         except InvalidRequest as exc:
@@ -134,6 +136,7 @@ def _detach(home: Home, words: list[str]) -> None:
 
     if home.is_held:
         home.claim()  # raises: it is already running, and where
+    say(f"Starting on {home.folder} …")
     try:
         detach(home, words)
     except StartFailed as exc:
@@ -154,6 +157,8 @@ def down(data: Path | None) -> None:
     from fitq.local.up import down as stop
 
     home = find_home(data)
+    if home.is_held:
+        say(f"Stopping on {home.folder} …")
     stop(home)
     say(f"Stopped. What it kept is in {home.folder}.")
     next_step("fitq up")
@@ -172,7 +177,7 @@ def status(data: Path | None, as_json: bool) -> None:
     home = find_home(data)
     if not home.is_held:
         raise NotFound(f"No platform is running on {home.folder}.", hint="Start one with: fitq up")
-    state = {"data": str(home.folder), **home.state()}
+    state = {"data": str(home.folder), "programs": [], **home.state()}
     state |= _answers_of(home, state)
     if as_json:
         result_json(state)
@@ -196,11 +201,14 @@ def _answers_of(home: Home, state: dict[str, Any]) -> dict[str, Any]:
     from fitq.sdk.client import Client
     from fitq.sdk.connection import Connection, find_connection
 
+    if not state.get("ready", "url" in state):
+        say("It is just starting.")
+        return {"pools": [], "redis": None}
     try:
         connection: Connection = find_connection(home.config, environment={})
         with Client.connect(connection) as client:
             pools = [to_builtins(pool) for pool in client.pools()]
             return {"pools": pools, "redis": client.get("/readyz")["redis"]}
     except FitqError as exc:
-        say(f"The API does not answer yet: {exc.message}" if state.get("url") else exc.message)
+        say(f"The API does not answer yet: {exc.message}")
         return {"pools": [], "redis": None}

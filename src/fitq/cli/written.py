@@ -71,8 +71,8 @@ def _files(path: Path) -> list[Path]:
 
 
 def _documents(file: Path) -> Iterator[Written]:
-    text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8-sig")
     try:
+        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8-sig")
         for node in yaml.compose_all(text, yaml.SafeLoader):
             if node is None or node.tag == "tag:yaml.org,2002:null":
                 continue
@@ -85,7 +85,7 @@ def _documents(file: Path) -> Iterator[Written]:
         mark = exc.problem_mark or exc.context_mark
         place = f"{file}:{mark.line + 1}" if mark else str(file)
         raise InvalidRequest(f"{place}: {exc.problem or exc.context}.", hint="It is not YAML there.") from exc
-    except yaml.YAMLError as exc:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as exc:
         raise InvalidRequest(f"{file}: {exc}.", hint="It is not YAML.") from exc
 
 
@@ -111,7 +111,11 @@ class _Reading:
             return self._mapping(node, path, depth)
         if isinstance(node, yaml.SequenceNode):
             return [self.value(n, f"{path}[{i}]", depth + 1) for i, n in enumerate(node.value)]
-        return self._scalars.construct_object(node)
+        try:
+            return self._scalars.construct_object(node)
+        except ValueError as exc:  # such as the date 2024-02-31
+            hint = "Put it in quotes if it is a text."
+            raise _wrong(self._file, node, f"{node.value} cannot be: {exc}.", hint) from exc
 
     def _mapping(self, node: yaml.MappingNode, path: str, depth: int) -> dict[str, Any]:
         self._check_keys(node)

@@ -48,9 +48,12 @@ def backup(objects: ObjectStore, workspace: str, target: Path) -> Kept:
 
     Raises:
         Conflict: the file is there already.
+        InvalidRequest: its folder is not.
     """
     root = f"{workspace}/"
     part = target.with_name(f".{target.name}.part")
+    if not target.parent.is_dir():
+        raise InvalidRequest(f"There is no folder {target.parent}.", hint="Make it, or name another.")
     if target.exists():
         raise Conflict(f"{target} is there already.", hint="Give the name of a file that is not.")
     digests: dict[str, str] = {}

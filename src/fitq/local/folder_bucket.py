@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 
 from fitq.backend import open_objects
-from fitq.errors import Conflict
+from fitq.errors import Conflict, NotFound
 from fitq.local.home import Home, Secrets
 from fitq.local.objects import EmbeddedObjects, url_of
 from fitq.settings import Settings
@@ -22,7 +22,12 @@ def objects_of_folder(
 
     Raises:
         Conflict: the folder is in use, or was used before, and `alone` was asked for.
+        NotFound: it holds no store, and one that holds something was asked for.
     """
+    if not alone and not (home.folder / "objects").is_dir():
+        raise NotFound(
+            f"No platform has kept anything in {home.folder}.", hint="Name its data folder: --data DIR."
+        )
     kept = home.secrets(environment) if home.folder.exists() else None
     if home.is_held and not alone and kept:
         yield _open(settings, url_of(home.folder / "objects"), kept)

@@ -30,7 +30,8 @@ def why_unusable(error: dict[str, Any], path: Path) -> ModelUnusable:
     cause = f"{kind}: {text}"
     is_zip = is_skops(path)
     written_by = versions_in_skops(path).get("scikit-learn", "") if is_zip else sklearn_that_wrote(path)
-    quoted = (re.findall(r"'([^']+)'", text) or ["something"])[0]
+    # Not the apostrophe of "Can't get attribute 'Scale' on …".
+    quoted = (re.findall(r"(?<!\w)'([^']+)'", text) or ["something"])[0]
     if kind == "NotAllowed":
         return ModelUnusable(f"The file would import what it may not: {text}.", hint=APPROVE, refused=[text])
     if kind == "Unfit":

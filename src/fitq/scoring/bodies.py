@@ -6,6 +6,7 @@ more, slowly, to say what is wrong with it.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 from typing import Any
 
@@ -122,6 +123,8 @@ def _decoded(body: bytes) -> Any:
         hint = "Check the body with: python -m json.tool"
         if b"NaN" in body or b"Infinity" in body:
             hint = "JSON has no NaN and no Infinity; null is a missing value where the model takes those."
+        if body.startswith(codecs.BOM_UTF8):
+            reason, hint = "it begins with a byte order mark", "Save it as UTF-8 without one."
         raise InvalidRequest(
             f"The body is not JSON: {reason}.",
             hint=hint,

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from fitq.errors import InvalidRequest, NotFound
 
@@ -89,10 +89,8 @@ def _merge(given: Mapping[str, str], file: Path | None, values: Mapping[str, Any
 
 def _beside(url: str) -> str:
     """The scoring address when only the control plane's is known: default port beside default port."""
-    parts = urlsplit(url)
-    if parts.port != 8700:
-        return ""
-    return urlunsplit(parts._replace(netloc=parts.netloc.removesuffix("8700") + "8701"))
+    found = re.fullmatch(r"(https?://[^/]+):8700(/.*)?", url)
+    return f"{found[1]}:8701{found[2] or ''}" if found else ""
 
 
 def _first_usable(

@@ -44,7 +44,7 @@ class Http:
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self.pause = pause
-        self._token = token.strip()
+        self._token = _checked_token(token)
         self._reached = False
         headers = {"User-Agent": "fitq", "Accept": "application/json"}
         self._options: dict[str, Any] = {"timeout": _TIMEOUT, "headers": headers, "transport": transport}
@@ -196,12 +196,34 @@ def check_address(variable: str, url: str) -> str:
     Raises:
         InvalidRequest: it is not http:// or https:// with a host.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if not _is_address(url):
         raise InvalidRequest(
             f"{variable} is {url!r}, which is not an address.", hint="A good value is http://127.0.0.1:8700."
         )
     return url.rstrip("/")
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none, or half an IPv6 address
+        return False
+
+
+def _checked_token(token: str) -> str:
+    """A token without what surrounds it.
+
+    Raises:
+        InvalidRequest: it has characters that cannot be sent.
+    """
+    token = token.strip()
+    if not (token.isascii() and token.isprintable()):
+        raise InvalidRequest(
+            "The token has characters that no token has.",
+            hint="Set FITQ_TOKEN to what fitq_token is in .fitq/config.json.",
+        )
+    return token
 
 
 def _is_plain_loopback(url: str) -> bool:

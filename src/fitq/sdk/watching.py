@@ -83,20 +83,23 @@ def _wait_for_worker(client: Client, run_id: str, out: TextIO) -> None:
     waited, pause, told = 0.0, _FIRST_PAUSE_SECONDS, False
     while (run := client.get_run(run_id)).status is RunStatus.QUEUED:
         if waited >= 1.0 and not told:
-            write(out, f"Queued: {_why_queued(client, run)}\n\n")
+            write(out, f"Queued: {why_queued(client, run)}\n\n")
             told = True
         client.http.pause(pause)
         waited += pause
         pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
 
 
-def _why_queued(client: Client, run: RunRecord) -> str:
+def why_queued(client: Client, run: RunRecord) -> str:
+    """What a queued run waits for, in words."""
     try:
         pool = client.get_pool(run.pool)
     except FitqError:
         return f"waiting for a worker of pool {run.pool!r}."
     if not pool.workers:
-        return f"pool {run.pool!r} has no worker. Start one with: FITQ_POOL={run.pool} fitq worker"
+        return run.timeline[-1].reason or f"pool {run.pool!r} has no worker any more."
+    if pool.problem:
+        return f"workers of pool {run.pool!r} start no run: {pool.problem}"
     return f"{pool.queued} queued and {pool.running} running in pool {run.pool!r}, workers: {pool.workers}."
 
 

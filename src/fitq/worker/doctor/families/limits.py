@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fitq.units import format_bytes, format_seconds
+import math
+
+from fitq.units import format_bytes
 from fitq.worker.doctor.case import Case, Finding
 from fitq.worker.watch import Ended
 
@@ -33,7 +35,7 @@ def _timed_out(case: Case) -> Finding:
     return Finding(
         "timed_out",
         f"It ran longer than timeout_seconds ({limit:g} s).",
-        f"Allow more time (--timeout {format_seconds(limit * 2)}), or let the script save what it has and "
+        f"Allow more time (--timeout {math.ceil(limit * 2)}s), or let the script save what it has and "
         "stop earlier.",
     )
 
