@@ -9,7 +9,7 @@ from typing import NoReturn
 import msgspec
 import pytest
 
-from fitq import attempts, restoring, runs
+from fitq import attempts, claims, restoring, runs
 from fitq.backend import Backend
 from fitq.errors import Unavailable
 from fitq.queue import NullQueue
@@ -55,7 +55,7 @@ def status(backend: Backend, run: RunRecord) -> RunStatus:
 
 
 def held_by(backend: Backend, run: RunRecord) -> Lease:
-    held = attempts.claim(backend, run.id, "w", LEASE_SECONDS)
+    held = claims.claim(backend, run.id, "w", LEASE_SECONDS)
     assert held is not None
     return attempts.lease_of(held)
 
@@ -298,14 +298,14 @@ def test_only_losses_count_towards_the_most_attempts(
 ) -> None:
     """A worker that is stopped in order hands its run back; that may happen any number of times."""
     for n in range(5):
-        held = attempts.claim(memory_backend, queued.id, f"w{n}", LEASE_SECONDS)
+        held = claims.claim(memory_backend, queued.id, f"w{n}", LEASE_SECONDS)
         assert held is not None
-        attempts.hand_back(memory_backend, held, "the worker was stopped")
+        claims.hand_back(memory_backend, held, "the worker was stopped")
     for n in range(queued.max_attempts):
         assert status(memory_backend, queued) is RunStatus.QUEUED
-        held = attempts.claim(memory_backend, queued.id, f"w{n}", LEASE_SECONDS)
+        held = claims.claim(memory_backend, queued.id, f"w{n}", LEASE_SECONDS)
         assert held is not None
-        attempts.lose(memory_backend, held)
+        claims.lose(memory_backend, held)
     ended = runs.find(memory_backend, queued.id)
     assert (ended.status, ended.attempt) == (RunStatus.FAILED, 8)
     assert ended.failure is not None
@@ -318,15 +318,15 @@ def test_what_was_given_back_already_is_not_lost_once_more(
     memory_backend: Backend, queued: RunRecord
 ) -> None:
     """Another scheduler may take a run between this one's look at the index and at the record."""
-    held = attempts.claim(memory_backend, queued.id, "w", LEASE_SECONDS)
+    held = claims.claim(memory_backend, queued.id, "w", LEASE_SECONDS)
     assert held is not None
-    given_back = attempts.lose(memory_backend, held)
+    given_back = claims.lose(memory_backend, held)
     for seen in (held, given_back):
         with pytest.raises(attempts.Fenced):
-            attempts.lose(memory_backend, seen)
+            claims.lose(memory_backend, seen)
     held_by(memory_backend, queued)
     with pytest.raises(attempts.Fenced):
-        attempts.lose(memory_backend, held)
+        claims.lose(memory_backend, held)
     assert runs.find(memory_backend, queued.id).losses == 1
 
 
@@ -334,9 +334,9 @@ def test_leases_of_attempts_that_are_over_are_swept_up(
     memory_backend: Backend, queued: RunRecord, clock: Clock
 ) -> None:
     look_after = Care(memory_backend, LEASE_SECONDS)
-    held = attempts.claim(memory_backend, queued.id, "w", LEASE_SECONDS)
+    held = claims.claim(memory_backend, queued.id, "w", LEASE_SECONDS)
     assert held is not None
-    attempts.hand_back(memory_backend, held, "the worker stops")
+    claims.hand_back(memory_backend, held, "the worker stops")
     memory_backend.state.renew_leases([attempts.lease_of(held)], LEASE_SECONDS)  # by a straggler
     assert look_after.end_lost_attempts() == 0
     clock.forward(2 * LEASE_SECONDS + 1)

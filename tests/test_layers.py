@@ -99,6 +99,8 @@ MODULES = {
         "run_requests",
         "kept_snapshots",
         "attempts",
+        "claims",
+        "final_records",
         "restoring",
         "pools",
         "model_settings",

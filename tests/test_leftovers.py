@@ -7,7 +7,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from fitq import attempts
+from fitq import attempts, claims
 from fitq.backend import Backend
 from fitq.records import RunRecord, RunStatus, now
 from fitq.scheduler import leftovers
@@ -25,7 +25,7 @@ def lost_once(backend: Backend) -> tuple[RunRecord, str]:
     """A run whose first attempt left a file and was lost; and that file."""
     held = running(backend, submitted(backend))
     key = with_a_file(backend, held)
-    return attempts.lose(backend, held), key
+    return claims.lose(backend, held), key
 
 
 @pytest.fixture

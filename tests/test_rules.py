@@ -9,11 +9,22 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from fitq import admission, attempts, kept_snapshots, pools, restoring, runs, submission
-from fitq.attempts import LOG_PATH, Fenced
+from fitq import (
+    admission,
+    attempts,
+    claims,
+    final_records,
+    kept_snapshots,
+    pools,
+    restoring,
+    runs,
+    submission,
+)
+from fitq.attempts import Fenced
 from fitq.backend import Backend, open_backend
 from fitq.dashboard.run_times import waited_seconds
 from fitq.errors import Conflict, FitqError, InvalidParameters, InvalidRequest, NotFound, Unavailable
+from fitq.final_records import LOG_PATH
 from fitq.queue import NullQueue
 from fitq.records import (
     TRANSITIONS,
@@ -200,7 +211,7 @@ def queued(backend: Backend) -> RunRecord:
 
 
 def held(backend: Backend, run: RunRecord) -> RunRecord:
-    claimed = attempts.claim(backend, run.id, "w1")
+    claimed = claims.claim(backend, run.id, "w1")
     assert claimed is not None
     return claimed
 
@@ -215,11 +226,11 @@ def finalizing(backend: Backend, run: RunRecord) -> RunRecord:
 
 
 def test_a_run_is_claimed_once(backend: Backend, queued: RunRecord) -> None:
-    claimed = attempts.claim(backend, queued.id, "w1")
+    claimed = claims.claim(backend, queued.id, "w1")
     assert claimed is not None
     assert (claimed.attempt, claimed.worker, claimed.status) == (1, "w1", RunStatus.PREPARING)
-    assert attempts.claim(backend, queued.id, "w2") is None
-    assert attempts.claim(backend, "nobody-1", "w2") is None
+    assert claims.claim(backend, queued.id, "w2") is None
+    assert claims.claim(backend, "nobody-1", "w2") is None
 
 
 def test_only_steps_of_the_table_are_taken(queued: RunRecord) -> None:
@@ -233,18 +244,18 @@ def test_only_steps_of_the_table_are_taken(queued: RunRecord) -> None:
 
 def test_an_older_attempt_is_fenced(backend: Backend, queued: RunRecord) -> None:
     first = held(backend, queued)
-    attempts.hand_back(backend, first, "the worker was stopped")
+    claims.hand_back(backend, first, "the worker was stopped")
     second = held(backend, queued)
     assert second.attempt == 2
     with pytest.raises(Fenced):
         attempts.change(backend, first, lambda r: r)
     with pytest.raises(Fenced):
-        attempts.finish(backend, first, RunStatus.FAILED)
+        final_records.finish(backend, first, RunStatus.FAILED)
     assert backend.objects.get(backend.keys.final(queued.id)) is None
 
 
 def test_handing_back_queues_the_run_again(backend: Backend, queued: RunRecord) -> None:
-    attempts.hand_back(backend, running(backend, queued), "the worker was stopped")
+    claims.hand_back(backend, running(backend, queued), "the worker was stopped")
     again = runs.find(backend, queued.id)
     assert again.status is RunStatus.QUEUED
     assert again.timeline[-1].reason == "the worker was stopped"
@@ -255,12 +266,13 @@ def test_what_a_run_waited_is_all_of_its_time_in_the_queue_and_nothing_else(
     backend: Backend, queued: RunRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def later(seconds: float) -> None:
-        monkeypatch.setattr(attempts, "now", lambda: queued.timeline[0].at + timedelta(seconds=seconds))
+        for module in (attempts, claims):
+            monkeypatch.setattr(module, "now", lambda: queued.timeline[0].at + timedelta(seconds=seconds))
 
     later(5)
     first = held(backend, queued)
     later(100)
-    attempts.hand_back(backend, first, "the worker was stopped")
+    claims.hand_back(backend, first, "the worker was stopped")
     later(102)
     second = held(backend, queued)
     assert (first.usage.queue_seconds, second.usage.queue_seconds) == (5.0, 7.0)
@@ -271,24 +283,24 @@ def test_a_run_ends_once_and_is_read_from_the_object_store(backend: Backend, que
     run = finalizing(backend, queued)
     artifact = ArtifactRecord(path="outputs/m", size_bytes=1, sha256="0" * 64)
     points = [MetricPoint(name="a", value=1, at=now()), MetricPoint(name="a", value=2, at=now())]
-    ended = attempts.finish(backend, run, RunStatus.COMPLETED, artifacts=[artifact], metrics=points)
+    ended = final_records.finish(backend, run, RunStatus.COMPLETED, artifacts=[artifact], metrics=points)
     assert ended.status is RunStatus.COMPLETED
     found = runs.find(backend, run.id)
     assert found.status is RunStatus.COMPLETED
     assert runs.artifacts(backend, found) == [artifact]
     assert [p.value for p in runs.metrics(backend, found)["a"]] == [1, 2]
     assert backend.objects.get(backend.keys.open_run(run.id)) is None
-    assert attempts.finish(backend, run, RunStatus.FAILED) == ended, "the first end stays"
+    assert final_records.finish(backend, run, RunStatus.FAILED) == ended, "the first end stays"
 
 
 def test_a_final_record_that_is_there_is_adopted(backend: Backend, queued: RunRecord) -> None:
     run = finalizing(backend, queued)
-    ended = attempts.finish(backend, run, RunStatus.COMPLETED)
+    ended = final_records.finish(backend, run, RunStatus.COMPLETED)
     # Redis forgets that it ended; whoever ends it again meets the record in the object store.
     state = MemoryState()
     state.add_run(run)
     forgetful = Backend("default", state, backend.objects, NullQueue())
-    assert attempts.finish(forgetful, run, RunStatus.FAILED).status is RunStatus.COMPLETED
+    assert final_records.finish(forgetful, run, RunStatus.FAILED).status is RunStatus.COMPLETED
     assert runs.find(forgetful, run.id).status is ended.status
 
 
@@ -296,7 +308,7 @@ def test_whoever_died_in_the_middle_of_an_end_leaves_nothing_behind(
     backend: Backend, queued: RunRecord
 ) -> None:
     run = finalizing(backend, queued)
-    ended = attempts.finish(backend, run, RunStatus.COMPLETED)
+    ended = final_records.finish(backend, run, RunStatus.COMPLETED)
     backend.objects.put(backend.keys.open_run(run.id), to_json(queued))  # not deleted yet
     backend.state.append_log(run.id, b"not dropped yet")
     assert restoring.restore_open(backend) == 0
@@ -308,7 +320,7 @@ def test_whoever_died_in_the_middle_of_an_end_leaves_nothing_behind(
 def test_a_holder_goes_on_although_redis_lost_its_run(backend: Backend, queued: RunRecord) -> None:
     run = finalizing(backend, queued)
     empty = Backend("default", MemoryState(), backend.objects, NullQueue())
-    ended = attempts.finish(empty, run, RunStatus.COMPLETED)
+    ended = final_records.finish(empty, run, RunStatus.COMPLETED)
     assert runs.find(empty, run.id) == ended
     assert [e.status for e in ended.timeline].count(RunStatus.QUEUED) == 1
 
@@ -321,10 +333,10 @@ def test_a_step_whose_answer_was_lost_may_be_taken_again(backend: Backend, queue
 
 def test_a_claim_whose_answer_was_lost_may_be_made_again(backend: Backend, queued: RunRecord) -> None:
     mine = attempts.new_claim_id()
-    first = attempts.claim(backend, queued.id, "w", claim_id=mine)
+    first = claims.claim(backend, queued.id, "w", claim_id=mine)
     assert first is not None
-    assert attempts.claim(backend, queued.id, "w", claim_id=mine) == first
-    assert attempts.claim(backend, queued.id, "w") is None, "another message finds it taken"
+    assert claims.claim(backend, queued.id, "w", claim_id=mine) == first
+    assert claims.claim(backend, queued.id, "w") is None, "another message finds it taken"
 
 
 class _Forgetful(MemoryState):
@@ -352,7 +364,7 @@ def test_a_hand_back_whose_answer_was_lost_may_be_made_again(forgetful: tuple[Ba
     run = running(backend, submission.submit(backend, RunRequest(function="iris")))
 
     def give_back() -> RunRecord:
-        return attempts.hand_back(backend, run, "no room")
+        return claims.hand_back(backend, run, "no room")
 
     state.loses_answer = True
     with pytest.raises(Unavailable):
@@ -370,16 +382,16 @@ def test_a_hand_back_whose_answer_was_lost_may_be_made_again(forgetful: tuple[Ba
 
 def test_a_hand_back_of_somebody_else_is_not_taken_for_our_own(backend: Backend, queued: RunRecord) -> None:
     run = running(backend, queued)
-    attempts.lose(backend, run)
+    claims.lose(backend, run)
     with pytest.raises(Fenced):
-        attempts.hand_back(backend, run, "the worker was stopped")
+        claims.hand_back(backend, run, "the worker was stopped")
 
 
 def test_files_of_attempts_never_meet_although_redis_lost_count(backend: Backend, queued: RunRecord) -> None:
-    first = attempts.claim(backend, queued.id, "w")
+    first = claims.claim(backend, queued.id, "w")
     empty = Backend("default", MemoryState(), backend.objects, NullQueue())
     assert restoring.restore_open(empty) == 1
-    again = attempts.claim(empty, queued.id, "w")
+    again = claims.claim(empty, queued.id, "w")
     assert first is not None
     assert again is not None
     assert first.attempt == again.attempt == 1
@@ -403,7 +415,7 @@ def test_a_key_gives_the_same_run_although_redis_lost_it(backend: Backend, is_en
 
     first = ask(backend)
     if is_ended:
-        attempts.finish(backend, finalizing(backend, first), RunStatus.COMPLETED)
+        final_records.finish(backend, finalizing(backend, first), RunStatus.COMPLETED)
     empty = emptied(backend)
     again = ask(empty)
     assert again.id == first.id
@@ -416,7 +428,7 @@ def test_a_key_gives_the_same_run_although_redis_lost_it(backend: Backend, is_en
 
 def test_a_run_is_found_although_redis_lost_it(backend: Backend, queued: RunRecord) -> None:
     other = submission.submit(backend, RunRequest(function="iris"))
-    ended = attempts.finish(backend, finalizing(backend, other), RunStatus.COMPLETED)
+    ended = final_records.finish(backend, finalizing(backend, other), RunStatus.COMPLETED)
     empty = emptied(backend)
     assert runs.find(empty, ended.id) == ended
     assert runs.find(empty, queued.id).status is RunStatus.QUEUED
@@ -447,7 +459,7 @@ def test_a_slow_repetition_leaves_no_marker_of_a_run_that_is_over(
     """The same request twice; the second saw no run yet, and went on when the first had ended."""
     request = RunRequest(function="iris")
     first = submission.submit(backend, request, idempotency_key="k")
-    ended = attempts.finish(backend, finalizing(backend, first), RunStatus.COMPLETED)
+    ended = final_records.finish(backend, finalizing(backend, first), RunStatus.COMPLETED)
     monkeypatch.setattr(submission, "_accepted_before", lambda *_: None)
     assert submission.submit(backend, request, idempotency_key="k") == ended
     assert backend.objects.get(backend.keys.open_run(first.id)) is None
@@ -481,7 +493,7 @@ def test_two_runs_never_share_an_id(backend: Backend, monkeypatch: pytest.Monkey
 def test_a_queued_run_is_canceled_at_once(backend: Backend, queued: RunRecord) -> None:
     assert runs.cancel(backend, queued.id).status is RunStatus.CANCELED
     assert runs.cancel(backend, queued.id).status is RunStatus.CANCELED
-    assert attempts.claim(backend, queued.id, "w1") is None
+    assert claims.claim(backend, queued.id, "w1") is None
     assert backend.objects.get(backend.keys.final(queued.id)) is not None
 
 
@@ -490,10 +502,10 @@ def test_a_cancel_that_meets_a_claim_still_ends_the_run_as_canceled(
 ) -> None:
     """The worker took it between our look and our write: the first final record is the truth."""
     taken = held(backend, queued)
-    assert attempts.cancel_queued(backend, queued) is None
+    assert final_records.cancel_queued(backend, queued) is None
     run = attempts.change(backend, taken, lambda r: attempts.step(r, RunStatus.RUNNING))
     run = attempts.change(backend, run, lambda r: attempts.step(r, RunStatus.FINALIZING))
-    assert attempts.finish(backend, run, RunStatus.COMPLETED).status is RunStatus.CANCELED
+    assert final_records.finish(backend, run, RunStatus.COMPLETED).status is RunStatus.CANCELED
     assert runs.find(backend, queued.id).status is RunStatus.CANCELED
 
 
@@ -503,7 +515,7 @@ def test_a_canceled_run_is_not_handed_back(backend: Backend, queued: RunRecord) 
     backend.state.append_log(run.id, b"so far\n")
     backend.state.append_metrics(run.id, [MetricPoint(name="a", value=1, at=now())])
     runs.cancel(backend, queued.id)
-    ended = attempts.hand_back(backend, run, "the worker was stopped")
+    ended = claims.hand_back(backend, run, "the worker was stopped")
     assert runs.find(backend, queued.id) == ended
     assert (ended.status, ended.timeline[-1].reason) == (
         RunStatus.CANCELED,
@@ -515,7 +527,7 @@ def test_a_canceled_run_is_not_handed_back(backend: Backend, queued: RunRecord) 
     assert backend.objects.get(backend.keys.open_run(run.id)) is None
     assert backend.state.list_leases() == {}
     with pytest.raises(Fenced):
-        attempts.hand_back(backend, run, "the worker was stopped")
+        claims.hand_back(backend, run, "the worker was stopped")
 
 
 @pytest.mark.parametrize("max_attempts", [1, 3])
@@ -524,7 +536,7 @@ def test_a_canceled_run_of_a_lost_worker_is_canceled_also_if_whoever_noticed_had
 ) -> None:
     run = running(backend, submission.submit(backend, RunRequest(function="iris", max_attempts=max_attempts)))
     runs.cancel(backend, run.id)
-    assert attempts.lose(backend, run).status is RunStatus.CANCELED
+    assert claims.lose(backend, run).status is RunStatus.CANCELED
 
 
 def test_an_attempt_has_gone_on_when_its_run_is_known_and_not_in_it(
@@ -532,7 +544,7 @@ def test_an_attempt_has_gone_on_when_its_run_is_known_and_not_in_it(
 ) -> None:
     first = running(backend, queued)
     assert not attempts.has_gone_on(backend, first.id, first.attempt_id)
-    attempts.lose(backend, first)
+    claims.lose(backend, first)
     assert attempts.has_gone_on(backend, first.id, first.attempt_id)
     assert not attempts.has_gone_on(backend, "nobody-1", first.attempt_id), "it may be of another platform"
 
@@ -546,7 +558,7 @@ def asked_to_cancel(backend: Backend, queued: RunRecord) -> RunRecord:
 
 def test_a_queued_run_that_was_asked_to_stop_is_not_started(backend: Backend, queued: RunRecord) -> None:
     asked_to_cancel(backend, queued)
-    assert attempts.claim(backend, queued.id, "w1") is None
+    assert claims.claim(backend, queued.id, "w1") is None
     assert runs.find(backend, queued.id).status is RunStatus.CANCELED
 
 
@@ -558,7 +570,7 @@ def test_a_queued_run_that_was_asked_to_stop_can_be_canceled(backend: Backend, q
 def test_a_canceled_run_keeps_the_log_of_its_last_attempt(backend: Backend, queued: RunRecord) -> None:
     first = running(backend, queued)
     backend.state.append_log(first.id, b"so far\n")
-    attempts.hand_back(backend, first, "the worker was stopped")
+    claims.hand_back(backend, first, "the worker was stopped")
     ended = runs.cancel(backend, queued.id)
     backend.objects.put(backend.keys.attempt_file(first, LOG_PATH), b"uploaded late by the first")
     assert runs.read_log(backend, ended.id).data == b"so far\n"
@@ -594,7 +606,7 @@ def test_a_queued_run_that_the_object_store_knows_to_have_ended_is_not_canceled(
     backend = either
     queued = submission.submit(backend, RunRequest(function="iris"))
     first = finalizing(backend, queued)
-    attempts.lose(backend, first)
+    claims.lose(backend, first)
     put = FinalRecord(run=attempts.step(first, RunStatus.COMPLETED), nonce="of the first")
     backend.objects.put(backend.keys.final(queued.id), to_json(put))
     with pytest.raises(Conflict, match="already Completed"):
@@ -606,7 +618,7 @@ def test_a_queued_run_that_the_object_store_knows_to_have_ended_is_not_canceled(
 
 
 def test_a_completed_run_cannot_be_canceled(backend: Backend, queued: RunRecord) -> None:
-    attempts.finish(backend, finalizing(backend, queued), RunStatus.COMPLETED)
+    final_records.finish(backend, finalizing(backend, queued), RunStatus.COMPLETED)
     with pytest.raises(Conflict, match="already Completed"):
         runs.cancel(backend, queued.id)
 
@@ -635,7 +647,7 @@ def test_paging_shows_each_run_once(backend: Backend) -> None:
 
 def test_after_redis_lost_everything_runs_are_restored(backend: Backend) -> None:
     done = submission.submit(backend, RunRequest(function="iris"))
-    attempts.finish(backend, finalizing(backend, done), RunStatus.COMPLETED)
+    final_records.finish(backend, finalizing(backend, done), RunStatus.COMPLETED)
     waiting = submission.submit(backend, RunRequest(function="iris"), idempotency_key="k")
     empty = Backend("default", MemoryState(), backend.objects, NullQueue())
     empty.state.publish_functions("default", [IRIS])

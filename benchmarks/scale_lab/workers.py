@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from fitq import __version__, attempts
-from fitq.attempts import LOG_PATH
+from fitq import __version__, attempts, claims, final_records
 from fitq.backend import Backend, open_backend
+from fitq.final_records import LOG_PATH
 from fitq.pools import REPORT_SECONDS
 from fitq.queue import DoorbellBroker
 from fitq.records import ArtifactRecord, FunctionRecord, RunRecord, RunStatus, WorkerRecord, now
@@ -74,7 +74,7 @@ class Simulated:
         message = super(type(self._consumer), self._consumer).__next__()
         if message is None:
             return False
-        run = attempts.claim(self._backend, message.args[0], self.id)
+        run = claims.claim(self._backend, message.args[0], self.id)
         if run is not None:
             self._held = run = attempts.advance(self._backend, run, RunStatus.RUNNING)
             self._finish(attempts.advance(self._backend, run, RunStatus.FINALIZING))
@@ -85,7 +85,7 @@ class Simulated:
     def _finish(self, run: RunRecord) -> None:
         self._backend.objects.put(self._backend.keys.attempt_file(run, LOG_PATH), _LOG)
         log = ArtifactRecord(path=LOG_PATH, size_bytes=len(_LOG), sha256=secrets.token_hex(32))
-        attempts.finish(self._backend, run, RunStatus.COMPLETED, artifacts=[log])
+        final_records.finish(self._backend, run, RunStatus.COMPLETED, artifacts=[log])
 
 
 def idle(settings: Settings, meters: Meters, counts: list[int], seconds: float) -> Iterator[Load]:

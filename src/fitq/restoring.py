@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from fitq import attempts, drafts
+from fitq import drafts, final_records
 from fitq.backend import Backend
 from fitq.errors import Unavailable
 from fitq.logs import get_logger
@@ -58,7 +58,7 @@ def _care_for(backend: Backend, marker: str) -> bool:
     if run is None:
         return _bring_back(backend, marker, run_id)
     if run.status.is_final:
-        attempts.forget_live(backend, run)
+        final_records.forget_live(backend, run)
         drafts.complete(backend, run_id)
         log.warning("run_completed_late", run_id=run_id)
     return False
@@ -66,7 +66,7 @@ def _care_for(backend: Backend, marker: str) -> bool:
 
 def _bring_back(backend: Backend, marker: str, run_id: str) -> bool:
     if (kept := backend.objects.get(backend.keys.final(run_id))) is not None:
-        attempts.adopt(backend, from_json(kept, FinalRecord))
+        final_records.adopt(backend, from_json(kept, FinalRecord))
         drafts.complete(backend, run_id)
         return True
     accepted = backend.objects.get(marker)

@@ -1,6 +1,7 @@
 """Rules of runs: how they are found, read, canceled and, after a loss, restored.
 
-How a run comes to be is in `submission.py`; what happens once a worker has it, in `attempts.py`.
+How a run comes to be is in `submission.py`; what happens once a worker has it, in `claims.py`,
+`attempts.py` and `final_records.py`.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from fitq import attempts, child_runs
-from fitq.attempts import LOG_PATH as LOG_PATH
+from fitq import child_runs, final_records
 from fitq.backend import Backend
 from fitq.errors import Conflict, InvalidRequest, NotFound, Unavailable
+from fitq.final_records import LOG_PATH
 from fitq.names import check_name, did_you_mean
 from fitq.records import (
     ArtifactRecord,
@@ -218,7 +219,7 @@ def cancel(backend: Backend, run_id: str) -> RunRecord:
     if backend.state.get_run(run_id) is None:
         raise Unavailable("Redis is being filled again after it lost its data.")
     if run.status is RunStatus.QUEUED:
-        attempts.cancel_queued(backend, run)
+        final_records.cancel_queued(backend, run)
     elif run.cancel_requested:
         return run
     else:

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from fitq import attempts, restoring, submission
-from fitq.attempts import LOG_PATH
+from fitq import attempts, claims, final_records, restoring, submission
 from fitq.backend import Backend
+from fitq.final_records import LOG_PATH
 from fitq.records import ArtifactRecord, MetricPoint, RunRecord, RunStatus, now
 from fitq.snapshots import pack
 from tests.api.conftest import refused
@@ -30,7 +30,7 @@ def submitted(api: TestClient, **body: Any) -> dict[str, Any]:
 
 
 def to_running(backend: Backend, run_id: str) -> RunRecord:
-    claimed = attempts.claim(backend, run_id, "w1")
+    claimed = claims.claim(backend, run_id, "w1")
     assert claimed is not None
     return attempts.change(backend, claimed, lambda r: attempts.step(r, RunStatus.RUNNING))
 
@@ -45,7 +45,7 @@ def to_final(backend: Backend, run: RunRecord, log: bytes = b"") -> RunRecord:
         for p, d in files.items()
     ]
     points = [MetricPoint(name="Accuracy", value=v, at=now(), step=n) for n, v in enumerate([0.5, 0.9])]
-    return attempts.finish(backend, run, RunStatus.COMPLETED, artifacts=artifacts, metrics=points)
+    return final_records.finish(backend, run, RunStatus.COMPLETED, artifacts=artifacts, metrics=points)
 
 
 def test_a_function_is_submitted_and_found(api: TestClient) -> None:

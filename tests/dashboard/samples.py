@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 
-from fitq import attempts, submission
-from fitq.attempts import LOG_PATH
+from fitq import attempts, claims, final_records, submission
 from fitq.backend import Backend
+from fitq.final_records import LOG_PATH
 from fitq.records import (
     ArtifactRecord,
     Column,
@@ -50,7 +50,7 @@ def submitted(backend: Backend, display_name: str = "", **parameters: JsonScalar
 
 def running(backend: Backend, run: RunRecord) -> RunRecord:
     """The run as a worker holds it while user code runs."""
-    held = attempts.claim(backend, run.id, "worker-1")
+    held = claims.claim(backend, run.id, "worker-1")
     assert held is not None
     return attempts.change(backend, held, lambda r: attempts.step(r, RunStatus.RUNNING))
 
@@ -74,7 +74,7 @@ def ended(
     ]
     held = attempts.change(backend, held, lambda r: attempts.step(r, RunStatus.FINALIZING))
     status = RunStatus.FAILED if failure else RunStatus.COMPLETED
-    return attempts.finish(backend, held, status, failure=failure, artifacts=artifacts, metrics=metrics)
+    return final_records.finish(backend, held, status, failure=failure, artifacts=artifacts, metrics=metrics)
 
 
 def point(name: str, value: object, step: int | None = None) -> MetricPoint:

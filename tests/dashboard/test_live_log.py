@@ -10,7 +10,7 @@ import pytest
 from sse_starlette import ServerSentEvent
 from starlette.testclient import TestClient
 
-from fitq import attempts
+from fitq import claims
 from fitq.backend import Backend
 from fitq.dashboard import run_files
 from fitq.dashboard.run_files import _follow
@@ -70,7 +70,7 @@ def test_a_new_attempt_starts_the_log_anew(memory_backend: Backend) -> None:
     async def watch() -> None:
         events = _follow(site_of(memory_backend), held.id, "1", 0)
         await following(events, "log")
-        attempts.hand_back(memory_backend, held, "the worker stops")
+        claims.hand_back(memory_backend, held, "the worker stops")
         state.drop_live(held.id)
         await following(events, "changed")
         running(memory_backend, held)

@@ -25,16 +25,16 @@ class Step(NamedTuple):
 
 
 STEPS = {
-    "before-claim": Step("fitq.attempts", "claim"),
-    "after-claim": Step("fitq.attempts", "claim", is_before=False),
+    "before-claim": Step("fitq.claims", "claim"),
+    "after-claim": Step("fitq.claims", "claim", is_before=False),
     "environment-half-built": Step("fitq.environments.building", "Building.facts"),
     "prepared": Step("fitq.worker.folder", "RunFolder.take_snapshot", is_before=False),
     "between-uploads": Step("fitq.worker.collect", "keep_file", call=2),
-    "uploaded": Step("fitq.attempts", "finish"),
-    "ended-in-the-object-store": Step("fitq.attempts", "adopt"),
-    "ended-before-the-message-is-answered": Step("fitq.attempts", "finish", is_before=False),
-    "pause-when-uploaded": Step("fitq.attempts", "finish", number=signal.SIGSTOP),
-    "pause-before-the-last-put": Step("fitq.attempts", "_publish", number=signal.SIGSTOP),
+    "uploaded": Step("fitq.final_records", "finish"),
+    "ended-in-the-object-store": Step("fitq.final_records", "adopt"),
+    "ended-before-the-message-is-answered": Step("fitq.final_records", "finish", is_before=False),
+    "pause-when-uploaded": Step("fitq.final_records", "finish", number=signal.SIGSTOP),
+    "pause-before-the-last-put": Step("fitq.final_records", "publish", number=signal.SIGSTOP),
     "key-remembered": Step("fitq.submission", "_accepted_before"),
     "accepted-in-the-object-store": Step("fitq.store.state", "RedisState.add_run"),
     "accepted-in-redis": Step("fitq.queue", "Queue.send"),

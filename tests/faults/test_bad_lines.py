@@ -25,7 +25,7 @@ from chaos_lab.proxy import (
 )
 from starlette.testclient import TestClient
 
-from fitq import attempts, runs, submission
+from fitq import claims, final_records, runs, submission
 from fitq.api.app import create_app
 from fitq.backend import Backend, open_backend
 from fitq.errors import Unavailable
@@ -176,11 +176,11 @@ def test_a_run_ends_in_its_first_attempt_although_both_lines_are_bad(
 def test_listings_that_take_for_ever_keep_nobody_waiting(lines: Lines, field: Field) -> None:
     """Only filling Redis again and sweeping list all runs; to submit, to read and to take over is without."""
     ended = submission.submit(field.backend, field.request("print('ended')"))
-    held = attempts.claim(field.backend, ended.id, "w", LEASE_SECONDS)
+    held = claims.claim(field.backend, ended.id, "w", LEASE_SECONDS)
     assert held is not None
-    attempts.finish(field.backend, held, RunStatus.FAILED)
+    final_records.finish(field.backend, held, RunStatus.FAILED)
     lost = submission.submit(field.backend, field.request("print('lost')"))
-    assert attempts.claim(field.backend, lost.id, "gone", LEASE_SECONDS) is not None
+    assert claims.claim(field.backend, lost.id, "gone", LEASE_SECONDS) is not None
     lines.to_objects.fault = dataclasses.replace(DEAF, containing=b"list-type=2")
     field.start_scheduler(lines.backend)
     eventually(lambda: lines.to_objects.hits > 0, what="the bucket is listed")

@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 
 from fitq import runs
-from fitq.attempts import LOG_PATH
+from fitq.final_records import LOG_PATH
 from fitq.records import RunStatus
 from tests.conftest import eventually
 from tests.faults.conftest import Field

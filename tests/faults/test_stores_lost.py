@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import redis
 
-from fitq import attempts, restoring, submission
+from fitq import claims, restoring, submission
 from fitq.admission import admit
 from fitq.queue import namespace_of
 from fitq.records import FinalRecord, RunRecord, RunRequest, RunStatus, TimelineEntry, now, to_json
@@ -106,7 +106,7 @@ def test_thousands_of_runs_come_back_and_one_can_see_how_far_it_is(field: Field,
 def test_two_schedulers_that_both_think_they_lead_take_a_run_once(field: Field) -> None:
     runs_lost = [field.submit(SHORT) for _ in range(20)]
     for run in runs_lost:
-        assert attempts.claim(field.backend, run.id, "gone", lease_seconds=-1.0)
+        assert claims.claim(field.backend, run.id, "gone", lease_seconds=-1.0)
     both = [Care(field.backend, lease_seconds=0.0) for _ in range(2)]
     with ThreadPoolExecutor(2) as schedulers:
         taken = list(schedulers.map(lambda one: one.end_lost_attempts(), both))

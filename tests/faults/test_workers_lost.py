@@ -7,7 +7,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from fitq import attempts, runs
+from fitq import claims, runs
 from fitq.records import RunStatus
 from fitq.worker.folder import name_of
 from tests.conftest import eventually
@@ -105,7 +105,7 @@ def test_a_worker_that_stands_still_or_is_of_another_machine_is_not_dead(
     holder.wait()
     wait_until_looked_at(work)
     assert (field.find(run).status, field.find(run).attempt) == (RunStatus.RUNNING, 1)
-    attempts.lose(field.backend, field.find(run))  # as a scheduler does, after its lease
+    claims.lose(field.backend, field.find(run))  # as a scheduler does, after its lease
     eventually(lambda: not folder.exists(), what="nothing of an attempt that is over is left")
 
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import pytest
 
-from fitq import attempts, pools, runs, submission
+from fitq import attempts, claims, final_records, pools, runs, submission
 from fitq.backend import Backend
 from fitq.records import FunctionRecord, RunRecord, RunRequest, RunStatus
 from tests.infra.rendered import Object, named, render
@@ -95,14 +95,14 @@ class Cluster:
             self.idle += 1
             self.jobs.remove(job)
             return
-        job.run = attempts.claim(self.backend, queued[0].id, "job", 15.0)
+        job.run = claims.claim(self.backend, queued[0].id, "job", 15.0)
         job.ends_at = self.now + self.seconds[queued[0].id]
 
     def _finish(self, job: Job) -> None:
         assert job.run is not None
         for status in (RunStatus.RUNNING, RunStatus.FINALIZING):
             job.run = attempts.change(self.backend, job.run, functools.partial(attempts.step, status=status))
-        attempts.finish(self.backend, job.run, RunStatus.COMPLETED)
+        final_records.finish(self.backend, job.run, RunStatus.COMPLETED)
         self.jobs.remove(job)
 
 

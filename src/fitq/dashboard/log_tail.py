@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from fitq import runs
-from fitq.attempts import LOG_PATH
 from fitq.backend import Backend
 from fitq.dashboard.logtext import log_text, tail
+from fitq.final_records import LOG_PATH
 from fitq.records import RunRecord
 
 _BYTES, _CHARACTERS = 64_000, 10_000

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import NamedTuple
 
-from fitq import attempts, pools, publishing, restoring
+from fitq import attempts, claims, final_records, pools, publishing, restoring
 from fitq.attempts import Fenced
 from fitq.backend import Backend
 from fitq.errors import Unavailable
@@ -112,7 +112,7 @@ class Care:
 
     def _lose(self, run: RunRecord) -> bool:
         try:
-            after = attempts.lose(self._backend, run)
+            after = claims.lose(self._backend, run)
         except Fenced:
             return False
         except Unavailable as exc:  # the next round tries again; others should not wait for that
@@ -143,7 +143,7 @@ class Care:
     def _cancel(self, run: RunRecord) -> None:
         """End one that was given back although somebody had asked to cancel it: older workers did that."""
         try:
-            attempts.cancel_queued(self._backend, run)
+            final_records.cancel_queued(self._backend, run)
         except Unavailable as exc:  # as in `_lose`
             log.warning("run_not_canceled", run_id=run.id, error=exc.message)
 

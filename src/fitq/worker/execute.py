@@ -14,13 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fitq import attempts, offered_secrets
-from fitq.attempts import LOG_PATH, Fenced
+from fitq import attempts, claims, final_records, offered_secrets
+from fitq.attempts import Fenced
 from fitq.backend import Backend
 from fitq.environments.builder import Environments
 from fitq.environments.building import Watcher
 from fitq.environments.tool import Interrupted
 from fitq.errors import EnvironmentPostponed, FitqError, InvalidRequest, SecretUnavailable, Unavailable
+from fitq.final_records import LOG_PATH
 from fitq.isolation.ladder import Ladder, give_to
 from fitq.logs import get_logger
 from fitq.records import Failure, FunctionRecord, RunRecord, RunStatus
@@ -97,7 +98,7 @@ class Executor:
     def _claim(self, run_id: str) -> RunRecord | None:
         claim_id, seconds = attempts.new_claim_id(), self.settings.lease_seconds
         return patiently(
-            lambda: attempts.claim(self.backend, run_id, self.worker_id, seconds, claim_id=claim_id),
+            lambda: claims.claim(self.backend, run_id, self.worker_id, seconds, claim_id=claim_id),
             what="claim a run",
             stop=self.stopping,
         )
@@ -320,7 +321,7 @@ class Executor:
         files = [(LOG_PATH, folder.std_log)] if folder.std_log.is_file() else []
         artifacts = [collect.keep_file(self.backend, run, name, path) for name, path in files]
         patiently(
-            lambda: attempts.finish(self.backend, run, status, failure=failure, artifacts=artifacts),
+            lambda: final_records.finish(self.backend, run, status, failure=failure, artifacts=artifacts),
             what="end the run",
         )
         log.info("run_ended", run_id=run.id, status=status, kind=failure.kind)
@@ -328,7 +329,7 @@ class Executor:
     def _hand_back(self, run: RunRecord, reason: str) -> None:
         try:
             after = patiently(
-                lambda: attempts.hand_back(self.backend, run, reason),
+                lambda: claims.hand_back(self.backend, run, reason),
                 what="hand the run back",
                 seconds=_HAND_BACK_SECONDS,
             )
@@ -342,7 +343,7 @@ class Executor:
         """As if this worker had been lost, but at once."""
         log.warning("run_lost", run_id=run.id, attempt=run.attempt)
         with contextlib.suppress(Fenced):  # somebody else saw it too
-            patiently(lambda: attempts.lose(self.backend, self.held[run.id]), what="give the lost run back")
+            patiently(lambda: claims.lose(self.backend, self.held[run.id]), what="give the lost run back")
 
 
 #: Address space is not memory: libraries map far more than they use. Only what is out of all proportion is

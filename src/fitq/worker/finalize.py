@@ -1,6 +1,7 @@
 """What becomes of a run whose process has ended: its files kept, its models drafted, its end published.
 
-All of it may be done again, by this attempt or by the next one: nothing is visible before `attempts.finish`.
+All of it may be done again, by this attempt or by the next one: nothing is visible before
+`final_records.finish`.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from pathlib import Path
 
 import msgspec
 
-from fitq import attempts, drafts, made, registrations
-from fitq.attempts import LOG_PATH
+from fitq import attempts, drafts, final_records, made, registrations
 from fitq.backend import Backend
 from fitq.environments.builder import Environments
 from fitq.errors import Unavailable
+from fitq.final_records import LOG_PATH
 from fitq.logs import get_logger
 from fitq.records import ArtifactRecord, Failure, RunRecord, RunStatus, Usage
 from fitq.registrations import NO_DRAFTS, Drafts
@@ -69,7 +70,7 @@ class Finalizer:
         drafted = self._draft_models(run, dict(files)) if failure is None else NO_DRAFTS
         self._warn(run, [*children.warnings, *drafted.warnings])
         ended = patiently(
-            lambda: attempts.finish(
+            lambda: final_records.finish(
                 self.backend,
                 run,
                 _status(failure),

@@ -19,7 +19,7 @@ import dramatiq
 import msgspec
 from dramatiq.middleware import Middleware
 
-from fitq import __version__, attempts
+from fitq import __version__, attempts, claims
 from fitq.backend import Backend, open_backend
 from fitq.credentials import hide_this_process
 from fitq.environments.opening import open_environments
@@ -259,7 +259,7 @@ class Worker(Middleware):
         if not found.is_dead:
             return attempts.has_gone_on(self.backend, *attempt)
         self._ladder.end_group(found.name)
-        after = attempts.lose_dead(self.backend, *attempt)
+        after = claims.lose_dead(self.backend, *attempt)
         if after is not None:
             log.warning("attempt_lost", run_id=after.id, attempt=found.name, now=after.status)
         return True
