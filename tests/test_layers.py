@@ -80,7 +80,7 @@ MODULES = {
         "credentials",
         "documents",
     },
-    "queue": {"queue", "backend"},
+    "queue": {"doorbell", "queue", "backend"},
     "rules": {
         "runs",
         "environment_names",

@@ -12,9 +12,10 @@ import pytest
 import redis
 from dramatiq.errors import ConnectionClosed
 
-from fitq import queue
+from fitq import doorbell
+from fitq.doorbell import DoorbellBroker, DoorbellConsumer
 from fitq.local.ports import free_ports
-from fitq.queue import DoorbellBroker, DoorbellConsumer, Queue, open_queue, start_worker
+from fitq.queue import Queue, open_queue, start_worker
 from fitq.settings import Settings
 from tests.conftest import eventually
 
@@ -54,7 +55,7 @@ class Line:
         assert self.seen == list(run_ids)
 
     def end(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(queue, "_LOOK_SECONDS", 0.1)
+        monkeypatch.setattr(doorbell, "_LOOK_SECONDS", 0.1)
         broker = self.queue.broker
         assert isinstance(broker, DoorbellBroker)
         for gate in self.gates.values():
@@ -75,7 +76,7 @@ def line(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
 @pytest.fixture
 def rarely(monkeypatch: pytest.MonkeyPatch) -> None:
     """Consumers block for as long as a client may, and again if nothing came."""
-    monkeypatch.setattr(queue, "_LOOK_SECONDS", 4.0)
+    monkeypatch.setattr(doorbell, "_LOOK_SECONDS", 4.0)
 
 
 def idle(consumer: DoorbellConsumer, client: redis.Redis) -> Callable[[], bool]:
@@ -123,7 +124,7 @@ def test_spare_rings_change_nothing(line: Line) -> None:
 def test_the_next_message_is_fetched_as_soon_as_a_slot_is_free(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queue, "_LOOK_SECONDS", FOR_EVER)  # no look by the clock in this test
+    monkeypatch.setattr(doorbell, "_LOOK_SECONDS", FOR_EVER)  # no look by the clock in this test
     monkeypatch.setattr(DoorbellBroker, "ring", lambda *_: None)  # and nobody rings
     names = [f"run-{n}" for n in range(20)]
     line.send(*names)
@@ -159,7 +160,7 @@ def test_a_busy_consumer_keeps_sending_heartbeats(line: Line) -> None:
 
 
 def test_messages_of_a_dead_worker_come_back(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queue, "_MAINTENANCE_SECONDS", 0.5)
+    monkeypatch.setattr(doorbell, "_MAINTENANCE_SECONDS", 0.5)
     dead = open_queue(line.settings.redis_url, line.settings.workspace)
     dead.broker.declare_queue("pool")
     line.send("orphan")

@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 from fitq import __version__, attempts, claims, final_records
 from fitq.backend import Backend, open_backend
+from fitq.doorbell import DoorbellBroker
 from fitq.final_records import LOG_PATH
 from fitq.pools import REPORT_SECONDS
-from fitq.queue import DoorbellBroker
 from fitq.records import ArtifactRecord, FunctionRecord, RunRecord, RunStatus, WorkerRecord, now
 from fitq.settings import Settings
 from fitq.worker.versions import own_versions
