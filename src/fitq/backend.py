@@ -15,7 +15,8 @@ from fitq.store.changes import note_change
 from fitq.store.keys import ObjectKeys
 from fitq.store.objects import S3Objects
 from fitq.store.protocols import ObjectStore, StateStore
-from fitq.store.state import RedisState, connect
+from fitq.store.redis_client import connect
+from fitq.store.state import RedisState
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import Middleware
 
 from fitq.doorbell import DoorbellBroker
-from fitq.store.state import connect, translated
+from fitq.store.redis_client import connect, translated
 
 #: Dramatiq's defaults would stop a run after 10 minutes (TimeLimit), run a failed one 20 more times
 #: (Retries) and drop old messages (AgeLimit). None of them belongs to training.

@@ -10,7 +10,8 @@ from fitq.settings import Settings
 from fitq.store.memory import MemoryObjects, MemoryState
 from fitq.store.objects import S3Objects
 from fitq.store.protocols import ObjectStore, StateStore
-from fitq.store.state import RedisState, connect
+from fitq.store.redis_client import connect
+from fitq.store.state import RedisState
 from tests.conftest import Servers
 
 

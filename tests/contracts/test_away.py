@@ -9,7 +9,8 @@ from fitq.local.ports import free_ports
 from fitq.records import RunStatus
 from fitq.settings import Settings
 from fitq.store.objects import S3Objects
-from fitq.store.state import RedisState, connect
+from fitq.store.redis_client import connect
+from fitq.store.state import RedisState
 from tests.conftest import Servers
 
 

@@ -6,17 +6,12 @@ script, and only over the version the caller read (`sequence`), so no reader see
 
 from __future__ import annotations
 
-import functools
 import json
 import secrets
-from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import cast
 
 import redis
-from redis.backoff import ExponentialBackoff
-from redis.retry import Retry
 
-from fitq.errors import Unavailable
 from fitq.records import (
     FunctionCode,
     FunctionRecord,
@@ -32,44 +27,10 @@ from fitq.records import (
 from fitq.store import scripts
 from fitq.store.keys import StateKeys
 from fitq.store.protocols import Lease, LeaseEnd, PoolLoad, Restoring, Writer
-
-P = ParamSpec("P")
-T = TypeVar("T")
+from fitq.store.redis_client import translated
 
 #: Whoever fills the store says so again within this time, or has died.
 _RESTORING_SECONDS = 60
-
-
-def translated(call: Callable[P, T]) -> Callable[P, T]:
-    """Turn every way Redis can be away into `Unavailable`."""
-
-    @functools.wraps(call)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return call(*args, **kwargs)
-        except redis.AuthenticationError as exc:
-            raise Unavailable(f"Redis refuses our password: {exc}", hint=_LOOK) from exc
-        except (redis.RedisError, OSError) as exc:
-            raise Unavailable(f"Redis does not answer: {exc}") from exc
-
-    return wrapped
-
-
-_LOOK = "Look at FITQ_REDIS_URL of this program."
-
-
-def connect(url: str) -> redis.Redis:
-    """A client with short patience: whoever may wait, waits around it.
-
-    What is cut is tried again at once. What is not answered is not: each try would take as long again.
-    """
-    return redis.Redis.from_url(
-        url,
-        socket_timeout=3,
-        socket_connect_timeout=2,
-        health_check_interval=15,
-        retry=Retry(ExponentialBackoff(cap=0.2, base=0.02), 2, supported_errors=(redis.ConnectionError,)),
-    )
 
 
 class RedisState:
@@ -352,4 +313,4 @@ def _score(run: RunRecord) -> float:
     return run.created_at.timestamp()
 
 
-__all__: list[Any] = ["RedisState", "connect", "translated"]
+__all__ = ["RedisState"]
