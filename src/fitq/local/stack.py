@@ -11,14 +11,10 @@ import itertools
 import os
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-
-import urllib3
 
 from fitq.backend import Backend, open_backend, open_objects
 from fitq.errors import InvalidRequest, Unavailable
@@ -27,8 +23,9 @@ from fitq.local.child import child
 from fitq.local.home import Home
 from fitq.local.objects import EmbeddedObjects
 from fitq.local.ports import claim_port
-from fitq.local.process import Process, last_lines
+from fitq.local.process import Process
 from fitq.local.program import Program
+from fitq.local.readiness import READY_SECONDS, wait_until_ready
 from fitq.local.redis import EmbeddedRedis
 from fitq.local.scaling import Wanted, Workers, most_workers, plan, process_of
 from fitq.logs import get_logger
@@ -39,8 +36,7 @@ from fitq.settings import Settings
 from fitq.store.patience import patiently
 
 log = get_logger(__name__)
-_READY_SECONDS = 90.0
-_LOOK_SECONDS = 0.1
+_LOOK_SECONDS = 0.2
 #: API and scoring answer what they have begun.
 _STOP_SECONDS = 30.0
 
@@ -170,7 +166,7 @@ class Stack:
         for pool, number in first.items():
             for _ in range(number):
                 self._start_worker(pool)
-        self._wait_until_ready(began, first)
+        wait_until_ready(self.settings, self.programs, first, began=began, logs=self.home.logs)
 
     def _first_workers(self) -> dict[str, int]:
         """With how many workers each pool starts, after the options have been taken at their word."""
@@ -178,7 +174,7 @@ class Stack:
         settled = patiently(  # a store that has just come back answers before it finds what it keeps
             lambda: settle(backend, self.pools, self.idle_seconds, before),
             what="read the pools' settings",
-            seconds=_READY_SECONDS,
+            seconds=READY_SECONDS,
         )
         self.home.keep_words(words(self.pools, self.idle_seconds))
         has_functions = self._functions is not None
@@ -186,18 +182,6 @@ class Stack:
             pool: first_workers(workers, settled[pool], has_functions=has_functions)
             for pool, workers in self.pools.items()
         }
-
-    def _wait_until_ready(self, began: datetime, first: Mapping[str, int]) -> None:
-        backend = open_backend(self.settings)
-        deadline = time.monotonic() + _READY_SECONDS
-        while waiting := self._not_ready(backend, began, first):
-            self._check_alive()
-            if time.monotonic() > deadline:
-                raise Unavailable(
-                    f"Not ready within {_READY_SECONDS:.0f} s: {', '.join(waiting)}.",
-                    hint=f"Their logs are in {self.home.logs}.",
-                )
-            time.sleep(_LOOK_SECONDS)
 
     def _start_worker(self, pool: str) -> None:
         taken = {program.name for program in self.programs}
@@ -214,28 +198,6 @@ class Stack:
         self.programs.append(program)
         program.start()
         self._write_state()
-
-    def _not_ready(self, backend: Backend, began: datetime, first: Mapping[str, int]) -> list[str]:
-        """What does not answer yet, in words."""
-        addresses = {"api": self.settings.url, "scoring": self.settings.scoring_url}
-        waiting = [name for name, url in addresses.items() if not _is_ready(url)]
-        if waiting:
-            return waiting
-        workers = live_workers(backend)
-        here = Counter(w.pool for w in workers if w.started_at >= began)
-        return [
-            f"workers of pool {pool} ({here[pool]} of {wanted})"
-            for pool, wanted in first.items()
-            if here[pool] < wanted
-        ]
-
-    def _check_alive(self) -> None:
-        for program in self.programs:
-            if not program.process.is_running:
-                raise Unavailable(
-                    f"{program.name} ended with exit code {program.process.exit_code} while starting.",
-                    hint=f"The end of {program.process.log}:\n{last_lines(program.process.log)}",
-                )
 
     # --- tell -------------------------------------------------------------------------------------
 
@@ -283,7 +245,7 @@ class Stack:
         """
         backend = open_backend(self.settings)
         looks = itertools.count(1)
-        while not stop.wait(2 * _LOOK_SECONDS):
+        while not stop.wait(_LOOK_SECONDS):
             changed = [program.tend() for program in self.programs]  # each of them, not up to the first
             if next(looks) % 5 == 0:
                 changed.append(self._scale(backend))
@@ -345,10 +307,3 @@ class Stack:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-
-
-def _is_ready(url: str) -> bool:
-    try:
-        return urllib3.request("GET", f"{url}/readyz", timeout=5, retries=False).status == 200
-    except urllib3.exceptions.HTTPError:
-        return False
