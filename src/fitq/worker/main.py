@@ -1,7 +1,8 @@
-"""One worker process: an actor per training function on its pool's queue, and a report every 2 s.
+"""One worker process, from its start until nothing is executed any more.
 
-Works in two ways, with the same broker: `Worker.run()` consumes in this process until it is told to
-stop; `dramatiq services.worker.main` lets Dramatiq's own command line start the processes.
+Its actors are in `actors.py`, what it tells its pool every 2 s in `reports.py`. It works in two ways, with
+the same broker: `Worker.run()` consumes in this process until it is told to stop; `dramatiq
+services.worker.main` lets Dramatiq's own command line start the processes.
 """
 
 from __future__ import annotations
@@ -15,11 +16,9 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import dramatiq
-import msgspec
 from dramatiq.middleware import Middleware
 
-from fitq import __version__, attempts, claims
+from fitq import attempts, claims
 from fitq.backend import Backend, open_backend
 from fitq.credentials import hide_this_process
 from fitq.environments.opening import open_environments
@@ -31,26 +30,23 @@ from fitq.logs import get_logger
 from fitq.names import check_name
 from fitq.pools import REPORT_SECONDS
 from fitq.queue import start_worker, stop_worker
-from fitq.records import FunctionRecord, RunRecord, WorkerRecord, now
+from fitq.records import now
 from fitq.settings import Settings
 from fitq.stopping import set_on_signals
 from fitq.store.patience import patiently
 from fitq.worker.abandoned import Abandoned, sweep
+from fitq.worker.actors import Actors
 from fitq.worker.execute import Executor
 from fitq.worker.folder import parts_of
 from fitq.worker.functions_folder import FunctionsFolder
 from fitq.worker.importing import Importer
 from fitq.worker.published import PublishedFunctions
+from fitq.worker.reports import Reports
 from fitq.worker.vault import Vault
-from fitq.worker.versions import own_versions
 
 log = get_logger(__name__)
 #: Beyond a run's grace: to keep outputs and to hand back. What takes longer, its lease gives away.
 _STOP_SECONDS = 15.0
-#: The actor that runs submitted folders. Every pool has it.
-RUN_SCRIPT = FunctionRecord(
-    name="run_script", pool="*", description="Runs a script or command in a submitted folder."
-)
 
 
 class Worker(Middleware):
@@ -87,20 +83,21 @@ class Worker(Middleware):
             processes=settings.run_processes,
             stopping=self._stopping,
         )
-        self._folder = FunctionsFolder(folder, settings.pool, importer)
-        self._published = PublishedFunctions(
-            self.backend, settings.pool, self._environments, importer, self._stopping
+        self._actors = Actors(
+            self.backend,
+            settings.pool,
+            FunctionsFolder(folder, settings.pool, importer),
+            PublishedFunctions(self.backend, settings.pool, self._environments, importer, self._stopping),
+            self._execute,
         )
         self._started_at = now()
         self._is_leaving = False
         self._telling: threading.Thread | None = None
         self.executor = self._new_executor()
-        self._declaring = threading.Lock()
-        self.backend.queue.when_unknown(self._declare_for)
+        self._reports = Reports(self.executor, self._actors, self._started_at)
         if settings.one_shot:
             self.backend.queue.when_idle(self._on_idle)
-        self._folder.refresh()
-        self._declare_actors()
+        self._actors.load_folder()
 
     def _new_executor(self) -> Executor:
         return Executor(
@@ -109,7 +106,7 @@ class Worker(Middleware):
             work_dir=Path(self._work),
             worker_id=f"{socket.gethostname()}-{os.getpid()}",
             ladder=self._ladder,
-            find_function=self._function_of,
+            find_function=self._actors.function_of,
             environments=self._environments,
             stopping=self._stopping,
             vault=self._vault,
@@ -130,41 +127,7 @@ class Worker(Middleware):
             opened=_paths(settings.run_paths),
         )
 
-    # --- actors ---------------------------------------------------------------------------------
-
-    @property
-    def _functions(self) -> dict[str, FunctionRecord]:
-        """What this pool can run by name; published code comes before the folder's."""
-        return {**self._folder.functions, **self._published.functions}
-
-    def _function_of(self, run: RunRecord) -> FunctionRecord | None:
-        if run.function and run.snapshot:
-            return self._published.of_run(run.function, run.snapshot, run.environment)
-        return self._folder.functions.get(run.function or "")
-
-    def _load_functions(self, *, wait: bool = False) -> bool:
-        """Declare an actor for each function that is new; whether anything changed."""
-        changed = [self._folder.refresh(), self._published.refresh(wait=wait)]
-        self._declare_actors()
-        return any(changed)
-
-    def _declare_actors(self) -> None:
-        for name in (RUN_SCRIPT.name, *self._functions):
-            self._declare_actor(name)
-
-    def _declare_actor(self, name: str) -> None:
-        with self._declaring:
-            if name not in self.broker.get_declared_actors():
-                declare = dramatiq.actor(actor_name=name, queue_name=self.settings.pool, broker=self.broker)
-                declare(self._execute)
-
-    def _declare_for(self, name: str, run_id: str) -> None:
-        """A run that carries its code needs nothing that this worker has to know before: another worker was
-        quicker to take over what was published, or it was withdrawn since."""
-        with contextlib.suppress(Unavailable):
-            run = self.backend.state.get_run(run_id)
-            if run is not None and run.function == name and run.snapshot:
-                self._declare_actor(name)
+    # --- runs -----------------------------------------------------------------------------------
 
     def _execute(self, run_id: str) -> None:
         """The body of every actor: the message carries only the run's id."""
@@ -186,7 +149,7 @@ class Worker(Middleware):
         if queue_name == self.settings.pool:
             self._stopping.set()
 
-    # --- reports --------------------------------------------------------------------------------
+    # --- called by Dramatiq ---------------------------------------------------------------------
 
     def before_worker_boot(self, broker: object, worker: object) -> None:  # noqa: ARG002
         """This process, forked or not, is the worker now. All that a run needs is there before the first
@@ -194,6 +157,7 @@ class Worker(Middleware):
         hide_this_process()
         adopt_orphans()
         self.executor = self._new_executor()
+        self._reports = Reports(self.executor, self._actors, self._started_at)
         if self.settings.warm_start and not self.settings.one_shot:  # one run would not wait for it
             self.executor.starter.keep_warm(self.settings.slots)
         # Also while this worker stops: what it executes is its own until it has handed it back.
@@ -202,33 +166,21 @@ class Worker(Middleware):
 
     def after_worker_boot(self, broker: object, worker: object) -> None:  # noqa: ARG002
         """Dramatiq's threads are there."""
-        self._publish()
-        self._telling = self._repeat(self._tell_the_pool, until=self._stopping)
-        log.info("worker_ready", pool=self.settings.pool, functions=sorted(self._functions))
+        self._reports.publish()
+        self._telling = self._repeat(self._reports.report, until=self._stopping)
+        log.info("worker_ready", pool=self.settings.pool, functions=sorted(self._actors.functions))
 
     def before_worker_shutdown(self, broker: object, worker: object) -> None:  # noqa: ARG002
         """Runs in progress are handed back to the queue."""
         self._stopping.set()
         if self._telling is not None:
             self._telling.join(timeout=10)
-        with contextlib.suppress(Unavailable):
-            self.backend.state.forget_worker(self.executor.worker_id)
+        self._reports.withdraw()
 
     def after_worker_shutdown(self, broker: object, worker: object) -> None:  # noqa: ARG002
         """No run is left that could need them."""
         self._has_stopped.set()
         self.executor.starter.close()
-
-    def _publish(self) -> None:
-        known = [*self._functions.values(), _of_pool(RUN_SCRIPT, self.settings.pool)]
-        stop = self._stopping
-        with contextlib.suppress(Unavailable):
-            patiently(
-                lambda: self.backend.state.publish_functions(self.settings.pool, known),
-                what="publish the functions",
-                stop=stop,
-            )
-            patiently(self._report, what="report to the pool", stop=stop)
 
     def _repeat(self, step: Callable[[], None], *, until: threading.Event) -> threading.Thread:
         """In a thread of its own: an object store that hangs while functions are looked for must not lose a
@@ -264,33 +216,6 @@ class Worker(Middleware):
             log.warning("attempt_lost", run_id=after.id, attempt=found.name, now=after.status)
         return True
 
-    def _tell_the_pool(self) -> None:
-        self._report()
-        if self._load_functions() or not self._is_known():
-            self._publish()
-
-    def _is_known(self) -> bool:
-        """Whether Redis still has this pool's functions: it may have lost its data."""
-        return any(f.pool == self.settings.pool for f in self.backend.state.list_functions())
-
-    def _report(self) -> None:
-        self.backend.state.report_worker(
-            WorkerRecord(
-                id=self.executor.worker_id,
-                pool=self.settings.pool,
-                slots=self.settings.slots,
-                seen_at=now(),
-                started_at=self._started_at,
-                runs=sorted(self.executor.held),
-                versions=own_versions(),
-                fitq=__version__,
-                isolation=list(self._ladder.rungs),
-                problem="" if self.executor.has_room else "its disk is too full to start runs",
-                not_isolated=self._ladder.missing,
-                secrets=self._vault.names,
-            )
-        )
-
     # --- the process ----------------------------------------------------------------------------
 
     def leave(self) -> None:
@@ -305,16 +230,12 @@ class Worker(Middleware):
         set_on_signals(self._stopping, {signal.SIGUSR1: self.leave})
         with contextlib.suppress(Unavailable):  # told to stop while Redis was away
             patiently(
-                lambda: self._load_functions(wait=True), what="reach Redis", stop=self._stopping
+                lambda: self._actors.load(wait=True), what="reach Redis", stop=self._stopping
             )  # before the first message: it may be of a published function
         worker = start_worker(self.broker, pool=self.settings.pool, slots=self.settings.slots)
         self._stopping.wait()
         log.info("worker_stopping", runs=sorted(self.executor.held))
         stop_worker(worker, seconds=self.settings.grace_seconds + _STOP_SECONDS)
-
-
-def _of_pool(function: FunctionRecord, pool: str) -> FunctionRecord:
-    return msgspec.structs.replace(function, pool=pool)
 
 
 _ALL_OFF = dict.fromkeys([rung for rung in RUNGS if rung != "keeper"], "FITQ_ISOLATION is off")
