@@ -14,25 +14,30 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fitq import attempts, claims, final_records, offered_secrets
+from fitq import attempts, claims, offered_secrets
 from fitq.attempts import Fenced
 from fitq.backend import Backend
 from fitq.environments.builder import Environments
 from fitq.environments.building import Watcher
 from fitq.environments.tool import Interrupted
 from fitq.errors import EnvironmentPostponed, FitqError, InvalidRequest, SecretUnavailable, Unavailable
-from fitq.final_records import LOG_PATH
 from fitq.isolation.ladder import Ladder, give_to
 from fitq.logs import get_logger
-from fitq.records import Failure, FunctionRecord, RunRecord, RunStatus
+from fitq.records import FunctionRecord, RunRecord, RunStatus
 from fitq.settings import Settings
 from fitq.store import patience
 from fitq.store.patience import patiently
-from fitq.worker import collect
 from fitq.worker.cores import default_folder, held_cores
 from fitq.worker.doctor import diagnosis
 from fitq.worker.finalize import Finalizer
 from fitq.worker.folder import Program, RunFolder, name_of
+from fitq.worker.handing_back import (
+    fail_before_start,
+    hand_back,
+    leave_to_another,
+    lose,
+    stop_before_start,
+)
 from fitq.worker.inputs import Inputs
 from fitq.worker.preparing import Prepared, prepare
 from fitq.worker.process import RunProcess
@@ -45,8 +50,6 @@ from fitq.worker.waiting import Waiting
 from fitq.worker.watch import Ended, Watch
 
 log = get_logger(__name__)
-#: A worker that ends does not wait long for a store: what it cannot hand back, its lease gives away.
-_HAND_BACK_SECONDS = 5.0
 _PAUSE_WITHOUT_ROOM_SECONDS = 1.0
 
 
@@ -87,10 +90,10 @@ class Executor:
             log.warning("run_fenced", run_id=run.id, attempt=run.attempt)
         except Unavailable as exc:
             log.error("store_given_up", run_id=run.id, error=exc.message)
-            self._hand_back(run, f"the worker lost a store: {exc.message}")
+            hand_back(self.backend, run, f"the worker lost a store: {exc.message}")
         except Exception:  # a fault of ours, or of this machine: perhaps another worker fares better
             log.exception("attempt_crashed", run_id=run.id, attempt=run.attempt)
-            self._lose(run)
+            lose(self.backend, self.held[run.id])
         finally:
             self.held.pop(run.id, None)
             folder.remove()
@@ -128,14 +131,14 @@ class Executor:
             except Unavailable:
                 raise
             except Interrupted:
-                self._stop_before_start(run, folder)
+                stop_before_start(self.backend, run, folder, self.stopping)
                 return
             except EnvironmentPostponed as exc:
                 failure = diagnosis.not_started(exc, kind="environment_failed")
-                self._leave_to_another(run, folder, failure)
+                leave_to_another(self.backend, run, folder, failure)
                 return
             except (FitqError, OSError) as exc:  # no room for its folder, or words too long for a process
-                self._fail_before_start(run, folder, diagnosis.not_started(exc))
+                fail_before_start(self.backend, run, folder, diagnosis.not_started(exc))
                 return
             self._see_through(run, folder, process, std_log)
 
@@ -148,14 +151,15 @@ class Executor:
         if ended is Ended.FENCED:
             raise Fenced(run.id)
         if ended is Ended.STOPPED:
-            self._hand_back(run, "the worker was stopped")
+            hand_back(self.backend, run, "the worker was stopped")
             return
         if process.was_lost:  # its keeper died: not the run's doing, as far as anybody can tell
-            self._lose(run)
+            lose(self.backend, self.held[run.id])
             return
         if process.problem and ended is Ended.EXITED:
             log.error("run_not_confined", run_id=run.id, error=process.problem)
-            self._leave_to_another(run, folder, diagnosis.not_confined(self.worker_id, process.problem))
+            failure = diagnosis.not_confined(self.worker_id, process.problem)
+            leave_to_another(self.backend, run, folder, failure)
             return
         Finalizer(self.backend, self.settings, self.environments, folder, watch, ended).finish(
             run, self._advance
@@ -291,59 +295,6 @@ class Executor:
             if self.backend.state.get_run(run.id) is None and run.id in self.held:
                 self.backend.state.add_run(run)
                 log.warning("run_put_back", run_id=run.id)
-
-    def _fail_before_start(self, run: RunRecord, folder: RunFolder, failure: Failure) -> None:
-        self._end_before_start(run, folder, RunStatus.FAILED, failure)
-
-    def _stop_before_start(self, run: RunRecord, folder: RunFolder) -> None:
-        """It was canceled, given to somebody else, or this worker stops, while it was Preparing."""
-        if self.stopping.is_set():
-            self._hand_back(run, "the worker was stopped")
-        else:  # whoever has it by now makes this raise Fenced
-            failure = Failure(kind="canceled", message="Canceled before it started.")
-            self._end_before_start(run, folder, RunStatus.CANCELED, failure)
-
-    def _leave_to_another(self, run: RunRecord, folder: RunFolder, failure: Failure) -> None:
-        """Not the run's fault, so it gets another attempt, perhaps on another worker; but not for ever. One
-        that somebody asked to cancel ends as it is handed back."""
-        if run.attempt < run.max_attempts or self._is_canceled(run):
-            self._hand_back(run, failure.message)
-        else:
-            self._fail_before_start(run, folder, failure)
-
-    def _is_canceled(self, run: RunRecord) -> bool:
-        current = patiently(lambda: self.backend.state.get_run(run.id), what="look whether it is canceled")
-        return current is not None and current.cancel_requested
-
-    def _end_before_start(
-        self, run: RunRecord, folder: RunFolder, status: RunStatus, failure: Failure
-    ) -> None:
-        files = [(LOG_PATH, folder.std_log)] if folder.std_log.is_file() else []
-        artifacts = [collect.keep_file(self.backend, run, name, path) for name, path in files]
-        patiently(
-            lambda: final_records.finish(self.backend, run, status, failure=failure, artifacts=artifacts),
-            what="end the run",
-        )
-        log.info("run_ended", run_id=run.id, status=status, kind=failure.kind)
-
-    def _hand_back(self, run: RunRecord, reason: str) -> None:
-        try:
-            after = patiently(
-                lambda: claims.hand_back(self.backend, run, reason),
-                what="hand the run back",
-                seconds=_HAND_BACK_SECONDS,
-            )
-            log.info("run_handed_back", run_id=run.id, reason=reason, now=after.status)
-        except Fenced:
-            log.warning("run_fenced", run_id=run.id, attempt=run.attempt)
-        except Unavailable as exc:
-            log.error("run_left_to_its_lease", run_id=run.id, error=exc.message)
-
-    def _lose(self, run: RunRecord) -> None:
-        """As if this worker had been lost, but at once."""
-        log.warning("run_lost", run_id=run.id, attempt=run.attempt)
-        with contextlib.suppress(Fenced):  # somebody else saw it too
-            patiently(lambda: claims.lose(self.backend, self.held[run.id]), what="give the lost run back")
 
 
 #: Address space is not memory: libraries map far more than they use. Only what is out of all proportion is
