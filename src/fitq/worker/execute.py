@@ -21,16 +21,16 @@ from fitq.environments.builder import Environments
 from fitq.environments.building import Watcher
 from fitq.environments.tool import Interrupted
 from fitq.errors import EnvironmentPostponed, FitqError, InvalidRequest, SecretUnavailable, Unavailable
-from fitq.isolation.ladder import Ladder, give_to
+from fitq.isolation.ladder import Ladder
 from fitq.logs import get_logger
 from fitq.records import FunctionRecord, RunRecord, RunStatus
 from fitq.settings import Settings
 from fitq.store import patience
 from fitq.store.patience import patiently
-from fitq.worker.cores import default_folder, held_cores
+from fitq.worker.confining import start_confined
 from fitq.worker.doctor import diagnosis
 from fitq.worker.finalize import Finalizer
-from fitq.worker.folder import Program, RunFolder, name_of
+from fitq.worker.folder import RunFolder
 from fitq.worker.handing_back import (
     fail_before_start,
     hand_back,
@@ -198,7 +198,15 @@ class Executor:
         )
         if run.cancel_requested:  # while it was Preparing: then nothing of it is executed
             raise Interrupted
-        process = self._start_confined(run, folder, program, secrets)
+        process = start_confined(
+            run,
+            folder,
+            program,
+            secrets,
+            starter=self.starter,
+            ladder=self.ladder,
+            settings=self.settings,
+        )
         if self.settings.warm_start and runtime.key != OWN.key:
             self.starter.keep_warm(self.settings.slots, runtime)
             self.starter.keep_at_most(self.settings.warm_environments)
@@ -221,41 +229,6 @@ class Executor:
         except InvalidRequest as exc:  # the settings are newer than the run
             raise SecretUnavailable(exc.message, hint=exc.hint) from exc
         return self.vault.values(run.secrets)
-
-    def _start_confined(
-        self, run: RunRecord, folder: RunFolder, program: Program, secrets: dict[str, str]
-    ) -> RunProcess:
-        user = self.ladder.user_for(run.id)
-        give_to(user, folder.path)
-        group = self.ladder.group_for(
-            name_of(run),
-            memory_bytes=run.resources.memory_bytes,
-            processes=self.settings.run_processes,
-        )
-        reads = [*program.reads, *(given.path for given in folder.inputs.values())]
-        plan = self.ladder.plan(
-            run.id,
-            folder=folder.path,
-            scratch=folder.tmp,
-            readable=reads,
-            groups=group.join_files,
-            cpus=folder.hold(held_cores(run.resources.cpus, default_folder())),
-            limits=_limits(run),
-        )
-        environment = folder.environment(
-            program.runtime,
-            is_own_user=user is not None,
-            has_own_tmp="mounts" in self.ladder.rungs,
-            capture=bool(self.settings.capture),
-            secrets=secrets,
-        )
-        try:
-            process = self.starter.start(program, cwd=folder.code, environment=environment, plan=plan)
-        except BaseException:
-            group.remove()
-            raise
-        process.group = group
-        return process
 
     def _prepare(self, run: RunRecord, waiting: Waiting) -> Prepared:
         """What the run executes in; what is built for it is shown in its log."""
@@ -295,13 +268,3 @@ class Executor:
             if self.backend.state.get_run(run.id) is None and run.id in self.held:
                 self.backend.state.add_run(run)
                 log.warning("run_put_back", run_id=run.id)
-
-
-#: Address space is not memory: libraries map far more than they use. Only what is out of all proportion is
-#: refused at once, as a MemoryError where it was asked for.
-_ADDRESS_SPACE_BYTES = 8 << 30
-
-
-def _limits(run: RunRecord) -> dict[str, int]:
-    memory = run.resources.memory_bytes
-    return {} if memory is None else {"RLIMIT_AS": 4 * memory + _ADDRESS_SPACE_BYTES}

@@ -25,7 +25,6 @@ from fitq.environments.opening import open_environments
 from fitq.errors import FitqError, InvalidRequest, Unavailable
 from fitq.heartbeat import Heartbeat
 from fitq.isolation.family import adopt_orphans
-from fitq.isolation.ladder import RUNGS, Ladder, find_ladder
 from fitq.logs import get_logger
 from fitq.names import check_name
 from fitq.pools import REPORT_SECONDS
@@ -36,6 +35,7 @@ from fitq.stopping import set_on_signals
 from fitq.store.patience import patiently
 from fitq.worker.abandoned import Abandoned, sweep
 from fitq.worker.actors import Actors
+from fitq.worker.confining import ladder_for
 from fitq.worker.execute import Executor
 from fitq.worker.folder import parts_of
 from fitq.worker.functions_folder import FunctionsFolder
@@ -76,7 +76,8 @@ class Worker(Middleware):
         self._vault = Vault(_folder(settings.secrets_folder), secrets)
         hide_this_process()
         adopt_orphans()
-        self._ladder = self._find_ladder()  # before user code is imported, which the lists of functions need
+        # Before user code is imported, which the lists of functions need.
+        self._ladder = ladder_for(settings, Path(self._work))
         importer = Importer(
             work_dir=Path(self._work),
             ladder=self._ladder,
@@ -110,21 +111,6 @@ class Worker(Middleware):
             environments=self._environments,
             stopping=self._stopping,
             vault=self._vault,
-        )
-
-    def _find_ladder(self) -> Ladder:
-        """What separates runs and the importing of functions from this machine, unless nothing shall."""
-        settings = self.settings
-        found = find_ladder(Path(self._work)) if settings.isolation != "off" else Ladder(missing=_ALL_OFF)
-        for rung, reason in found.missing.items():
-            log.warning("isolation_rung_missing", rung=rung, reason=reason)
-        if settings.secrets_folder and not {"landlock", "mounts"} & set(found.rungs):
-            log.warning(
-                "secrets_folder_open_to_runs", hint="Hand secrets over as variables: FITQ_SECRET_<NAME>."
-            )
-        return found.with_places(
-            hidden=[Path(self._work), *_paths(settings.private_paths), *_paths(settings.secrets_folder)],
-            opened=_paths(settings.run_paths),
         )
 
     # --- runs -----------------------------------------------------------------------------------
@@ -238,9 +224,6 @@ class Worker(Middleware):
         stop_worker(worker, seconds=self.settings.grace_seconds + _STOP_SECONDS)
 
 
-_ALL_OFF = dict.fromkeys([rung for rung in RUNGS if rung != "keeper"], "FITQ_ISOLATION is off")
-
-
 def _usual_work_dir() -> Path:
     """One for all workers of this user: inputs are fetched once, and what a crash left is found. Not in /tmp,
     which is for what runs themselves put there."""
@@ -255,10 +238,6 @@ def _usual_work_dir() -> Path:
 
 def _folder(text: str) -> Path | None:
     return Path(text).absolute() if text else None
-
-
-def _paths(text: str) -> list[Path]:
-    return [Path(p).absolute() for p in text.split(os.pathsep) if p]
 
 
 def build(settings: Settings, secrets: Mapping[str, str] | None = None) -> Worker:
