@@ -74,7 +74,7 @@ def test_a_run_s_own_script_and_one_of_this_machine_answer_with_its_model(
     run.wait_for_completion()
     assert run.get_status() == "Completed"
 
-    with pytest.raises(ModelUnusable, match="needs 'Nearest', which was defined in the"):
+    with pytest.raises(ModelUnusable, match=r"needs 'Nearest', which was defined in the.*--entry-script"):
         run.register_model("entries-alone", "outputs/model.joblib")
     with pytest.raises(InvalidRequest, match=r"Did you mean 'train\.py'"):
         run.register_model("entries-own", "outputs/model.joblib", entry_script="trian.py")

@@ -17,6 +17,7 @@ APPROVE = (
     "Only files that runs of this platform left are loaded whatever is in them. "
     "If you trust this one: fitq models approve --file FILE"
 )
+_WITH_OWN_CODE = "--entry-script score.py"
 #: How unpickling fails on bytes that are no pickle, or not all of one.
 _CUT_SHORT = {"UnpicklingError", "EOFError"}
 _NOT_A_MODEL = {"KeyError", "IndexError", "UnicodeDecodeError", "ValueError",
@@ -39,14 +40,15 @@ def why_unusable(error: dict[str, Any], path: Path) -> ModelUnusable:
     if kind == "AttributeError" and "__main__" in text:
         return ModelUnusable(
             f"The model needs {quoted!r}, which was defined in the training script itself.",
-            hint="A saved model holds only the names of its functions and classes: "
-            "use what an installed package offers instead.",
+            hint="A saved model holds only the names of its functions and classes. Put them into a file "
+            f"beside the script, and register with an entry script that loads the model: {_WITH_OWN_CODE}.",
             error=cause,
         )
     if kind == "ModuleNotFoundError" and not quoted.startswith("sklearn"):
         return ModelUnusable(
             f"The model needs {quoted!r}, which is not installed where models are served.",
-            hint=f"Install {quoted.partition('.')[0]!r} there, or save a model without it.",
+            hint=f"If it is of your own code, register with an entry script, which has that beside it: "
+            f"{_WITH_OWN_CODE}. Else install {quoted.partition('.')[0]!r} there, or save a model without it.",
             error=cause,
         )
     if kind == "MemoryError":
