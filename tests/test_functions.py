@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -96,3 +97,16 @@ def test_command_line_text_becomes_the_declared_type(record: FunctionRecord) -> 
     assert parse_parameter(record, "verbose", "true") is True
     assert parse_parameter(record, "kernel", "rbf") == "rbf"
     assert parse_parameter(record, "depth", "three") == "three"  # the check then names it
+
+
+def test_an_input_that_the_run_was_not_given_is_said_with_those_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FITQ_INPUTS", '{"flowers": "/data/iris.csv"}')
+    inputs = RunContext(tmp_path).inputs
+    assert inputs == {"flowers": Path("/data/iris.csv")}
+    assert inputs.get("trees") is None
+    with pytest.raises(
+        KeyError, match=r"no input trees; the run takes: flowers\. It is given with --input trees=DATA"
+    ):
+        inputs["trees"]

@@ -20,6 +20,16 @@ from pathlib import Path
 from typing import Any, Dict, Optional, Sequence
 
 
+class _Inputs(Dict[str, Path]):
+    """Says which there are, when another one is asked for."""
+
+    def __missing__(self, name: str) -> Path:
+        known = ", ".join(sorted(self)) or "none"
+        raise KeyError(
+            "no input %s; the run takes: %s. It is given with --input %s=DATA" % (name, known, name)
+        )
+
+
 class RunContext:
     """A run as seen from inside. First parameter of every training function.
 
@@ -55,7 +65,7 @@ class RunContext:
     def inputs(self) -> Dict[str, Path]:
         """The data that the run takes: name of the input → its file or folder, which is read-only."""
         given = json.loads(os.environ.get("FITQ_INPUTS") or "{}")
-        return {name: Path(path) for name, path in given.items()}
+        return _Inputs((name, Path(path)) for name, path in given.items())
 
     def log(self, name: str, value: Any, step: Optional[int] = None) -> None:
         """Log one number or text. The same name again makes a series.
