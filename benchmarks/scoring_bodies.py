@@ -81,7 +81,8 @@ class Trial:
     def look(self) -> None:
         """Resident memory, now."""
         self.memory["program"].append(self.server.memory_info().rss)
-        self.memory["scorer"].append(sum(resident(child) for child in self.server.children()))
+        family = self.server.children(recursive=True)
+        self.memory["scorer"].append(sum(map(resident, family)))
 
     def run(self, first_seed: int) -> None:
         """Send until the time is over; memory is looked at before and after, however short that is."""

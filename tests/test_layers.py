@@ -26,16 +26,16 @@ LAYERS: dict[str, set[str]] = {
     "declared": {"words", "things", "store", "queue", "environments", "rules", "msgspec"},
     "scheduler": {"words", "things", "store", "queue", "rules"},
     "worker": {
-        "words", "things", "isolation", "store", "queue", "environments", "rules", "msgspec", "dramatiq",
-        "psutil",
+        "words", "things", "isolation", "scorer", "store", "queue", "environments", "rules", "msgspec",
+        "dramatiq", "psutil",
     },
     "scoring": {
         "words", "things", "store", "environments", "scorer", "msgspec", "numpy", "orjson", "starlette",
         "anyio", "httpx2", "inference_schema", "simdjson", "prometheus_client",
     },
     "api": {
-        "words", "things", "store", "queue", "environments", "rules", "declared", "msgspec", "starlette",
-        "anyio", "sse_starlette", "prometheus_client",
+        "words", "things", "store", "queue", "environments", "scorer", "rules", "declared", "msgspec",
+        "starlette", "anyio", "sse_starlette", "prometheus_client",
     },
     "dashboard": {
         "words", "things", "store", "queue", "rules", "msgspec", "starlette", "anyio", "sse_starlette",

@@ -17,6 +17,7 @@ from fitq.model_sources import Source, fetched_file
 from fitq.provenance import Provenance
 from fitq.records import EntryRequest, ModelRecord, RegisterRequest, Registration
 from fitq.scorer.client import inspect_model
+from fitq.scorer.confinement import Confinement
 from fitq.scorer.entry import lay_out
 from fitq.scorer.entry_inspection import inspect_entry
 from fitq.scorer.facts import ModelFacts
@@ -31,6 +32,7 @@ class Look(NamedTuple):
     environments: Environments | None
     names: list[str] | None  #: that it may import; None: it is trusted
     memory_bytes: int
+    confinement: Confinement
 
 
 def judged(
@@ -57,6 +59,7 @@ def facts_of(
 
     Raises:
         ModelUnusable: it does not load or does not answer, and why.
+        Unavailable: no process can be confined to load it.
     """
     if isinstance(request, RegisterRequest) and request.entry is not None:
         return _script_facts(backend, request, request.entry, source, origin, look)
@@ -71,6 +74,7 @@ def _how(request: Registration, origin: Provenance, look: Look) -> dict[str, Any
         "seconds": _INSPECT_SECONDS,
         "interpreter": origin.python,
         "memory_bytes": look.memory_bytes,
+        "confinement": look.confinement,
     }
 
 

@@ -17,6 +17,7 @@ from fitq.errors import FitqError, Unavailable
 from fitq.logs import get_logger
 from fitq.model_sources import meant_file
 from fitq.records import ModelRecord, Registration, RunRecord
+from fitq.scorer.confinement import NOT_CONFINED, Confinement
 
 log = get_logger(__name__)
 
@@ -38,6 +39,7 @@ def draft(
     files: Mapping[str, Path],
     environments: Environments | None = None,
     memory_bytes: int = 0,
+    confinement: Confinement = NOT_CONFINED,
 ) -> Drafts:
     """Look into the files that are to become models.
 
@@ -45,9 +47,10 @@ def draft(
         files: what the run left, by path, on this machine's disk.
         environments: those of this machine; None: everything is loaded in this program's own.
         memory_bytes: that looking into one may take; 0 for any amount.
+        confinement: of the process that does so.
 
     Raises:
-        Unavailable: the object store is away.
+        Unavailable: the object store is away, or no process can be confined to look into one.
     """
     models, warnings = list[ModelRecord](), list[str]()
     for number, registration in enumerate(wanted):
@@ -65,6 +68,7 @@ def draft(
                     nonce=nonce,
                     environments=environments,
                     memory_bytes=memory_bytes,
+                    confinement=confinement,
                 )
             )
         except Unavailable:

@@ -23,6 +23,7 @@ from fitq.model_sources import Source, from_model, from_run, opened, sha256_of
 from fitq.names import check_name
 from fitq.provenance import OWN, Provenance, provenance
 from fitq.records import ModelRecord, RegisterRequest, Registration, RunRecord, now, to_json
+from fitq.scorer.confinement import NOT_CONFINED, Confinement
 from fitq.scorer.facts import ModelFacts
 
 _FRAMEWORKS = ("Custom", "TensorFlow", "ScikitLearn", "Onnx", "TfKeras", "PyTorch", "Multi")
@@ -37,6 +38,7 @@ def register(
     environments: Environments | None = None,
     allowed: Collection[str] = (),
     memory_bytes: int = 0,
+    confinement: Confinement = NOT_CONFINED,
 ) -> ModelRecord:
     """Make a run's artifact, an uploaded file, or the file of a model the next version of a model.
 
@@ -47,12 +49,14 @@ def register(
         environments: those of this machine; None: everything is loaded in this program's own.
         allowed: names that an uploaded file may import besides the usual ones.
         memory_bytes: that looking into the file may take; 0 for any amount.
+        confinement: of the process that does so.
 
     Raises:
         InvalidRequest: not exactly one of run, file and model; a wrong name, framework or entry script.
         NotFound: the run has no such file; `files` lists what it has. Or there is no such model.
         Conflict: the run has not ended.
         ModelUnusable: the file cannot be loaded, and why.
+        Unavailable: a store is away, or no process can be confined to load it.
     """
     check_name("model", request.name)
     _check_framework(request)
@@ -73,7 +77,7 @@ def register(
             source = from_run(backend, request, Path(folder))
             request = with_captured_rows(request, source.path, lambda path: _artifact(backend, source, path))
         names = judged(backend, request, source, allowed)
-        look = Look(environments, names, memory_bytes)
+        look = Look(environments, names, memory_bytes, confinement)
         draft = _draft(backend, request, source, secrets.token_hex(8), look)
         return publish(backend, draft, again=False)
 
@@ -88,13 +92,14 @@ def draft(
     nonce: str,
     environments: Environments | None = None,
     memory_bytes: int = 0,
+    confinement: Confinement = NOT_CONFINED,
 ) -> ModelRecord:
     """What a file of a run would be as a model; its bytes are kept, and it has no version yet.
 
     Args:
         path: of the file in the run.
         nonce: tells this draft from any other.
-        environments, memory_bytes: as for `register`.
+        environments, memory_bytes, confinement: as for `register`.
 
     Raises:
         InvalidRequest, ModelUnusable: it cannot become a model.
@@ -102,7 +107,7 @@ def draft(
     check_name("model", request.name)
     _check_framework(request)
     request = with_captured_rows(request, path, lambda _: fit_beside(file))
-    look = Look(environments, None, memory_bytes)
+    look = Look(environments, None, memory_bytes, confinement)
     return _draft(backend, request, Source(file, path, sha256_of(file), run), nonce, look)
 
 

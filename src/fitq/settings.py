@@ -112,13 +112,17 @@ class Settings:
         example="/run/secrets/fitq",
     )
     isolation: str = _setting(
-        "auto", "auto: runs are as separate from this machine as it can do; off: only their processes are"
+        "auto",
+        "auto: runs, and what loads models, are as separate from this machine as it can do; "
+        "off: only their processes are",
     )
     run_paths: str = _setting(
         "", "folders of this machine that runs may read and write, separated by ':'", example="/data:/scratch"
     )
     private_paths: str = _setting(
-        "", "folders that no run may see, besides those of the platform, separated by ':'", example="/backup"
+        "",
+        "folders that no run or model may see, besides those of the platform, separated by ':'",
+        example="/backup",
     )
     grace_seconds: float = _setting(3.0, "between SIGTERM and SIGKILL of a run", example="3")
     lease_seconds: float = _setting(

@@ -370,11 +370,12 @@ def test_a_child_holds_no_secret_and_uses_one_thread(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     scorer = process.start()
     try:
-        seen = eventually(Path(f"/proc/{scorer.process.pid}/environ").read_bytes)
+        scorer.wait_until_started()
+        seen = eventually(Path(f"/proc/{scorer.pid}/environ").read_bytes)
         assert b"FITQ_" not in seen
         assert b"secret" not in seen
         assert b"OMP_NUM_THREADS=1" in seen
-        files = psutil.Process(scorer.process.pid).net_connections(kind="inet")
+        files = psutil.Process(scorer.pid).net_connections(kind="inet")
         assert files == []
     finally:
         scorer.kill()
@@ -402,8 +403,8 @@ def test_every_part_of_a_model_is_loaded_with_one_job(tmp_path: Path) -> None:
 
 def test_a_child_ends_with_its_parent_however_that_ends() -> None:
     program = (
-        "import time; from fitq.scorer import process; "
-        "print(process.start().process.pid, flush=True); time.sleep(600)"
+        "import time; from fitq.scorer import process; scorer = process.start(); "
+        "scorer.wait_until_started(); print(scorer.pid, flush=True); time.sleep(600)"
     )
     parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None

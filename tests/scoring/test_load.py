@@ -27,10 +27,8 @@ WAITING = 20
 class Gate:
     """Lets calls of a model end, each for one byte in a pipe; asks for more of them beside."""
 
-    def __init__(
-        self, scoring: Scoring, folder: Path, like: Any, name: str, answer: str, batching: str
-    ) -> None:
-        path = folder / name
+    def __init__(self, scoring: Scoring, like: Any, name: str, answer: str, batching: str) -> None:
+        path = scoring.service.files.folder / name  # where a child may read
         os.mkfifo(path)
         self._pipe = os.open(path, os.O_RDWR | os.O_NONBLOCK)
         self.scoring, self.name = scoring, name
@@ -89,7 +87,7 @@ def gate(tmp_path_factory: pytest.TempPathFactory, iris: Any) -> Iterator[Gate]:
     folder = tmp_path_factory.mktemp("load")
     for scoring in running(folder, score_waiting=WAITING):
         # it answers otherwise together than alone, so its requests do not share calls
-        yield Gate(scoring, folder, scoring.register("iris", iris), "slow", "rows.cumsum(axis=0)", "alone")
+        yield Gate(scoring, scoring.register("iris", iris), "slow", "rows.cumsum(axis=0)", "alone")
 
 
 def test_requests_that_come_during_a_call_share_the_next_and_a_poisonous_row_is_only_its_own_fault(
@@ -97,7 +95,7 @@ def test_requests_that_come_during_a_call_share_the_next_and_a_poisonous_row_is_
 ) -> None:
     for scoring in running(tmp_path):
         answer = "(1 / 0) if (rows == 99).any() else rows * 2"
-        gate = Gate(scoring, tmp_path, scoring.register("iris", iris), "doubling", answer, "shared")
+        gate = Gate(scoring, scoring.register("iris", iris), "doubling", answer, "shared")
 
         def told() -> tuple[float, float]:
             calls, requests = (
@@ -174,12 +172,14 @@ def test_while_a_model_is_loaded_so_many_wait_as_may_and_others_are_told_to_come
 ) -> None:
     """Before the first answer, and again after it was unloaded because nobody asked."""
     most = 3
-    os.mkfifo(tmp_path / "pipe")
-    pipe = os.open(tmp_path / "pipe", os.O_RDWR | os.O_NONBLOCK)
+    place = tmp_path / "cache" / "pipe"  # where a child may read
+    place.parent.mkdir()
+    os.mkfifo(place)
+    pipe = os.open(place, os.O_RDWR | os.O_NONBLOCK)
     for scoring in running(tmp_path, score_waiting=most, scorer_idle_seconds=0.2):
         like = scoring.register("iris", iris)
         facts = ModelFacts(methods=["transform"], default_method="transform", input_schema=like.input_schema)
-        scoring.keep("slow", saved(FunctionTransformer(_Opened(tmp_path / "pipe"))), facts)
+        scoring.keep("slow", saved(FunctionTransformer(_Opened(place))), facts)
         for _ in range(2):
             # more bytes than one load takes: on a slow machine it may be unloaded before it was asked
             flood(scoring, most + AT_ONCE + 2, lambda: os.write(pipe, b"." * 100))

@@ -33,6 +33,7 @@ from fitq.backend import Backend
 from fitq.environments.opening import open_environments
 from fitq.errors import FitqError, Unavailable
 from fitq.logs import get_logger
+from fitq.scorer.confinement import confinement
 from fitq.settings import Settings
 
 log = get_logger(__name__)
@@ -119,6 +120,7 @@ def create_app(backend: Backend, settings: Settings, pages: Sequence[BaseRoute] 
     app.state.settings = settings
     app.state.is_stopping = lambda: False  # whoever serves it knows better
     app.state.environments = open_environments(settings, backend.objects)
+    app.state.confinement = confinement(settings)
     return app
 
 

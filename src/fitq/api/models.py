@@ -58,6 +58,7 @@ async def register(request: Request) -> Response:
             body,
             environments=request.app.state.environments,
             memory_bytes=settings_of(request).scorer_memory_bytes,
+            confinement=request.app.state.confinement,
         )
     return json_response(_model(request, record), 201, location=f"/v1/models/{record.name}")
 
@@ -86,6 +87,7 @@ async def _register_upload(request: Request) -> ModelRecord:
                 upload_name=name,
                 environments=request.app.state.environments,
                 memory_bytes=settings_of(request).scorer_memory_bytes,
+                confinement=request.app.state.confinement,
                 allowed=settings_of(request).model_names.replace(",", " ").split(),
             )
 

@@ -5,8 +5,9 @@ the run as its isolation is what it had. The keeper hears why by a pipe that not
 so that no script can claim it. Standard library only, any Python ≥ 3.6.
 
     {"groups": [files to write one's id to], "cpus": [numbers], "limits": {"RLIMIT_…": number},
-     "mounts": null or {"privileged", "hidden", "shown", "scratch"}, "user": null or number,
-     "privileges": whether to drop them, "landlock": null or {"readable", "writable", "hidden"}}
+     "mounts": null or {"privileged", "hidden", "shown", "writable", "scratch"}, "user": null or number,
+     "gives_output": whether its output is that user's, "privileges": whether to drop them,
+     "landlock": null or {"readable", "writable", "hidden"}}
 """
 
 import ctypes
@@ -65,8 +66,10 @@ def _take_steps(plan: Mapping[str, Any]) -> None:
         resource.setrlimit(limit, _no_higher(most, resource.getrlimit(limit)[1]))
     view = plan["mounts"]
     if view is not None:
-        mounts.enter(view["privileged"], view["hidden"], view["shown"], view["scratch"])
+        mounts.enter(view["privileged"], view["hidden"], view["shown"], view["writable"], view["scratch"])
     if plan["user"] is not None:
+        if plan["gives_output"]:
+            _give_output(plan["user"])
         _become_user(plan["user"])
     if plan["privileges"]:
         _drop_privileges()
@@ -80,10 +83,13 @@ def _no_higher(most: int, ceiling: int) -> Any:
     return most, most
 
 
-def _become_user(user: int) -> None:
+def _give_output(user: int) -> None:
     for output in (1, 2):  # a pipe can be opened by name, /dev/stdout, only by whom it belongs to
         if stat.S_ISFIFO(os.fstat(output).st_mode):
             os.fchown(output, user, user)
+
+
+def _become_user(user: int) -> None:
     os.setgroups([])
     os.setresgid(user, user, user)
     os.setresuid(user, user, user)

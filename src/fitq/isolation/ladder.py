@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,8 +53,8 @@ for name in ("here", os.path.expanduser("~/.probe")):
     with open(name, "w") as file: file.write("x")
 tempfile.TemporaryFile().close()
 multiprocessing.Lock()
-open(sys.argv[1]).close()
-for name in sys.argv[2:]: __import__(name)
+for name in sys.argv[1:3]: open(name).close()
+for name in sys.argv[3:]: __import__(name)
 """
 
 
@@ -65,6 +65,7 @@ UNCONFINED: dict[str, Any] = {
     "limits": {},
     "mounts": None,
     "user": None,
+    "gives_output": True,
     "privileges": False,
     "landlock": None,
 }
@@ -115,6 +116,7 @@ class Ladder:
         folder: Path,
         scratch: Path,
         readable: Iterable[Path] = (),
+        shares_scratch: bool = True,
         **more: Any,
     ) -> dict[str, Any]:
         """What `confine.py` does for one run.
@@ -124,6 +126,7 @@ class Ladder:
             folder: its own, which it may read and write.
             scratch: inside of it, what it finds as /tmp.
             readable: what it needs of what is hidden: its interpreter, its functions.
+            shares_scratch: it may also write to /tmp and /var/tmp where those are everybody's.
             more: other steps of the plan, as `confine.py` names them.
         """
         user = self.user_for(run)
@@ -138,36 +141,43 @@ class Ladder:
                 "privileged": os.geteuid() == 0,
                 "hidden": sorted({*hidden, *map(str, _outermost(closed))}),
                 "shown": [str(p) for p in shown if p not in closed],
+                "writable": [str(p) for p in writable],
                 "scratch": str(scratch.resolve()),
             }
         if "landlock" in self.rungs:
             has_own_view = plan["mounts"] is not None
+            places = _SCRATCH_PLACES if has_own_view or shares_scratch else ()
             plan["landlock"] = {
                 "readable": [str(p) for p in readable],
-                "writable": [*map(str, writable), *_SCRATCH_PLACES],
+                "writable": [*map(str, writable), *places],
                 "hidden": [] if has_own_view else hidden,
             }
         return plan
 
 
-def find_ladder(folder: Path) -> Ladder:
-    """The longest ladder that holds here; tried in a folder like those of runs."""
-    whole, problem = _hold(folder, _possible())
+def find_ladder(folder: Path, without: Collection[str] = ()) -> Ladder:
+    """The longest ladder that holds here; tried in a folder like those of runs.
+
+    Args:
+        without: rungs that are not wanted, and so neither tried nor missing.
+    """
+    possible = tuple(rung for rung in _possible() if rung not in without)
+    whole, problem = _hold(folder, possible)
     if whole:
-        return _ladder(_possible(), {})
+        return _ladder(possible, {}, without)
     rungs: tuple[str, ...] = ()
     missing = {}
-    for rung in _possible():
+    for rung in possible:
         holds, problem = _hold(folder, (*rungs, rung))
         if holds:
             rungs = (*rungs, rung)
         else:
             missing[rung] = problem
-    return _ladder(rungs, missing)
+    return _ladder(rungs, missing, without)
 
 
-def _ladder(tried: Sequence[str], missing: dict[str, str]) -> Ladder:
-    groups = find_groups()
+def _ladder(tried: Sequence[str], missing: dict[str, str], without: Collection[str]) -> Ladder:
+    groups = None if "groups" in without else find_groups()
     rungs = ["keeper", *(["groups"] if groups else []), *tried]
     version = landlock.version()
     if "landlock" in tried and version >= landlock.WITH_SCOPES:
@@ -179,7 +189,7 @@ def _ladder(tried: Sequence[str], missing: dict[str, str]) -> Ladder:
         "groups": "no control groups can be made here; the worker watches memory instead",
     }
     for rung in RUNGS:
-        if rung not in rungs:
+        if rung not in rungs and rung not in without:
             missing.setdefault(rung, why.get(rung, "it does not work here"))
     return Ladder(rungs=tuple(r for r in RUNGS if r in rungs), missing=missing, groups=groups)
 
@@ -202,14 +212,17 @@ def _hold(folder: Path, rungs: Sequence[str]) -> tuple[bool, str]:
         own = place / "own"
         for made in (own, own / "tmp"):
             made.mkdir(mode=0o700)
+        given = place / "given"
+        given.write_text("x")
+        given.chmod(0o644)
         ladder = Ladder(rungs=("keeper", *rungs), hidden=(folder,))
         give_to(ladder.user_for("probe"), own)
-        plan = ladder.plan("probe", folder=own, scratch=own / "tmp")
+        plan = ladder.plan("probe", folder=own, scratch=own / "tmp", readable=[given])
         reads, says = os.pipe()
         try:
             done = subprocess.run(
                 [sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), str(says), json.dumps(plan)]
-                + [str(own), sys.executable, "-c", _PROBE, str(_LAUNCH), *_needed()],
+                + [str(own), sys.executable, "-c", _PROBE, str(_LAUNCH), str(given), *_needed()],
                 env={
                     "PATH": os.environ.get("PATH", os.defpath),
                     "HOME": str(own),
@@ -235,6 +248,25 @@ def _hold(folder: Path, rungs: Sequence[str]) -> tuple[bool, str]:
 
 def _needed() -> list[str]:
     return [name for name in ("numpy", "msgspec") if importlib.util.find_spec(name)]
+
+
+def installation_of(python: Path) -> list[Path]:
+    """Where an interpreter has its packages: its environment, and what that was made from."""
+    return [path.parent.parent for path in (python, python.resolve())]
+
+
+def own_places(home: Path, scratch: Path, *, is_own_user: bool, has_own_tmp: bool) -> dict[str, str]:
+    """Variables of a process that has a home and a place for temporary files of its own.
+
+    Args:
+        is_own_user: it executes as a user that this machine has no name for.
+        has_own_tmp: it sees `scratch` as its /tmp, a name short enough for sockets below it (107 bytes).
+    """
+    return {
+        **(dict.fromkeys(("USER", "LOGNAME"), "fitq") if is_own_user else {}),
+        "HOME": str(home),
+        "TMPDIR": "/tmp" if has_own_tmp else str(scratch),  # noqa: S108
+    }
 
 
 def give_to(user: int | None, folder: Path) -> None:

@@ -39,7 +39,7 @@ def main() -> None:
         become(program, keeper, plan, folder, problems)
     os.close(problems)
     family.say(reports, b"%d\n" % pid)
-    let_go_of_output()
+    let_go_of_all_but(reports, heard)
     kept = family.Family(pid)
     kept.problem = family.hear(heard)
     kept.see_through()
@@ -65,11 +65,17 @@ def become(program: List[str], keeper: int, plan: str, folder: str, problems: in
         os._exit(127)
 
 
-def let_go_of_output() -> None:
-    """The run's output ends with the run: nobody else holds it open."""
+def let_go_of_all_but(*kept: int) -> None:
+    """The run's output, and what else it was handed, ends with the run: nobody else holds it open."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
+    for number in map(int, os.listdir("/proc/self/fd")):
+        if number > 2 and number not in kept:
+            try:
+                os.close(number)
+            except OSError:  # of the list itself
+                pass
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import functools
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -23,6 +23,7 @@ from fitq.logs import get_logger
 from fitq.records import InputSchema, Versions
 from fitq.scorer import process
 from fitq.scorer.announcing import Announced, announced, predictions_in, table
+from fitq.scorer.confinement import NOT_CONFINED, Confinement
 from fitq.scorer.entry import EntryAnswer, EntryCode, answer_to, load_header, refused_by_script
 from fitq.scorer.golden import Answer, Golden, Replay, answer_of, compared, failed, unhealthy
 from fitq.scorer.inspection import inspect_model
@@ -87,9 +88,13 @@ class Scorer:
         models_bytes: int = 2_000_000_000,
         program: Path = process.MODELS,
         held: Holding = already_here,
+        confinement: Confinement = NOT_CONFINED,
+        reads: Sequence[Path] = (),
     ) -> None:
+        """`reads`: what a child needs to read; that of an entry script also reads what its script needs."""
         self._seconds = seconds
         self._program, self._held = program, held
+        self._confinement, self._reads = confinement, reads
         self._models_bytes = models_bytes
         self._interpreter = interpreter
         self._memory_bytes = memory_bytes
@@ -112,15 +117,16 @@ class Scorer:
         await self._live()
 
     async def stop(self) -> None:
-        """End the child; nothing starts another."""
+        """End the child; nothing starts another, and nothing is left of it."""
         self._stopped = True
         if self._link is not None:
             self._link.end("the program stops")
+            await asyncio.to_thread(self._link.scorer.wait_until_removed)
 
     @property
     def pid(self) -> int | None:
         """Process id of the live child."""
-        return self._link.scorer.process.pid if self._link and self._link.is_alive else None
+        return self._link.scorer.pid if self._link and self._link.is_alive else None
 
     @property
     def waiting(self) -> int:
@@ -156,8 +162,9 @@ class Scorer:
             ModelUnhealthy: it answers otherwise here, and nobody tolerates that.
             Unavailable: the child ended while it loaded.
         """
-        link = await self._live()
-        replay = await self._loaded(link, model)
+        async with self._here_at_start(model):
+            link = await self._live(model)
+            replay = await self._loaded(link, model)
         self._make_room(link)
         return replay
 
@@ -213,13 +220,14 @@ class Scorer:
     async def _cold(self, model: ModelFile, send: Callable[[Link], asyncio.Future[AnswerT]]) -> AnswerT:
         """Load first. Until the question is on its way, the model makes no room for others."""
         began = time.monotonic()
-        link = await self._live()
         self._wanted[model.key] += 1
         cold_seconds = None
         try:
-            while not self._is_loaded(link, model):
-                await self._loaded(link, model)
-                cold_seconds = time.monotonic() - began
+            async with self._here_at_start(model):
+                link = await self._live(model)
+                while not self._is_loaded(link, model):
+                    await self._loaded(link, model)
+                    cold_seconds = time.monotonic() - began
             asked = send(link)
         finally:
             self._wanted[model.key] -= 1
@@ -278,7 +286,11 @@ class Scorer:
             log.info("scorer_rests", interpreter=self._interpreter)
             self._link.end("nobody asked for long")
 
-    async def _live(self) -> Link:
+    def _here_at_start(self, model: ModelFile) -> contextlib.AbstractAsyncContextManager[None]:
+        """The child of a script may read the files that are there when it starts, and no others."""
+        return self._held(model) if self._program == process.ENTRY else contextlib.nullcontext()
+
+    async def _live(self, model: ModelFile | None = None) -> Link:
         self._asked = time.monotonic()
         link = self._link
         if link is not None and link.is_alive:
@@ -288,16 +300,24 @@ class Scorer:
                 return self._link
             if self._stopped:
                 raise Unavailable("Scoring is stopping.", retry_after=5)
-            self._link = Link(self._start(), self._blame)
+            self._link = Link(self._start(model), self._blame)
             await self._link.open()
+            await asyncio.to_thread(self._link.scorer.wait_until_started)
             self.starts += 1
-            pid = self._link.scorer.process.pid
+            pid = self._link.scorer.pid
             log.info("scorer_started", pid=pid, interpreter=self._interpreter)
             self._warming = asyncio.create_task(_warm(self._link))
             return self._link
 
-    def _start(self) -> process.ScorerProcess:
-        return process.start(self._interpreter, self._memory_bytes, self._program)
+    def _start(self, model: ModelFile | None) -> process.ScorerProcess:
+        script = model.entry.reads if model is not None and model.entry is not None else []
+        return process.start(
+            self._interpreter,
+            self._memory_bytes,
+            self._program,
+            confinement=self._confinement,
+            reads=[*self._reads, *script],
+        )
 
     def _blame(self, model: str) -> None:
         """Remember which model ended a child: the one that was being worked on."""
@@ -351,6 +371,8 @@ class Scorer:
             self.failed_loads += 1
             link.models.pop(model.key, None)
             link.sizes.pop(model.key, None)
+            if self._program == process.ENTRY:  # it may be half done, and read only what was there before
+                link.end("its script did not load")
             raise
 
     async def _asked_to_load(self, link: Link, model: ModelFile) -> Replay | None:

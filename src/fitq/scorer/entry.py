@@ -27,8 +27,14 @@ class EntryCode(NamedTuple):
     """A script and the model it answers with, on this machine's disk."""
 
     script: str  #: path in the folder of its code
-    code: Path  #: that folder; of this model alone, because the script may write there
+    code: Path  #: that folder; of this model alone, because without confinement the script may write there
     models: Path  #: the folder with the model's file, or with a folder for each of several
+
+    @property
+    def reads(self) -> list[Path]:
+        """What its child needs to read: the code, and the files of its models themselves."""
+        files = [path.resolve() for path in self.models.rglob("*") if path.is_file()]
+        return [self.code, self.models, *files]
 
 
 class EntryAnswer(NamedTuple):

@@ -13,6 +13,7 @@ import msgspec
 from fitq.errors import ModelUnusable
 from fitq.records import EntryScript, Json, Versions
 from fitq.scorer import process
+from fitq.scorer.confinement import NOT_CONFINED, Confinement
 from fitq.scorer.entry import AS_JSON, EntryCode, load_header
 from fitq.scorer.facts import ModelFacts
 from fitq.scorer.golden import Golden
@@ -28,6 +29,7 @@ def inspect_entry(
     seconds: float = 60.0,
     interpreter: str = sys.executable,
     memory_bytes: int = 0,
+    confinement: Confinement = NOT_CONFINED,
 ) -> ModelFacts:
     """Import a script in a fresh child, have it load its model, and answer a body that it can be asked again.
 
@@ -37,12 +39,16 @@ def inspect_entry(
         seconds: for everything together; the child is gone when this returns.
         interpreter: of the environment in which the model is served.
         memory_bytes: of its own that the child may have at most; 0 for any amount.
+        confinement: of the child, which sees of hidden places only the script's code and models.
 
     Raises:
         ModelUnusable: the script does not import, does not load the model, refuses its sample, or takes too
             long.
+        Unavailable: the child cannot be started as it has to be.
     """
-    scorer = process.start(interpreter, memory_bytes, process.ENTRY)
+    scorer = process.start(
+        interpreter, memory_bytes, process.ENTRY, confinement=confinement, reads=entry.reads
+    )
     why = functools.partial(why_script_fails, script=entry.script)
     asked = Asked(scorer, time.monotonic() + seconds, why, f"{entry.script} of the model")
     try:

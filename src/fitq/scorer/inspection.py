@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from fitq.errors import ModelUnusable
+from fitq.errors import ModelUnusable, Unavailable
 from fitq.scorer import child, process
+from fitq.scorer.confinement import NOT_CONFINED, Confinement
 from fitq.scorer.facts import ModelFacts
 from fitq.scorer.golden import Answer, Golden, answer_of
 from fitq.scorer.reasons import why_unusable
@@ -32,6 +33,7 @@ def inspect_model(
     interpreter: str = sys.executable,
     names: list[str] | None = None,
     memory_bytes: int = 0,
+    confinement: Confinement = NOT_CONFINED,
 ) -> ModelFacts:
     """Load a model in a fresh child and let it tell about itself, and answer rows that it can be asked again.
 
@@ -42,11 +44,13 @@ def inspect_model(
         interpreter: of the environment in which the model was made.
         names: `module name` of all that the file may import; None: it is trusted.
         memory_bytes: of its own that the child may have at most; 0 for any amount.
+        confinement: of the child, which sees of hidden places only the file.
 
     Raises:
         ModelUnusable: the file is not a model, needs what is not here, refuses its sample, or takes too long.
+        Unavailable: the child cannot be started as it has to be.
     """
-    scorer = process.start(interpreter, memory_bytes)
+    scorer = process.start(interpreter, memory_bytes, confinement=confinement, reads=[path])
     why = functools.partial(why_unusable, path=path)
     asked = Asked(scorer, time.monotonic() + seconds, why)
     try:
@@ -133,6 +137,7 @@ class Asked(NamedTuple):
 
         Raises:
             ModelUnusable: it is an error, or the child ended.
+            Unavailable: the child could not be confined, and executed nothing.
             TimeoutError: it did not come in time.
         """
         link, about = self.scorer.link, {"id": 0, "model": "it"}
@@ -144,6 +149,8 @@ class Asked(NamedTuple):
                 answer = child.read_frame(stream)
         if answer is None:
             how = self.scorer.how_it_ended()
+            if self.scorer.problem:
+                raise Unavailable(f"{self.what} is not possible now: {how}.", reason="not_confined")
             raise ModelUnusable(f"{self.what} ended the process that did so ({how}).")
         if not answer[0]["ok"]:
             raise self.why(answer[0]["error"])

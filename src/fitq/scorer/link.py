@@ -188,7 +188,7 @@ class Link(asyncio.Protocol):
 
     async def _explain_end(self) -> None:
         reason = await asyncio.to_thread(self.scorer.how_it_ended)
-        if self._waiting:
+        if self._waiting and not self.scorer.problem:  # which would be this machine's, not the model's
             self._blame(next(iter(self._waiting.values())).model)
         self.end(reason)
 

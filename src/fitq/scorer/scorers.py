@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import AsyncIterator, Callable, Set
 from pathlib import Path
 
 from fitq.scorer import process
 from fitq.scorer.client import Holding, Scorer, already_here
+from fitq.scorer.confinement import NOT_CONFINED, Confinement
 
 #: The program's own environment.
 OWN = ""
@@ -30,6 +32,8 @@ class Scorers:
         models_bytes: int = 2_000_000_000,
         held: Holding = already_here,
         kept: Callable[[], Set[str]] = frozenset,
+        confinement: Confinement = NOT_CONFINED,
+        files: Path | None = None,
     ) -> None:
         """
         Args:
@@ -40,10 +44,14 @@ class Scorers:
             models_bytes: what the models loaded in a child may take of it, before some are unloaded.
             held: while a model is being loaded, its files are there.
             kept: models that are not to be unloaded because nobody asks.
+            confinement: of every child.
+            files: the folder of model files. A child of many models sees all of it, a script's only its own.
         """
         self._seconds, self._idle, self._memory = seconds, idle_seconds, memory_bytes
         self._models, self._held, self._kept = models_bytes, held, kept
-        self.own = Scorer(seconds=seconds, memory_bytes=memory_bytes, models_bytes=models_bytes, held=held)
+        self._confinement = confinement if files is None else confinement.hiding(files)
+        self._files = [] if files is None else [files]
+        self.own = self._scorer(sys.executable, process.MODELS)
         self._others: dict[str, Scorer] = {}
 
     def of(self, environment: str, interpreter: Path, entry: str = "") -> Scorer:
@@ -54,15 +62,21 @@ class Scorers:
         """
         key = f"{environment} {entry}".strip()
         if key not in self._others:
-            self._others[key] = Scorer(
-                seconds=self._seconds,
-                interpreter=str(interpreter),
-                memory_bytes=self._memory,
-                models_bytes=self._models,
-                program=process.ENTRY if entry else process.MODELS,
-                held=self._held,
-            )
+            program = process.ENTRY if entry else process.MODELS
+            self._others[key] = self._scorer(str(interpreter), program)
         return self._others[key]
+
+    def _scorer(self, interpreter: str, program: Path) -> Scorer:
+        return Scorer(
+            seconds=self._seconds,
+            interpreter=interpreter,
+            memory_bytes=self._memory,
+            models_bytes=self._models,
+            program=program,
+            held=self._held,
+            confinement=self._confinement,
+            reads=[] if program == process.ENTRY else self._files,
+        )
 
     @property
     def all(self) -> dict[str, Scorer]:

@@ -14,6 +14,7 @@ from fitq.errors import Unavailable
 from fitq.pinging import Ping
 from fitq.records import EndpointRecord, ModelRecord
 from fitq.scorer.client import ModelFile, Scorer
+from fitq.scorer.confinement import confinement
 from fitq.scorer.scorers import Scorers
 from fitq.scoring.batch import Batches, Limits
 from fitq.scoring.files import ModelFiles
@@ -55,6 +56,8 @@ class Service:
             models_bytes=settings.models_memory_bytes,
             held=self.files.held,
             kept=lambda: self.models.kept,
+            confinement=confinement(settings),
+            files=self.files.folder,
         )
         self.scorer = self.scorers.own
         self.homes = Homes(self.scorers, open_environments(settings, objects))

@@ -24,6 +24,7 @@ from fitq.errors import EnvironmentPostponed, FitqError, InvalidRequest, SecretU
 from fitq.isolation.ladder import Ladder
 from fitq.logs import get_logger
 from fitq.records import FunctionRecord, RunRecord, RunStatus
+from fitq.scorer.confinement import Confinement
 from fitq.settings import Settings
 from fitq.store import patience
 from fitq.store.patience import patiently
@@ -161,7 +162,8 @@ class Executor:
             failure = diagnosis.not_confined(self.worker_id, process.problem)
             leave_to_another(self.backend, run, folder, failure)
             return
-        Finalizer(self.backend, self.settings, self.environments, folder, watch, ended).finish(
+        confinement = Confinement(ladder=self.ladder, within=folder.place, name=run.id)
+        Finalizer(self.backend, self.settings, self.environments, folder, watch, ended, confinement).finish(
             run, self._advance
         )
 

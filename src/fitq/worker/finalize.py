@@ -20,6 +20,7 @@ from fitq.final_records import LOG_PATH
 from fitq.logs import get_logger
 from fitq.records import ArtifactRecord, Failure, RunRecord, RunStatus, Usage
 from fitq.registrations import NO_DRAFTS, Drafts
+from fitq.scorer.confinement import Confinement
 from fitq.settings import Settings
 from fitq.store import patience
 from fitq.store.patience import patiently
@@ -42,6 +43,7 @@ class Finalizer:
     folder: RunFolder
     watch: Watch
     ended: Ended
+    confinement: Confinement  #: of whoever loads a model that the run left
 
     def finish(self, run: RunRecord, advance: Callable[..., RunRecord]) -> None:
         """Keep what it left and publish its end; `advance(run, status, **changes)` is the worker's.
@@ -133,6 +135,7 @@ class Finalizer:
                 files,
                 self.environments,
                 self.settings.scorer_memory_bytes,
+                self.confinement,
             ),
             what="keep the models",
             seconds=patience.RUN_SECONDS,

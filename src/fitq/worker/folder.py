@@ -28,6 +28,7 @@ from typing import BinaryIO, TypeVar, cast
 from fitq.backend import Backend
 from fitq.environments.tool import Interrupted
 from fitq.errors import NotFound
+from fitq.isolation.ladder import installation_of, own_places
 from fitq.names import INPUT_REFERENCE
 from fitq.records import FunctionRecord, RunRecord
 from fitq.snapshots import unpack
@@ -36,7 +37,7 @@ from fitq.worker.abandoned import discard, held
 from fitq.worker.aside import Aside
 from fitq.worker.inputs import Input, Inputs
 from fitq.worker.redaction import NONE
-from fitq.worker.runtime import OWN, Runtime, own_places
+from fitq.worker.runtime import OWN, Runtime
 from fitq.worker.sagemaker import all_arguments, sagemaker_environment
 
 T = TypeVar("T")
@@ -58,7 +59,7 @@ class Program:
     def reads(self) -> list[Path]:
         """What it needs to read besides its own folder, wherever that lies."""
         programs = [Path(self.command[0]), Path(self.runtime.python)]  # a command may use that Python too
-        prefixes = [path.parent.parent for one in programs for path in (one, one.resolve())]
+        prefixes = [path for one in programs for path in installation_of(one)]
         return [*prefixes, *([self.modules] if self.modules else [])]
 
     @property
@@ -84,22 +85,22 @@ class RunFolder:
     def __init__(self, work_dir: Path, run: RunRecord) -> None:
         self.run = run
         # Without links: what a run leaves is read by a path of which no part may be one.
-        self._place = work_dir.resolve() / name_of(run)
-        self.path = self._place / "run"
+        self.place = work_dir.resolve() / name_of(run)  #: all that this worker keeps for it
+        self.path = self.place / "run"
         self.code = self.path / "code"
         self.metrics = self.path / "metrics.jsonl"
         self.properties = self.path / "properties.jsonl"
         self.inputs: dict[str, Input] = {}
         self._holding = contextlib.ExitStack()
         self.tmp = self.path / "tmp"
-        self.std_log = self._place / "std_log.txt"
+        self.std_log = self.place / "std_log.txt"
         self.redaction = NONE  #: what is kept of the run goes through it
 
     def make(self) -> None:
         """Lay out the folder, without what comes from the object store."""
         self.remove()
-        self._place.mkdir(parents=True, mode=0o711)
-        self.hold(held(self._place))
+        self.place.mkdir(parents=True, mode=0o711)
+        self.hold(held(self.place))
         for folder in (self.path, self.tmp, self.path / "home"):
             folder.mkdir(mode=0o700)
 
@@ -135,7 +136,7 @@ class RunFolder:
     def remove(self) -> None:
         """Nothing of the attempt is left; its inputs stay for others."""
         self._holding.close()
-        discard(self._place)
+        discard(self.place)
 
     def program(
         self, functions: Path | None, function: FunctionRecord | None, runtime: Runtime = OWN

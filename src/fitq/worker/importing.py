@@ -18,11 +18,10 @@ from pathlib import Path
 
 from fitq.errors import Unavailable
 from fitq.isolation.groups import Group
-from fitq.isolation.ladder import Ladder, give_to
+from fitq.isolation.ladder import Ladder, give_to, own_places
 from fitq.worker.abandoned import held
 from fitq.worker.folder import Program
 from fitq.worker.process import ColdProcess
-from fitq.worker.runtime import own_places
 
 _NAME = "functions"
 _MOST_OUTPUT = 4 << 20

@@ -87,17 +87,3 @@ class Runtime:
 
 
 OWN = Runtime()
-
-
-def own_places(home: Path, scratch: Path, *, is_own_user: bool, has_own_tmp: bool) -> dict[str, str]:
-    """Variables of a process that has a home and a place for temporary files of its own.
-
-    Args:
-        is_own_user: it executes as a user that this machine has no name for.
-        has_own_tmp: it sees `scratch` as its /tmp, a name short enough for sockets below it (107 bytes).
-    """
-    return {
-        **(dict.fromkeys(("USER", "LOGNAME"), "fitq") if is_own_user else {}),
-        "HOME": str(home),
-        "TMPDIR": "/tmp" if has_own_tmp else str(scratch),  # noqa: S108
-    }

@@ -1,9 +1,9 @@
 """The scorer child: loads models and predicts, in a process that holds no credential of the platform.
 
-This folder is run as a program (`python -I child/__main__.py FD PARENT MEMORY`) by any Python from 3.6 on.
+This folder is run as a program (`python -I child/__main__.py FD MEMORY`) by any Python from 3.6 on.
 Nothing else of fitq is importable there, so its files name each other relatively; standard library only at
 import: numpy, joblib and pandas are whatever the environment has. It answers every request in order, and an
-exception in a model is an answer. When its parent goes, it goes too.
+exception in a model is an answer. Its keeper (`isolation/launch.py`) ends it when its program is gone.
 
 A frame, in both directions, on the socket whose number is the first argument:
 

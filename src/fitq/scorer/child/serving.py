@@ -1,7 +1,5 @@
 """The life of the process: limits, and requests answered in order until the parent hangs up."""
 
-import contextlib
-import ctypes
 import json
 import os
 import resource
@@ -16,15 +14,6 @@ from .frames import pack, pack_answer, read_raw
 
 #: Headers that are kept when read; a model has one per method.
 MAX_HEADERS = 4096
-_PR_SET_PDEATHSIG = 1
-
-
-def die_with(parent: int) -> None:
-    """Ask the kernel to end us when the parent ends, however that happens."""
-    with contextlib.suppress(OSError, AttributeError):  # not Linux: the closed socket has to do
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(0)
 
 
 def limit_memory(most_bytes: int) -> None:
@@ -35,8 +24,7 @@ def limit_memory(most_bytes: int) -> None:
 
 def main(child: Any) -> None:
     """Let a child answer what comes over the socket, until the parent hangs up."""
-    die_with(int(sys.argv[2]))
-    limit_memory(int(sys.argv[3]))
+    limit_memory(int(sys.argv[2]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then hangs up
     os.dup2(2, 1)  # what models print goes where warnings go; frames have a socket of their own
     link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=int(sys.argv[1]))
