@@ -657,6 +657,48 @@ def test_a_run_that_could_not_be_confined_for_the_last_time_is_canceled_if_someb
     assert ended.failure.kind == "canceled"
 
 
+FAILS_TWICE = """
+import os, pathlib
+attempt = pathlib.Path(os.environ["FITQ_RUN_FOLDER"]).parent.name.split("-")[-2]
+pathlib.Path(f"outputs/of-attempt-{attempt}.txt").write_text("x")
+if attempt != "3":
+    raise ConnectionError("the database is away")
+"""
+
+
+def test_a_failed_attempt_is_followed_by_another_if_that_was_asked_for(bench: Bench) -> None:
+    run = bench.submit(FAILS_TWICE, max_attempts=3, retry_failures=True)
+    for attempt in (1, 2):
+        bench.executor.execute(run.id)
+        back = runs.find(bench.backend, run.id)
+        assert (back.status, back.attempt, back.losses) == (RunStatus.QUEUED, attempt, 0)
+        assert "the attempt failed: ConnectionError: the database is away" in back.timeline[-1].reason
+    bench.executor.execute(run.id)
+    ended = runs.find(bench.backend, run.id)
+    assert (ended.status, ended.attempt) == (RunStatus.COMPLETED, 3)
+    assert [f for f in bench.files(ended) if "attempt" in f] == ["outputs/of-attempt-3.txt"]
+    assert bench.log(ended).count("ConnectionError: the database is away") == 2
+
+
+def test_the_last_attempt_that_fails_ends_the_run_with_its_failure(bench: Bench) -> None:
+    run = bench.submit("raise ValueError('always')", max_attempts=2, retry_failures=True)
+    for _ in range(2):
+        bench.executor.execute(run.id)
+    ended = runs.find(bench.backend, run.id)
+    assert (ended.status, ended.attempt) == (RunStatus.FAILED, 2)
+    assert ended.failure is not None
+    assert ended.failure.kind == "user_error"
+
+
+def test_a_canceled_run_is_not_tried_again(bench: Bench) -> None:
+    run, thread = bench.start("import time; print('ready'); time.sleep(1000)", retry_failures=True)
+    eventually(lambda: "ready" in bench.log(run))
+    runs.cancel(bench.backend, run.id)
+    thread.join(30)
+    ended = runs.find(bench.backend, run.id)
+    assert (ended.status, ended.attempt) == (RunStatus.CANCELED, 1)
+
+
 def test_a_script_cannot_claim_that_it_was_not_confined(bench: Bench) -> None:
     run = bench.run(
         "import os, sys\n"

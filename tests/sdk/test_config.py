@@ -83,6 +83,14 @@ def test_what_is_not_there_yet_is_refused_and_what_is_harmless_is_taken() -> Non
     )
 
 
+def test_how_often_it_is_tried_travels() -> None:
+    config = ScriptRunConfig(".", "train.py")
+    config.run_config.max_attempts, config.run_config.retry_failures = 5, True
+    call = FunctionCall(function="iris", max_attempts=5, retry_failures=True)
+    for sent in (request(config), call.to_request("e")):
+        assert (sent.max_attempts, sent.retry_failures) == (5, True)
+
+
 def test_the_articles_environment_travels_as_it_was_written(tmp_path: Path) -> None:
     file = tmp_path / "sklearn-env.yml"
     file.write_text(ARTICLE_YAML)

@@ -40,6 +40,7 @@ class RunOptions:
     cpus: float | None
     timeout: str | None
     retries: int | None
+    retry_failures: bool
     name: str
     register: str | None
     wait: bool
@@ -66,6 +67,8 @@ class RunOptions:
             "display_name": self.name,
             "register": [_registration(self.register)] if self.register else [],
         }
+        if self.retry_failures:
+            changes["retry_failures"] = True
         if self.retries is not None:
             changes["max_attempts"] = self.retries + 1
         return msgspec.structs.replace(request, **changes)
@@ -98,7 +101,14 @@ _OPTIONS: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = [
     click.option("--memory", metavar="SIZE", help="Most memory, like 512MiB or 2GiB.  [default: no limit]"),
     click.option("--cpus", type=float, help="CPU cores.  [default: no limit]"),
     click.option("--timeout", metavar="TIME", help="Longest time, like 90s, 10m or 1h.  [default: no limit]"),
-    click.option("--retries", type=click.IntRange(0, 100), help="Attempts after a lost one.  [default: 2]"),
+    click.option(
+        "--retries",
+        type=click.IntRange(0, 100),
+        help="Attempts after the first, if one is lost.  [default: 2]",
+    ),
+    click.option(
+        "--retry-failures", is_flag=True, help="Use them also after an attempt that failed by itself."
+    ),
     click.option("--name", default="", help="What it is called in lists."),
     click.option(
         "--register",

@@ -47,6 +47,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     inputs: dict[str, str] = {}
     timeout_seconds: float | None = None
     max_attempts: int = 3
+    retry_failures: bool = False  #: whether an attempt that failed by itself is followed by another too
     environment_variables: dict[str, str] = {}
     secrets: list[str] = []  #: names only: its worker has the values, and makes them variables
     tags: dict[str, str] = {}
@@ -74,6 +75,7 @@ class RunRecord(Record, frozen=True, kw_only=True):
     inputs: dict[str, str] = {}
     timeout_seconds: float | None = None
     max_attempts: int = 3
+    retry_failures: bool = False  #: whether an attempt that failed by itself is followed by another too
     environment_variables: dict[str, str] = {}
     secrets: list[str] = []  #: names of what its process is told and nobody else
     tags: dict[str, str] = {}

@@ -57,6 +57,7 @@ class RunConfiguration:
         self.max_run_duration_seconds: float | None = AZURE_RUN_SECONDS
         self.resources = Resources()
         self.max_attempts = 3
+        self.retry_failures = False  #: an attempt that failed is followed by another, too
         self.display_name = ""
         if conda_dependencies is not None:
             self.environment = Environment("conda")
@@ -150,6 +151,7 @@ class ScriptRunConfig:
             resources=how.resources,
             timeout_seconds=how.max_run_duration_seconds,
             max_attempts=how.max_attempts,
+            retry_failures=how.retry_failures,
             environment_variables=_texts({**_variables_of(how.environment), **how.environment_variables}),
             secrets=list(how.secrets),
             tags=_texts(tags),
@@ -188,6 +190,7 @@ class FunctionCall:
     resources: Resources = Resources()  # noqa: RUF009 – frozen
     timeout_seconds: float | None = None
     max_attempts: int = 3
+    retry_failures: bool = False  #: an attempt that failed is followed by another, too
     tags: Mapping[str, Any] = field(default_factory=dict)
     display_name: str = ""
 
@@ -205,6 +208,7 @@ class FunctionCall:
             resources=self.resources,
             timeout_seconds=self.timeout_seconds,
             max_attempts=self.max_attempts,
+            retry_failures=self.retry_failures,
             tags=_texts({**self.tags, **tags}),
             display_name=self.display_name,
         )

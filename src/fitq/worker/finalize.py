@@ -28,6 +28,7 @@ from fitq.worker import collect
 from fitq.worker.children import keep_children
 from fitq.worker.doctor import diagnosis
 from fitq.worker.folder import RunFolder
+from fitq.worker.handing_back import hand_back
 from fitq.worker.watch import Ended, Watch
 
 log = get_logger(__name__)
@@ -48,10 +49,14 @@ class Finalizer:
     def finish(self, run: RunRecord, advance: Callable[..., RunRecord]) -> None:
         """Keep what it left and publish its end; `advance(run, status, **changes)` is the worker's.
 
+        One that is tried again goes back to its queue instead, and nothing but its log is kept.
+
         Raises:
             Fenced: the attempt is no longer the current one.
             Unavailable: a store stayed away.
         """
+        if run.retry_failures and self._is_tried_again(run):
+            return
         found = self._files_below(self.folder.code, collect.KEPT_FOLDERS)
         run = advance(run, RunStatus.FINALIZING, **self._learned(run, found.skipped))
         files = [*found.files, *self._files_below(self.folder.path, (collect.CAPTURED_FOLDER,)).files]
@@ -88,6 +93,13 @@ class Finalizer:
         if drafted.models:
             self._register(ended)
         log.info("run_ended", run_id=run.id, status=ended.status, seconds=ended.usage.run_seconds)
+
+    def _is_tried_again(self, run: RunRecord) -> bool:
+        failure = self._failure(run)
+        if failure is None or failure.kind == "canceled" or run.attempt >= run.max_attempts:
+            return False
+        hand_back(self.backend, run, f"the attempt failed: {failure.message}")
+        return True
 
     def _files_below(self, folder: Path, names: tuple[str, ...]) -> collect.Found:
         return collect.find_files(folder, names, max_bytes=self.settings.output_bytes)
