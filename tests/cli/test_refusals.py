@@ -48,6 +48,9 @@ def test_a_platform_that_does_not_answer_is_exit_3(alone: Fitq, monkeypatch: pyt
     assert told.code == 3
     assert told.out == ""
     assert "Nothing answers at http://127.0.0.1:9" in told.err
+    monkeypatch.setenv("FITQ_TOKEN", "secret")
+    told = alone("dashboard")
+    assert (told.code, told.out) == (3, ""), "no link that would not open"
 
 
 @pytest.mark.parametrize(

@@ -65,12 +65,14 @@ def dashboard() -> None:
 
     It holds a code that is good for ten minutes, not the token.
     """
+    from fitq.cli.connect import platform
     from fitq.credentials import login_code
     from fitq.errors import Unauthorized
-    from fitq.sdk.connection import find_connection
 
-    found = find_connection()
-    if not found.token:
-        raise Unauthorized(f"No token is known for {found.url}.")
+    with platform() as client:
+        found = client.connection
+        if not found.token:
+            raise Unauthorized(f"No token is known for {found.url}.")
+        client.get("/healthz")  # a link to what does not answer helps nobody
     result(f"{found.url}/login?code={login_code(found.token)}")
     say("Open it in a browser within ten minutes.")
