@@ -13,7 +13,7 @@ from fitq import attempts, claims, restoring, runs
 from fitq.backend import Backend
 from fitq.errors import Unavailable
 from fitq.queue import NullQueue
-from fitq.records import RunRecord, RunStatus, TimelineEntry, now, to_json
+from fitq.records import FinalRecord, RunRecord, RunStatus, TimelineEntry, now, to_json
 from fitq.scheduler import care
 from fitq.scheduler.care import Care
 from fitq.scheduler.main import Scheduler
@@ -291,6 +291,32 @@ def test_an_object_store_that_is_away_keeps_nobody_else_waiting(
         RunStatus.QUEUED,
     ]
     monkeypatch.undo()
+
+
+def test_a_final_record_that_cannot_be_read_keeps_nobody_else_waiting(
+    memory_backend: Backend, queued: RunRecord, clock: Clock
+) -> None:
+    """Whatever altered it. Its own run waits for somebody to bring it back."""
+    objects, keys = memory_backend.objects, memory_backend.keys
+    other = msgspec.structs.replace(queued, id="iris-2")
+    memory_backend.state.add_run(other)
+    for run in (queued, other):
+        held_by(memory_backend, run)
+    objects.put(keys.final(queued.id), b'{"run": {"id": "iris-1", "sta')
+    look_after = Care(memory_backend, LEASE_SECONDS)
+    look_after.end_lost_attempts()
+    clock.forward(LEASE_SECONDS + 1)
+    assert look_after.end_lost_attempts() == 1
+    assert status(memory_backend, other) is RunStatus.QUEUED
+    assert status(memory_backend, queued) is RunStatus.PREPARING
+
+    gone = msgspec.structs.replace(queued, id="iris-3", status=RunStatus.COMPLETED)
+    for run_id, data in (("broken-1", b"{"), (gone.id, to_json(FinalRecord(run=gone)))):
+        objects.put(keys.final(run_id), data)
+    assert restoring.restore_ended(memory_backend) == 1
+    assert status(memory_backend, gone) is RunStatus.COMPLETED
+    with pytest.raises(Unavailable, match="FinalRecord that was kept cannot be read"):
+        runs.find(memory_backend, "broken-1")
 
 
 def test_only_losses_count_towards_the_most_attempts(

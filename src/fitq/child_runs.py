@@ -12,7 +12,7 @@ import re
 import msgspec
 
 from fitq.backend import Backend
-from fitq.records import ChildRun, FinalRecord, RunRecord, RunStatus, TimelineEntry, Usage, from_json
+from fitq.records import ChildRun, FinalRecord, RunRecord, RunStatus, TimelineEntry, Usage, from_kept_json
 
 FOLDER = "children"
 #: The random end of a run's own id is longer than any number here.
@@ -55,7 +55,7 @@ def number_of(child: RunRecord) -> int:
 
 def _final_of(backend: Backend, run_id: str) -> FinalRecord | None:
     data = backend.objects.get(backend.keys.final(run_id))
-    return None if data is None else from_json(data, FinalRecord)
+    return None if data is None else from_kept_json(data, FinalRecord)
 
 
 def _records(final: FinalRecord) -> list[RunRecord]:

@@ -11,7 +11,7 @@ import msgspec
 from fitq import final_records
 from fitq.attempts import LEASE_SECONDS, Fenced, change, is_held, lease_of, new_claim_id, step
 from fitq.backend import Backend
-from fitq.records import Failure, FinalRecord, RunRecord, RunStatus, from_json, now
+from fitq.records import Failure, FinalRecord, RunRecord, RunStatus, from_kept_json, now
 
 
 def claim(
@@ -74,7 +74,7 @@ def lose(backend: Backend, held: RunRecord) -> RunRecord:
     """
     kept = backend.objects.get(backend.keys.final(held.id))
     if kept is not None:  # the worker ended it, and was lost before it could say so
-        return final_records.adopt(backend, from_json(kept, FinalRecord))
+        return final_records.adopt(backend, from_kept_json(kept, FinalRecord))
     return _give_back(backend, held, f"worker {held.worker} was lost", losses=1)
 
 

@@ -13,7 +13,7 @@ from fitq.backend import Backend
 from fitq.errors import InvalidRequest, NotFound
 from fitq.logs import get_logger
 from fitq.names import check_name, is_sha256
-from fitq.records import DataContent, DataRecord, DataRequest, DataSettings, from_json, to_json
+from fitq.records import DataContent, DataRecord, DataRequest, DataSettings, from_kept_json, to_json
 from fitq.revisions import ABSENT, check_revision, revise, revision_of
 from fitq.store.numbers import Numbers
 
@@ -29,7 +29,7 @@ def _settings_of(backend: Backend, name: str, known: Numbers) -> tuple[DataSetti
     found = backend.objects.get(backend.keys.data_version(name, known.newest)) if known.newest else None
     if found is None:
         return None, ABSENT
-    record = from_json(found, DataRecord)
+    record = from_kept_json(found, DataRecord)
     said = {field: getattr(record, field) for field in DataSettings.__struct_fields__}
     return DataSettings(**said), revision_of(found)
 
@@ -75,7 +75,7 @@ def configure(backend: Backend, name: str, settings: DataSettings, *, expected: 
 
 def _describe(backend: Backend, key: str, settings: DataSettings, expected: str | None) -> None:
     def described(found: bytes | None) -> bytes:
-        record = from_json(found or b"", DataRecord)
+        record = from_kept_json(found or b"", DataRecord)
         changed = msgspec.structs.replace(record, description=settings.description, tags=settings.tags)
         return to_json(changed)
 
@@ -94,7 +94,7 @@ def find_content(backend: Backend, name: str, digest: str) -> DataContent:
 def _content(backend: Backend, name: str, known: Numbers, digest: str) -> DataContent:
     found = backend.objects.get(backend.keys.data_content(digest))
     if found is not None:
-        return from_json(found, DataContent)
+        return from_kept_json(found, DataContent)
     record = data.with_digest(backend, name, known, digest)  # of before contents were kept by their digest
     if record is None:
         raise NotFound(

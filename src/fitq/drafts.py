@@ -11,7 +11,7 @@ import msgspec
 
 from fitq.backend import Backend
 from fitq.logs import get_logger
-from fitq.records import FinalRecord, ModelRecord, RunStatus, from_json, to_json
+from fitq.records import FinalRecord, ModelRecord, RunStatus, from_kept_json, to_json
 
 log = get_logger(__name__)
 _LATELY = 50  #: versions among which one that was made by the same run is looked for
@@ -49,7 +49,7 @@ def _won(backend: Backend, record: ModelRecord) -> bool:
         return True
     # Our own put may have been applied although its answer was lost.
     kept = backend.objects.get(key)
-    return kept is not None and from_json(kept, ModelRecord).nonce == record.nonce
+    return kept is not None and from_kept_json(kept, ModelRecord).nonce == record.nonce
 
 
 def complete(backend: Backend, run_id: str) -> list[ModelRecord]:
@@ -59,7 +59,7 @@ def complete(backend: Backend, run_id: str) -> list[ModelRecord]:
         Unavailable: a store went away; the marker stays, and it may be done again.
     """
     data = backend.objects.get(backend.keys.final(run_id))
-    final = None if data is None else from_json(data, FinalRecord)
+    final = None if data is None else from_kept_json(data, FinalRecord)
     drafts = final.models if final is not None and final.run.status is RunStatus.COMPLETED else []
     models = [publish(backend, model) for model in drafts]
     backend.objects.delete(backend.keys.open_run(run_id))

@@ -13,7 +13,7 @@ from fitq.credentials import KEY_NAMES, endpoint_key
 from fitq.errors import InvalidRequest
 from fitq.logs import get_logger
 from fitq.names import check_name
-from fitq.records import EndpointRecord, EndpointRequest, ModelRecord, from_json, now, to_json
+from fitq.records import EndpointRecord, EndpointRequest, ModelRecord, from_kept_json, now, to_json
 from fitq.revisions import check_revision, revise, revision_of
 from fitq.store.catalog import Catalog
 
@@ -76,11 +76,11 @@ def _revise(
     """Change one endpoint's record over exactly the record that was read."""
 
     def written(data: bytes | None) -> bytes:
-        return to_json(update(None if data is None else from_json(data, EndpointRecord)))
+        return to_json(update(None if data is None else from_kept_json(data, EndpointRecord)))
 
     what = f"Endpoint {name!r}"
     data = revise(backend.objects, backend.keys.endpoint(name), written, what=what, expected=expected)
-    return from_json(data, EndpointRecord)
+    return from_kept_json(data, EndpointRecord)
 
 
 def endpoint_revision(backend: Backend, name: str) -> str:

@@ -22,7 +22,7 @@ from fitq.records import (
     EnvironmentRequest,
     EnvironmentSettings,
     NamedEnvironment,
-    from_json,
+    from_kept_json,
     now,
     to_json,
 )
@@ -240,4 +240,4 @@ def _of_curated(curated: Curated) -> NamedEnvironment:
 
 def _read(backend: Backend, name: str, version: int) -> NamedEnvironment | None:
     data = backend.objects.get(backend.keys.environment_version(name, version))
-    return None if data is None else from_json(data, NamedEnvironment)
+    return None if data is None else from_kept_json(data, NamedEnvironment)

@@ -21,7 +21,7 @@ from fitq.records import (
     ModelRecord,
     RunRecord,
     RunStatus,
-    from_json,
+    from_kept_json,
     to_json,
 )
 
@@ -115,7 +115,7 @@ def _put(backend: Backend, final: FinalRecord) -> FinalRecord:
     key = backend.keys.final(final.run.id)
     if backend.objects.put_if_absent(key, to_json(final)):
         return final
-    kept = from_json(backend.objects.get(key) or b"{}", FinalRecord)
+    kept = from_kept_json(backend.objects.get(key) or b"{}", FinalRecord)
     # Not necessarily somebody else: an answer to our own put may have been lost.
     return final if kept.nonce == final.nonce else kept
 

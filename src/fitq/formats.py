@@ -14,7 +14,7 @@ from datetime import datetime
 
 from fitq import __version__
 from fitq.errors import Conflict
-from fitq.records import Record, from_json, now, to_json
+from fitq.records import Record, from_kept_json, now, to_json
 from fitq.store.keys import ObjectKeys
 from fitq.store.protocols import ObjectStore
 
@@ -64,4 +64,4 @@ def check(found: FormatRecord) -> FormatRecord:
 def read(objects: ObjectStore, keys: ObjectKeys) -> FormatRecord | None:
     """What stands in the bucket; None in one that no program has worked on."""
     data = objects.get(keys.format())
-    return None if data is None else from_json(data, FormatRecord)
+    return None if data is None else from_kept_json(data, FormatRecord)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from fitq import runs
 from fitq.backend import Backend
 from fitq.errors import NotFound
-from fitq.records import ArtifactRecord, Record, RunRecord, from_json, to_json
+from fitq.records import ArtifactRecord, Record, RunRecord, from_kept_json, to_json
 
 MODEL_SUFFIXES = (".joblib", ".pkl", ".pickle", ".skops")
 #: A script may leave thousands of files that are named like models; one by one that takes time.
@@ -43,6 +43,6 @@ def maker_of(backend: Backend, sha256: str) -> RunRecord | None:
     if data is None:
         return None
     try:
-        return runs.find(backend, from_json(data, Made).run)
+        return runs.find(backend, from_kept_json(data, Made).run)
     except NotFound:
         return None

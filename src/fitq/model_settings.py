@@ -12,7 +12,7 @@ import msgspec
 from fitq.backend import Backend
 from fitq.errors import InvalidRequest, NotFound
 from fitq.names import check_name
-from fitq.records import ModelAbout, ModelSettings, from_json, to_json
+from fitq.records import ModelAbout, ModelSettings, from_kept_json, to_json
 from fitq.revisions import ABSENT, check_revision, revise, revision_of
 
 
@@ -138,10 +138,10 @@ def _move(
 
 def _revise(backend: Backend, name: str, update: Callable[[ModelSettings], ModelSettings]) -> ModelSettings:
     def replaced(data: bytes | None) -> bytes:
-        about = ModelAbout() if data is None else from_json(data, ModelAbout)
+        about = ModelAbout() if data is None else from_kept_json(data, ModelAbout)
         return to_json(update(_settings(about)))
 
     key = backend.keys.model_about(name)
-    about = from_json(revise(backend.objects, key, replaced, what=f"Model {name!r}"), ModelAbout)
+    about = from_kept_json(revise(backend.objects, key, replaced, what=f"Model {name!r}"), ModelAbout)
     backend.note_change(name)
     return _settings(about)

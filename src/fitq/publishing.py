@@ -23,7 +23,7 @@ from fitq.records import (
     FunctionCode,
     FunctionRequest,
     FunctionVersion,
-    from_json,
+    from_kept_json,
     now,
     to_json,
 )
@@ -51,12 +51,12 @@ def publish(
     )
 
     def replaced(data: bytes | None) -> bytes:
-        before = None if data is None else from_json(data, FunctionCode)
+        before = None if data is None else from_kept_json(data, FunctionCode)
         return to_json(_next(name, request, newest, before))
 
     key = backend.keys.function(name)
     data = revise(backend.objects, key, replaced, what=f"Function {name!r}", expected=expected)
-    code = from_json(data, FunctionCode)
+    code = from_kept_json(data, FunctionCode)
     backend.state.put_published(_for_workers(code))
     log.info("function_published", function=name, pool=code.pool, version=newest.id)
     return code
@@ -114,7 +114,7 @@ def check_sent(backend: Backend, request: FunctionRequest) -> None:
 def kept_code(backend: Backend, name: str) -> tuple[FunctionCode | None, str]:
     """What is published under a name, if anything is, and its revision."""
     data = backend.objects.get(backend.keys.function(check_name("function", name)))
-    return (None if data is None else from_json(data, FunctionCode)), revision_of(data)
+    return (None if data is None else from_kept_json(data, FunctionCode)), revision_of(data)
 
 
 def find_code(backend: Backend, name: str) -> tuple[FunctionCode, str]:

@@ -14,7 +14,7 @@ from fitq import drafts, final_records
 from fitq.backend import Backend
 from fitq.errors import Unavailable
 from fitq.logs import get_logger
-from fitq.records import FinalRecord, RunRecord, from_json
+from fitq.records import FinalRecord, RunRecord, Unreadable, from_kept_json
 from fitq.store.patience import patiently
 from fitq.store.protocols import Restoring
 from fitq.submission import IDEMPOTENCY_SECONDS
@@ -66,11 +66,11 @@ def _care_for(backend: Backend, marker: str) -> bool:
 
 def _bring_back(backend: Backend, marker: str, run_id: str) -> bool:
     if (kept := backend.objects.get(backend.keys.final(run_id))) is not None:
-        final_records.adopt(backend, from_json(kept, FinalRecord))
+        final_records.adopt(backend, from_kept_json(kept, FinalRecord))
         drafts.complete(backend, run_id)
         return True
     accepted = backend.objects.get(marker)
-    return accepted is not None and _requeue(backend, from_json(accepted, RunRecord))
+    return accepted is not None and _requeue(backend, from_kept_json(accepted, RunRecord))
 
 
 def _requeue(backend: Backend, run: RunRecord) -> bool:
@@ -113,7 +113,7 @@ def restore_ended(backend: Backend) -> int:
             for some in _in_pieces(missing):
                 backend.state.note_restoring(Restoring(count, len(missing)))
                 for data in readers.map(final_of, some):
-                    count += bool(data and _list_again(backend, from_json(data, FinalRecord).run))
+                    count += bool(data and _list_again(backend, data))
     finally:
         backend.state.note_restoring(None)
     return count
@@ -125,6 +125,11 @@ def _in_pieces(runs: Iterable[str]) -> Iterator[list[str]]:
         yield piece
 
 
-def _list_again(backend: Backend, run: RunRecord) -> bool:
+def _list_again(backend: Backend, final: bytes) -> bool:
+    try:
+        run = from_kept_json(final, FinalRecord).run
+    except Unreadable as exc:  # the others should not miss for this one
+        log.error("run_not_listed", error=exc.message)
+        return False
     _remember_key(backend, run)
     return backend.state.add_run(run)

@@ -25,7 +25,7 @@ from fitq.records import (
     MetricPoint,
     RunRecord,
     RunStatus,
-    from_json,
+    from_kept_json,
 )
 
 _AT_ONCE = 200
@@ -76,9 +76,9 @@ def kept(backend: Backend, run_id: str) -> RunRecord | None:
     There are such after Redis lost its data, until they are listed again, and child runs always are.
     """
     if final := backend.objects.get(backend.keys.final(run_id)):
-        return from_json(final, FinalRecord).run
+        return from_kept_json(final, FinalRecord).run
     if accepted := backend.objects.get(backend.keys.open_run(run_id)):
-        return from_json(accepted, RunRecord)
+        return from_kept_json(accepted, RunRecord)
     return child_runs.find(backend, run_id)
 
 
@@ -200,7 +200,7 @@ def _artifact_key(backend: Backend, run: RunRecord, path: str) -> str:
 
 def _final(backend: Backend, run: RunRecord) -> FinalRecord:
     data = backend.objects.get(backend.keys.final(run.parent or run.id))
-    final = FinalRecord(run=run) if data is None else from_json(data, FinalRecord)
+    final = FinalRecord(run=run) if data is None else from_kept_json(data, FinalRecord)
     return child_runs.final_of(final, run) if run.parent else final
 
 

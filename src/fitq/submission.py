@@ -16,7 +16,7 @@ from fitq.backend import Backend
 from fitq.errors import Conflict, Unavailable
 from fitq.logs import get_logger
 from fitq.names import new_run_id
-from fitq.records import RunRecord, RunRequest, from_json, to_json
+from fitq.records import RunRecord, RunRequest, from_kept_json, to_json
 
 log = get_logger(__name__)
 #: How long a repeated Idempotency-Key finds its run.
@@ -83,7 +83,7 @@ def _accept(backend: Backend, run: RunRecord) -> RunRecord:
     if not is_new and not run.idempotency:  # another run has that id, by chance
         return _accept(backend, msgspec.structs.replace(run, id=new_run_id(run.id.rpartition("-")[0])))
     if not is_new:  # the same request was accepted before
-        run = from_json(backend.objects.get(key) or to_json(run), RunRecord)
+        run = from_kept_json(backend.objects.get(key) or to_json(run), RunRecord)
     try:
         if not backend.state.add_run(run) and (ended := _ended_meanwhile(backend, run)):
             return ended

@@ -10,7 +10,7 @@ from fitq.backend import Backend
 from fitq.errors import Conflict, InvalidRequest
 from fitq.logs import get_logger
 from fitq.names import version_number
-from fitq.records import ChangeRequest, ModelRecord, from_json, now, to_json
+from fitq.records import ChangeRequest, ModelRecord, from_kept_json, now, to_json
 from fitq.revisions import revise
 from fitq.store.catalog import Catalog
 
@@ -26,7 +26,7 @@ def change(backend: Backend, name: str, version: str | int, request: ChangeReque
     record = backend.catalog.model(name, version)
 
     def changed(data: bytes | None) -> bytes:
-        before = record if data is None else from_json(data, ModelRecord)
+        before = record if data is None else from_kept_json(data, ModelRecord)
         tags = {**before.tags, **(request.tags or {})}
         return to_json(
             msgspec.structs.replace(
@@ -38,7 +38,7 @@ def change(backend: Backend, name: str, version: str | int, request: ChangeReque
         )
 
     key = backend.keys.model_version(name, record.version)
-    after = from_json(revise(backend.objects, key, changed, what=f"Model {record.id}"), ModelRecord)
+    after = from_kept_json(revise(backend.objects, key, changed, what=f"Model {record.id}"), ModelRecord)
     backend.note_change(name)
     if after.tolerated != record.tolerated:
         log.warning("model_tolerated_changed", model=record.id, tolerated=after.tolerated)

@@ -9,7 +9,7 @@ import msgspec
 from fitq import endpoints
 from fitq.backend import Backend
 from fitq.declared.kind import Current, Kind, Planned
-from fitq.records import EndpointRecord, EndpointRequest, ModelSettings, from_json
+from fitq.records import EndpointRecord, EndpointRequest, ModelSettings, from_kept_json
 from fitq.revisions import revision_of
 
 
@@ -26,7 +26,7 @@ class EndpointKind(Kind[EndpointRequest]):
         data = backend.objects.get(backend.keys.endpoint(name))
         if data is None:
             return None
-        record = from_json(data, EndpointRecord)
+        record = from_kept_json(data, EndpointRecord)
         said = {field: getattr(record, field) for field in EndpointRequest.__struct_fields__}
         return Current(EndpointRequest(**said), revision_of(data))
 

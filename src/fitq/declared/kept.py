@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from fitq.backend import Backend
-from fitq.records import Record, from_json, to_json
+from fitq.records import Record, from_kept_json, to_json
 
 
 class Applied(Record, frozen=True, kw_only=True):
@@ -23,13 +23,13 @@ class Applied(Record, frozen=True, kw_only=True):
 def last_applied(backend: Backend, kind: str, name: str) -> Applied | None:
     """None: it never was."""
     data = backend.objects.get(backend.keys.applied_thing(kind, name))
-    return None if data is None else from_json(data, Applied)
+    return None if data is None else from_kept_json(data, Applied)
 
 
 def all_applied(backend: Backend) -> list[Applied]:
     """Everything that ever was and was not removed by a prune."""
     found = (backend.objects.get(o.key) for o in backend.objects.list(backend.keys.applied()))
-    return [from_json(data, Applied) for data in found if data is not None]
+    return [from_kept_json(data, Applied) for data in found if data is not None]
 
 
 def keep(backend: Backend, applied: Applied) -> None:

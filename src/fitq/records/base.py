@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from fitq.errors import InvalidRequest
+from fitq.errors import InvalidRequest, Unavailable
 
 JsonScalar = str | int | float | bool | None
 
@@ -17,6 +17,10 @@ Json = JsonScalar | list[Any] | dict[str, Any]
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
     """Base of everything that is kept. Unknown fields are ignored: newer programs may add some."""
+
+
+class Unreadable(Unavailable):
+    """A record that was kept is not what was kept."""
 
 
 RecordT = TypeVar("RecordT", bound=msgspec.Struct)
@@ -88,10 +92,24 @@ def from_json(data: bytes | str, kind: type[RecordT]) -> RecordT:
 
 
 def from_kept_json(data: bytes, kind: type[RecordT]) -> RecordT:
-    """The body of a request as one of our programs kept it. What a newer one added is left out, while a
-    client is told of a field that is none."""
-    said = msgspec.json.decode(data, type=dict[str, Any])
-    return msgspec.convert({name: said[name] for name in kind.__struct_fields__ if name in said}, type=kind)
+    """A record as one of our programs kept it. What a newer one added is left out, also where a client
+    would be told of a field that is none.
+
+    Raises:
+        Unreadable: it is not what was kept. Whoever asked can do nothing about that.
+    """
+    try:
+        if not kind.__struct_config__.forbid_unknown_fields:
+            return msgspec.json.decode(data, type=kind)
+        said = msgspec.json.decode(data, type=dict[str, Any])
+        return msgspec.convert(
+            {name: said[name] for name in kind.__struct_fields__ if name in said}, type=kind
+        )
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        raise Unreadable(
+            f"A {kind.__name__} that was kept cannot be read any more: {exc}.",
+            hint="Somebody or something altered the store; bring it back from a backup.",
+        ) from exc
 
 
 def from_builtins(value: object, kind: type[RecordT]) -> RecordT:

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from fitq.backend import Backend
 from fitq.logs import get_logger
-from fitq.records import FinalRecord, RunRecord, from_json, now
+from fitq.records import FinalRecord, RunRecord, Unreadable, from_kept_json, now
 
 log = get_logger(__name__)
 #: A worker that slept through the end of its run may still be uploading; whoever wonders may still look.
@@ -56,7 +56,10 @@ class Leftovers:
         kept = objects.get(keys.final(run.id))
         if kept is None:
             return
-        counts = from_json(kept, FinalRecord).run.attempt_id
+        try:
+            counts = from_kept_json(kept, FinalRecord).run.attempt_id
+        except Unreadable:  # nobody knows which files count
+            return
         for attempt in there:
             if attempt != counts:
                 yield from (found.key for found in objects.list(f"{keys.attempts(run.id)}{attempt}/"))

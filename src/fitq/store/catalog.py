@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from fitq.errors import NotFound
 from fitq.names import check_name, did_you_mean, version_number
-from fitq.records import EndpointRecord, ModelAbout, ModelRecord, from_json
+from fitq.records import EndpointRecord, ModelAbout, ModelRecord, from_kept_json
 from fitq.store.checked import get_checked
 from fitq.store.keys import ObjectKeys
 from fitq.store.protocols import ObjectStore
@@ -59,7 +59,7 @@ class Catalog:
     def about(self, name: str) -> ModelAbout:
         """What is said of a model as a whole; nothing, if there is no such model."""
         data = self.objects.get(self.keys.model_about(check_name("model", name)))
-        return ModelAbout() if data is None else from_json(data, ModelAbout)
+        return ModelAbout() if data is None else from_kept_json(data, ModelAbout)
 
     def model(self, name: str, version: str | int | None = None) -> ModelRecord:
         """A model by version number or alias; the newest version when none is given.
@@ -86,7 +86,7 @@ class Catalog:
     def kept(self, name: str, number: int) -> ModelRecord | None:
         """What stands under a version number, also of a deleted one."""
         data = self.objects.get(self.keys.model_version(name, number))
-        return None if data is None else from_json(data, ModelRecord)
+        return None if data is None else from_kept_json(data, ModelRecord)
 
     def golden(self, record: ModelRecord) -> bytes | None:
         """What a version answered when it was registered, as it was kept then.
@@ -137,12 +137,12 @@ class Catalog:
                 hint="Deploy one with: fitq endpoints deploy NAME --model MODEL",
                 endpoints=names[:20],
             )
-        return from_json(data, EndpointRecord)
+        return from_kept_json(data, EndpointRecord)
 
     def endpoints(self) -> list[EndpointRecord]:
         keys = [o.key for o in self.objects.list(self.keys.endpoints())]
         found = (self.objects.get(key) for key in keys)
-        return [from_json(data, EndpointRecord) for data in found if data is not None]
+        return [from_kept_json(data, EndpointRecord) for data in found if data is not None]
 
     def endpoint_secret(self) -> bytes | None:
         """From which endpoint keys are derived; None until the first endpoint is deployed."""

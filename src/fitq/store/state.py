@@ -20,7 +20,6 @@ from fitq.records import (
     RunRecord,
     RunStatus,
     WorkerRecord,
-    from_json,
     from_kept_json,
     to_json,
 )
@@ -68,7 +67,7 @@ class RedisState:
     @translated
     def get_run(self, run_id: str) -> RunRecord | None:
         data = cast(bytes | None, self._redis.get(self._keys.run(run_id)))
-        return None if data is None else from_json(data, RunRecord)
+        return None if data is None else from_kept_json(data, RunRecord)
 
     @translated
     def replace_run(self, run: RunRecord, *, claimed_as: str = "") -> bool:
@@ -100,7 +99,7 @@ class RedisState:
         if not ids:
             return []
         found = cast(list[bytes | None], self._redis.mget(self._keys.run(i.decode()) for i in ids))
-        return [from_json(data, RunRecord) for data in found if data is not None]
+        return [from_kept_json(data, RunRecord) for data in found if data is not None]
 
     def _index(self, experiment: str | None, status: RunStatus | None) -> str:
         if experiment is not None:
@@ -169,7 +168,7 @@ class RedisState:
     @translated
     def read_metrics(self, run_id: str) -> list[MetricPoint]:
         lines = cast(list[bytes], self._redis.lrange(self._keys.metrics(run_id), 0, -1))
-        return [from_json(line, MetricPoint) for line in lines]
+        return [from_kept_json(line, MetricPoint) for line in lines]
 
     @translated
     def drop_live(self, run_id: str, *, lease: Lease | None = None) -> None:
@@ -198,7 +197,7 @@ class RedisState:
 
     @translated
     def list_functions(self) -> list[FunctionRecord]:
-        found = [from_json(v, FunctionRecord) for v in self._hash(self._keys.functions()).values()]
+        found = [from_kept_json(v, FunctionRecord) for v in self._hash(self._keys.functions()).values()]
         return sorted(found, key=lambda f: (f.pool, f.name))
 
     @translated
@@ -224,7 +223,7 @@ class RedisState:
 
     @translated
     def list_published(self) -> list[FunctionCode]:
-        found = [from_json(v, FunctionCode) for v in self._hash(self._keys.published()).values()]
+        found = [from_kept_json(v, FunctionCode) for v in self._hash(self._keys.published()).values()]
         return sorted(found, key=lambda c: c.name)
 
     @translated
@@ -237,7 +236,7 @@ class RedisState:
 
     @translated
     def list_workers(self) -> list[WorkerRecord]:
-        found = [from_json(v, WorkerRecord) for v in self._hash(self._keys.workers()).values()]
+        found = [from_kept_json(v, WorkerRecord) for v in self._hash(self._keys.workers()).values()]
         return sorted(found, key=lambda w: w.id)
 
     @translated
