@@ -54,6 +54,13 @@ def status(backend: Backend, run: RunRecord) -> RunStatus:
     return runs.find(backend, run.id).status
 
 
+def accepted(backend: Backend, like: RunRecord, run_id: str) -> RunRecord:
+    """One that Redis does not know, or not any more."""
+    run = msgspec.structs.replace(like, id=run_id)
+    backend.objects.put(backend.keys.open_run(run.id), to_json(run))
+    return run
+
+
 def held_by(backend: Backend, run: RunRecord) -> Lease:
     held = claims.claim(backend, run.id, "w", LEASE_SECONDS)
     assert held is not None
@@ -178,8 +185,7 @@ def test_an_emptied_redis_is_judged_and_filled_anew_also_by_who_looks_on(
     scheduler = Scheduler(memory_backend, LEASE_SECONDS)
     scheduler.round()
     clock.forward(care.patience(LEASE_SECONDS))
-    lost = msgspec.structs.replace(queued, id="lost-1")
-    memory_backend.objects.put(memory_backend.keys.open_run(lost.id), to_json(lost))
+    lost = accepted(memory_backend, queued, "lost-1")
     memory_backend.state.lead("another", 1)
     monkeypatch.setattr(memory_backend.state, "epoch", lambda: "emptied")
     scheduler.round()
@@ -202,8 +208,7 @@ def test_a_redis_that_comes_back_empty_is_filled_soon_however_long_it_was_away(
         for _ in range(20):
             scheduler.round()
             clock.forward(3)
-    lost = msgspec.structs.replace(queued, id="lost-1")
-    memory_backend.objects.put(memory_backend.keys.open_run(lost.id), to_json(lost))
+    lost = accepted(memory_backend, queued, "lost-1")
     monkeypatch.setattr(memory_backend.state, "epoch", lambda: "emptied")
     scheduler.round()
     clock.forward(care.patience(LEASE_SECONDS))
@@ -419,9 +424,8 @@ def test_messages_are_read_only_if_there_are_too_few_of_them(
 def test_one_run_that_cannot_be_read_keeps_no_other_from_coming_back(
     memory_backend: Backend, queued: RunRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lost = [msgspec.structs.replace(queued, id=f"lost-{n}") for n in range(3)]
-    for run in lost:
-        memory_backend.objects.put(memory_backend.keys.open_run(run.id), to_json(run))
+    for n in range(3):
+        accepted(memory_backend, queued, f"lost-{n}")
     get = memory_backend.objects.get
 
     def half_away(key: str) -> bytes | None:

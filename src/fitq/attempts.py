@@ -36,6 +36,12 @@ def is_held(run: RunRecord) -> bool:
     return run.status in HELD
 
 
+def is_in(run: RunRecord, attempt_id: str) -> bool:
+    """Whether a worker has the run, in that attempt."""
+    # By the claim: a run restored after a loss of Redis counts its attempts anew.
+    return is_held(run) and run.attempt_id == attempt_id
+
+
 def new_claim_id() -> str:
     """What tells one claim from every other."""
     return secrets.token_hex(4)
@@ -106,7 +112,7 @@ def newest(backend: Backend, held: RunRecord) -> RunRecord:
     while current is None:  # Redis lost its data, and the holder knows best what was in it
         backend.state.add_run(held)
         current = backend.state.get_run(held.id)
-    if not _is_same_attempt(current, held):
+    if not is_in(current, held.attempt_id):
         raise Fenced(held.id)
     return current
 
@@ -114,9 +120,4 @@ def newest(backend: Backend, held: RunRecord) -> RunRecord:
 def has_gone_on(backend: Backend, run_id: str, attempt_id: str) -> bool:
     """Whether the run is known and the attempt is not the one that it is in."""
     run = backend.state.get_run(run_id)
-    return run is not None and not (is_held(run) and run.attempt_id == attempt_id)
-
-
-def _is_same_attempt(current: RunRecord, held: RunRecord) -> bool:
-    # By the claim: a run restored after a loss of Redis counts its attempts anew.
-    return is_held(current) and current.attempt_id == held.attempt_id
+    return run is not None and not is_in(run, attempt_id)

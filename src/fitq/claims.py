@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from fitq import final_records
-from fitq.attempts import LEASE_SECONDS, Fenced, change, is_held, lease_of, new_claim_id, step
+from fitq.attempts import LEASE_SECONDS, Fenced, change, is_held, is_in, lease_of, new_claim_id, step
 from fitq.backend import Backend
 from fitq.records import Failure, FinalRecord, RunRecord, RunStatus, from_kept_json, now
 
@@ -81,7 +81,7 @@ def lose(backend: Backend, held: RunRecord) -> RunRecord:
 def lose_dead(backend: Backend, run_id: str, attempt_id: str) -> RunRecord | None:
     """Take a run from a worker that is known to be dead; None if the run has gone on since."""
     run = backend.state.get_run(run_id)
-    if run is None or not is_held(run) or run.attempt_id != attempt_id:
+    if run is None or not is_in(run, attempt_id):
         return None
     try:
         return lose(backend, run)
